@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// A job with the engine's books on it.
+#pragma once
+
+#include "runtime/ledger.hpp"
+#include "runtime/pace.hpp"
+#include <bulkhead/detail/job.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::detail {
+
+struct ActiveJob {
+  ActiveJob(Job& a_job, std::uint32_t number, const std::vector<std::byte>& definition)
+      : job(a_job), callable(number), define(definition) {}
+
+  Job& job;
+  std::uint32_t callable;                ///< its number in the workers
+  const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
+  Ledger ledger;
+  Pace pace;
+  bool stopped = false;  ///< its waiting tasks are to be taken back from the workers
+
+  /// Tasks at the front of a worker's queue have ended.
+  void settle(const Settled& settled) {
+    ledger.settle(settled);
+    if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
+  }
+  /// One task has ended without a value.
+  void fail(std::uint64_t task, Failure failure) {
+    job.fail(task, std::move(failure));
+    settle({1, 1, task});
+  }
+  void stop_at(std::uint64_t limit) {
+    ledger.stop_at(limit);
+    stopped = true;
+  }
+  /// Asks the source for its first element, so that an empty job is known to be done.
+  void prime() { draw(1); }
+  /// Gives out at most `most` tasks, drawing on the source where that is needed.
+  TaskRange take(std::uint64_t most) {
+    if (ledger.unsent() < most && ledger.wants_more()) draw(most);
+    return ledger.take(most);
+  }
+
+ private:
+  void draw(std::uint64_t more) {
+    const Job::Supply supply = job.supply(ledger.known() + more);
+    ledger.extend(supply.known, supply.complete);
+    if (supply.failed) stop_at(0);
+  }
+};
+
+}  // namespace bulkhead::detail

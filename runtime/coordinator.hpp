@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//
+// The coordinator: the state machine of a pool in the user's process. It decides which worker gets
+// which tasks, what becomes of a worker that died, and when a job is done.
+//
+// Who waits, drives: the thread that called map() runs the loop itself. If several threads have
+// jobs, one of them drives for all and the others sleep until their job is done, or until they have
+// to take over. No thread is ever started. Any thread may call anything here; what is behind the
+// mutex is touched by one at a time.
+//
+//   pass:  drain every outbox ─▶ settle, requeue ─▶ feed every inbox ─▶ nothing moved? park
+//   park:  arm the bells ─▶ look again ─▶ sleep on one epoll descriptor ─▶ deaths, forks, bells
+#pragma once
+
+#include "runtime/active_job.hpp"
+#include "runtime/log.hpp"
+#include "runtime/restarts.hpp"
+#include "runtime/slot.hpp"
+#include "worker/serve.hpp"
+#include "worker/wake.hpp"
+#include "worker/zygote.hpp"
+#include <bulkhead/detail/job.hpp>
+#include <bulkhead/options.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::detail {
+
+class Coordinator {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Forks the zygote and the workers. `options` have been validated. Throws SystemError, and
+  /// leaves nothing behind, if the system refuses any of it.
+  Coordinator(const Options& options, int workers);
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
+  /// Terminates. In a forked copy of the owner process: frees memory and descriptors, no more.
+  ~Coordinator();
+
+  RunReport run(Job& job, const CallOptions& options);
+  void close();
+  void join();
+  void terminate();
+
+  [[nodiscard]] int workers() const { return static_cast<int>(slots_.size()); }
+
+ private:
+  enum class State : std::uint8_t { open, closed, terminated, broken };
+  struct Entry;  // an active job and its place in line
+  using Lock = std::unique_lock<std::mutex>;
+
+  // Entering and leaving.
+  void require_owner() const;
+  [[nodiscard]] Lock enter();
+  void require_open() const;
+  void await_idle(Lock& lock);
+
+  // Jobs.
+  struct Definition {
+    std::uint32_t number = 0;
+    std::vector<std::byte> payload;
+    bool temporary = false;  ///< has state of its own: forgotten after the job
+  };
+  Definition& definition_of(const Job& job);
+  void forget(const Definition& definition);
+  [[nodiscard]] std::vector<std::byte> encode_definition(const Job& job) const;
+  [[nodiscard]] ModuleToken token_of(const void* function) const;
+
+  // Driving.
+  void drive(Lock& lock, Entry& own);
+  void yield_to_others(Lock& lock);
+  bool pass(Clock::time_point now);
+  bool feed(Slot& slot, Clock::time_point now);
+  void tidy();
+  void park(Lock& lock, std::chrono::milliseconds limit);
+  void help_the_idle();
+  [[nodiscard]] std::chrono::milliseconds patience() const;
+  bool arm_bells();
+  void report_progress(Lock& lock, Entry& entry, bool last);
+
+  // Workers.
+  void hire_all();
+  void rehire(Slot& slot);
+  [[nodiscard]] int request(Slot& slot);
+  void note_refusal(int error);
+  void hear_zygote();
+  void hear(const ControlMessage& message);
+  void note_death(Slot& slot, const ControlMessage& message);
+  void replace_missing(Clock::time_point now);
+  void after_drain(Slot& slot);
+  void give_up(State state, FailureKind kind, std::string why);
+  void abandon_jobs(FailureKind kind);
+  [[nodiscard]] bool anyone_alive() const;
+
+  const pid_t owner_;
+  const Log log_;
+  WorkerSetup setup_;
+  Doorbell doorbell_;
+  std::unique_ptr<Zygote> zygote_;
+  std::unique_ptr<EventSet> events_;
+
+  std::atomic<int> entering_{0};  ///< threads that want the mutex while one drives
+  std::mutex mutex_;
+  std::condition_variable changed_;  ///< a job is done, or nobody drives any more
+  bool driving_ = false;
+  State state_ = State::open;
+  bool leaving_ = false;          ///< workers have been asked to leave: none is replaced
+  std::string cause_;             ///< why the pool is broken
+  int refusal_ = 0;               ///< errno of the last fork that was refused
+  std::uint64_t generation_ = 0;  ///< of the loaded modules when the zygote was forked
+  std::string last_start_failure_;
+  std::list<Entry*> jobs_;  ///< in the order of their calls
+  std::vector<Slot> slots_;
+  Restarts restarts_;
+  Clock::time_point last_control_check_{};
+  bool impatient_ =
+      false;  ///< bells are to ring at each step: some worker has been silent for long
+
+  std::uint32_t next_callable_ = 1;
+  std::map<std::pair<Describe, const void*>, Definition> definitions_;
+  std::list<Definition> temporary_;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/in_flight.hpp"
+
+namespace bulkhead::detail {
+
+void InFlight::push(ActiveJob* job, TaskRange tasks) {
+  if (tasks.count == 0) return;
+  size_ += tasks.count;
+  if (!runs_.empty()) {
+    Run& last = runs_.back();
+    if (last.job == job && last.tasks.first + last.tasks.count == tasks.first) {
+      last.tasks.count += tasks.count;
+      return;
+    }
+  }
+  runs_.push_back({job, tasks});
+}
+
+void InFlight::pop(std::uint64_t count) {
+  TaskRange& front = runs_.front().tasks;
+  front.first += count;
+  front.count -= count;
+  size_ -= count;
+  if (front.count == 0) runs_.pop_front();
+}
+
+}  // namespace bulkhead::detail

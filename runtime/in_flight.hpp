@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// InFlight: the tasks that wait or run at one worker, in the order in which they were sent, which
+// is the order in which their answers come. Kept as runs of consecutive tasks of one job, so that a
+// million tiny tasks cost a few entries.
+#pragma once
+
+#include "runtime/ledger.hpp"
+
+#include <cstdint>
+#include <deque>
+
+namespace bulkhead::detail {
+
+struct ActiveJob;
+
+struct Run {
+  ActiveJob* job = nullptr;
+  TaskRange tasks;
+};
+
+class InFlight {
+ public:
+  void push(ActiveJob* job, TaskRange tasks);
+  /// The run whose first task is answered next. Not to be called if empty().
+  [[nodiscard]] const Run& front() const { return runs_.front(); }
+  /// Removes the `count` tasks that are answered next; all of the front run at the most.
+  void pop(std::uint64_t count);
+  /// Removes the last `count` tasks, and hands them to `taken(run)`, newest run first.
+  template <class Taken>
+  void take_back(std::uint64_t count, Taken taken) {
+    while (count != 0) {
+      TaskRange& last = runs_.back().tasks;
+      const std::uint64_t step = count < last.count ? count : last.count;
+      last.count -= step;
+      const Run run{runs_.back().job, {last.first + last.count, step}};
+      if (last.count == 0) runs_.pop_back();
+      size_ -= step;
+      count -= step;
+      taken(run);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+
+ private:
+  std::deque<Run> runs_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace bulkhead::detail

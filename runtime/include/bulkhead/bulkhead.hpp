@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+//
+// Everything. Start reading at pool.hpp.
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/codec.hpp>
+#include <bulkhead/error.hpp>
+#include <bulkhead/failure.hpp>
+#include <bulkhead/fork_map.hpp>
+#include <bulkhead/options.hpp>
+#include <bulkhead/outcome.hpp>
+#include <bulkhead/partial.hpp>
+#include <bulkhead/pool.hpp>
+#include <bulkhead/remote_error.hpp>
+#include <bulkhead/version.hpp>

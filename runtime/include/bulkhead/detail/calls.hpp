@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// What a task is made of, as a MapJob needs it: which callable, with what state, and what is sent
+// for an element.
+#pragma once
+
+#include <bulkhead/codec.hpp>
+#include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/task_sink.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace bulkhead::detail {
+
+/// A callable that travels to workers which already run, and takes the element, or (kSpread) the
+/// element's parts, as its arguments.
+template <class F, class Argument, bool kSpread>
+class TravellingCall {
+  using Target = CallableFor<F, Argument, kSpread>;
+
+ public:
+  using Result = typename Target::Result;
+  static constexpr bool kHasState = !kIsFunction<F> && !kIsStateless<F>;
+
+  explicit TravellingCall(const F& f) : f_(f) {
+    require_codec<Argument>();
+    if constexpr (!std::is_void_v<Result>) require_codec<Result>();
+  }
+
+  [[nodiscard]] Describe describe() const { return &Target::describe; }
+  [[nodiscard]] const void* function() const {
+    if constexpr (kIsFunction<F>) {
+      return reinterpret_cast<const void*>(f_);
+    } else {
+      return nullptr;
+    }
+  }
+  void encode_state(ByteWriter& out) const {
+    if constexpr (kHasState) Codec<F>::encode(f_, out);
+  }
+
+  template <class Source>
+  static bool put(TaskSink& sink, std::uint32_t callable, std::uint64_t task,
+                  const Source& source) {
+    using Element = std::remove_cvref_t<decltype(source[task])>;
+    if constexpr (std::is_same_v<Element, Argument>) {
+      return sink.put(callable, task, source[task]);
+    } else {
+      return sink.put(callable, task, static_cast<const Argument&>(Argument(source[task])));
+    }
+  }
+
+ private:
+  const F& f_;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//
+// Gather: where results go, each to the place of its element, in whatever order they come.
+//   Values<R>    for map: the values, and the failure of the lowest index
+//   Outcomes<R>  for try_map: a value or a failure for every element
+// Both offer place(), fail() and take(); one thread at a time.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <bulkhead/failure.hpp>
+#include <bulkhead/outcome.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::detail {
+
+/// Stands for the value of a task that returns void.
+struct Nothing {};
+
+template <class R>
+using Placed = std::conditional_t<std::is_void_v<R>, Nothing, R>;
+
+/// A failure with the kind and reason for which the call was given up.
+inline Failure given_up_failure(const FailureDetails& reason, std::uint64_t task) {
+  FailureDetails details = reason;
+  details.task = task;
+  return Failure(std::move(details));
+}
+
+/// The values, stored as what map() returns where that can be done at once.
+template <class R>
+class ValueStore {
+ public:
+  void expect(std::uint64_t count) { values_.reserve(count); }
+  void place(std::uint64_t index, R value) {
+    if (index >= values_.size()) values_.resize(index + 1);
+    values_[index].emplace(std::move(value));
+  }
+  std::vector<R> take() {
+    std::vector<R> result;
+    result.reserve(values_.size());
+    for (std::optional<R>& value : values_) result.push_back(std::move(*value));
+    return result;
+  }
+
+ private:
+  std::vector<std::optional<R>> values_;
+};
+
+template <class R>
+requires std::is_trivially_copyable_v<R> && std::is_default_constructible_v<R>
+class ValueStore<R> {
+ public:
+  void expect(std::uint64_t count) { values_.resize(count); }
+  void place(std::uint64_t index, R value) {
+    if (index >= values_.size()) [[unlikely]]
+      values_.resize(index + 1);
+    values_[index] = value;
+  }
+  std::vector<R> take() { return std::move(values_); }
+
+ private:
+  std::vector<R> values_;
+};
+
+template <>
+class ValueStore<Nothing> {
+ public:
+  void expect(std::uint64_t) {}
+  void place(std::uint64_t, Nothing) {}
+  void take() {}
+};
+
+template <class R>
+class Values {
+ public:
+  static constexpr bool kStopsAtFailure = true;
+  using Result = std::conditional_t<std::is_void_v<R>, void, std::vector<Placed<R>>>;
+
+  void expect(std::uint64_t count) { store_.expect(count); }
+  void place(std::uint64_t index, Placed<R> value) { store_.place(index, std::move(value)); }
+  void fail(std::uint64_t index, Failure failure) {
+    if (lowest_ && lowest_->task() <= index) return;
+    lowest_.emplace(std::move(failure));
+  }
+  /// All values, in order. Throws the failure of the lowest index if there is one; BrokenPool if
+  /// the pool broke; the cancellation if it was terminated.
+  Result take(std::uint64_t, const FailureDetails* given_up) {
+    if (given_up != nullptr) {
+      if (given_up->kind == FailureKind::not_run) throw BrokenPool(given_up->message);
+      given_up_failure(*given_up, 0).raise();
+    }
+    if (lowest_) lowest_->raise();
+    return store_.take();
+  }
+
+ private:
+  ValueStore<Placed<R>> store_;
+  std::optional<Failure> lowest_;
+};
+
+template <class R>
+class Outcomes {
+ public:
+  static constexpr bool kStopsAtFailure = false;
+  using Result = std::vector<Outcome<R>>;
+
+  void expect(std::uint64_t count) { outcomes_.reserve(count); }
+  void place(std::uint64_t index, Placed<R> value) {
+    if constexpr (std::is_void_v<R>) {
+      at(index).emplace(std::monostate{});
+    } else {
+      at(index).emplace(std::move(value));
+    }
+    ++placed_;
+  }
+  void fail(std::uint64_t index, Failure failure) {
+    at(index).emplace(std::move(failure));
+    ++placed_;
+  }
+  /// One outcome per element. Throws BrokenPool if the pool broke before any task had ended.
+  Result take(std::uint64_t known, const FailureDetails* given_up) {
+    if (given_up != nullptr && given_up->kind == FailureKind::not_run && placed_ == 0) {
+      throw BrokenPool(given_up->message);
+    }
+    outcomes_.resize(known);
+    Result result;
+    result.reserve(known);
+    for (std::uint64_t index = 0; index < known; ++index) {
+      std::optional<Outcome<R>>& outcome = outcomes_[index];
+      if (outcome) {
+        result.push_back(std::move(*outcome));
+      } else {
+        result.push_back(
+            given_up_failure(given_up != nullptr ? *given_up : FailureDetails{}, index));
+      }
+    }
+    return result;
+  }
+
+ private:
+  std::optional<Outcome<R>>& at(std::uint64_t index) {
+    if (index >= outcomes_.size()) outcomes_.resize(index + 1);
+    return outcomes_[index];
+  }
+
+  std::vector<std::optional<Outcome<R>>> outcomes_;
+  std::uint64_t placed_ = 0;
+};
+
+}  // namespace bulkhead::detail

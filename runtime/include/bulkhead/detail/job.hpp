@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//
+// The seam between the typed API, which is compiled in the user's program, and the engine, which is
+// compiled once. A Job is one call of map or apply without its types. The engine crosses the seam
+// once per batch of tasks: the job encodes straight into a worker's inbox and decodes straight from
+// its outbox.
+//
+// All functions are called by one thread at a time, under the engine's lock, and do not throw
+// unless it is said: what the user's code throws becomes a failure of its task, or is kept by the
+// job.
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/ring.hpp>
+#include <bulkhead/detail/task_sink.hpp>
+#include <bulkhead/failure.hpp>
+#include <bulkhead/options.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+
+namespace bulkhead::detail {
+
+/// Tasks first, first + 1, ... (count of them).
+struct TaskRange {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  bool operator==(const TaskRange&) const = default;
+};
+
+/// Consecutive tasks that have ended.
+struct Settled {
+  std::uint64_t count = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t lowest_failed = 0;  ///< index of a task; valid if `failed` is not 0
+};
+
+/// A result that comes in pieces, because it is larger than a ring has room for.
+class LargeResult {
+ public:
+  virtual ~LargeResult() = default;
+  /// The next bytes. Never asks for more memory than it was given bytes, whatever they claim.
+  virtual void add(std::span<const std::byte> bytes) = 0;
+  /// All bytes have come: places the value, or the failure, at its index.
+  virtual Settled finish() = 0;
+};
+
+class Job {
+ public:
+  Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  virtual ~Job() = default;
+
+  // What to run.
+
+  /// Names the callable in every process with the same module.
+  [[nodiscard]] virtual Describe describe() const = 0;
+  /// The plain function that is called, or null.
+  [[nodiscard]] virtual const void* function() const { return nullptr; }
+  /// True if encode_state() writes something, which is then sent once to each worker.
+  [[nodiscard]] virtual bool has_state() const { return false; }
+  /// Writes the functor's state. May throw.
+  virtual void encode_state(ByteWriter&) const {}
+  /// True if tasks after a failed one need not be run.
+  [[nodiscard]] virtual bool stops_at_failure() const = 0;
+
+  // On the way out.
+
+  struct Supply {
+    std::uint64_t known = 0;  ///< elements 0 to known - 1 exist
+    bool complete = false;    ///< there are no others
+    bool failed = false;      ///< the source threw: give out nothing more
+  };
+  /// Draws from the source until `wanted` elements exist, or it ends.
+  virtual Supply supply(std::uint64_t wanted) = 0;
+
+  struct Encoded {
+    std::uint64_t accepted = 0;  ///< of the tasks, in order
+    bool failed = false;         ///< the task after those could not be encoded, and has failed
+  };
+  /// Puts tasks into an inbox, as many as it takes.
+  virtual Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) = 0;
+
+  // On the way back.
+
+  /// Takes the results of the first of these tasks from the ring: whole frames of kind `value` that
+  /// bear the right numbers, until there is none.
+  virtual Settled decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) = 0;
+  /// The result of `task` will come in pieces.
+  virtual std::unique_ptr<LargeResult> receive(std::uint64_t task) = 0;
+  /// `task` has ended without a value.
+  virtual void fail(std::uint64_t task, Failure failure) = 0;
+};
+
+class Coordinator;
+
+/// What a job that ended has not done.
+struct RunReport {
+  /// Why tasks were left without an outcome, if any were: kind and message. Null: every task below
+  /// `known` was settled, or stops_at_failure() spared it.
+  std::unique_ptr<FailureDetails> given_up;
+  /// Elements that the source has given.
+  std::uint64_t known = 0;
+};
+
+/// Runs a job to its end; the calling thread does the work. Throws what keeps it from beginning:
+/// PoolClosed, BrokenPool, Error; and what options.progress throws.
+RunReport run_job(Coordinator& coordinator, Job& job, const CallOptions& options);
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//
+// MapJob: one call of map, try_map, starmap, apply or fork_map, with all its types. What happens to
+// every element is here, in the user's program, so that it can be inlined; all else is behind the
+// seam.
+#pragma once
+
+#include <bulkhead/codec.hpp>
+#include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/detail/gather.hpp>
+#include <bulkhead/detail/job.hpp>
+#include <bulkhead/detail/source.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::detail {
+
+/// The exception that is being handled, as the failure of a task that no worker is to blame for.
+inline Failure local_failure(std::uint64_t task, const char* phase) {
+  FailureDetails details = describe_current_exception();
+  details.task = task;
+  details.message.insert(0, phase);
+  return Failure(std::move(details));
+}
+
+inline constexpr const char* kWhileEncoding = "while encoding the argument: ";
+inline constexpr const char* kWhileDecoding = "while decoding the result: ";
+
+/// The value that `bytes` encode, no more and no fewer of them. Throws.
+template <class R>
+Placed<R> decode_whole(std::span<const std::byte> bytes) {
+  if constexpr (std::is_void_v<R>) {
+    if (!bytes.empty()) throw DecodeError("bytes came where no value was expected");
+    return {};
+  } else {
+    SpanReader in(bytes);
+    R value = Codec<R>::decode(in);
+    if (!in.exhausted()) throw DecodeError("bytes are left over; encode() and decode() disagree");
+    return value;
+  }
+}
+
+/// Collects the pieces, then decodes.
+template <class R>
+class PieceBuffer {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
+  Placed<R> finish() { return decode_whole<R>(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+/// An array of plain elements: its bytes go straight into it.
+template <Bulk R>
+class PieceBuffer<R> {
+  using Element = typename R::value_type;
+
+ public:
+  void add(std::span<const std::byte> bytes) {
+    if (prefix_ < sizeof count_) bytes = read_count(bytes);
+    if (bytes.empty()) return;
+    if (bytes.size() > count_ * sizeof(Element) - filled_) {
+      throw DecodeError("more bytes came than the result was said to have");
+    }
+    const std::size_t end = filled_ + bytes.size();
+    value_.resize((end + sizeof(Element) - 1) / sizeof(Element));
+    std::memcpy(reinterpret_cast<std::byte*>(value_.data()) + filled_, bytes.data(), bytes.size());
+    filled_ = end;
+  }
+  R finish() {
+    if (prefix_ < sizeof count_ || filled_ != count_ * sizeof(Element)) {
+      throw DecodeError("fewer bytes came than the result was said to have");
+    }
+    return std::move(value_);
+  }
+
+ private:
+  std::span<const std::byte> read_count(std::span<const std::byte> bytes) {
+    const std::size_t step = std::min(bytes.size(), sizeof count_ - prefix_);
+    std::memcpy(reinterpret_cast<std::byte*>(&count_) + prefix_, bytes.data(), step);
+    prefix_ += step;
+    // Addresses only, no memory yet: that comes with the bytes.
+    if (prefix_ == sizeof count_) value_.reserve(count_);
+    return bytes.subspan(step);
+  }
+
+  std::uint64_t count_ = 0;
+  std::size_t prefix_ = 0;  ///< bytes of count_ that have come
+  std::size_t filled_ = 0;
+  R value_;
+};
+
+template <class Sink, class R>
+class PiecedResult final : public LargeResult {
+ public:
+  PiecedResult(Sink& sink, std::uint64_t task) : sink_(sink), task_(task) {}
+
+  void add(std::span<const std::byte> bytes) override {
+    if (failure_) return;
+    guarded([&] { pieces_.add(bytes); });
+  }
+  Settled finish() override {
+    std::optional<Placed<R>> value;
+    if (!failure_) guarded([&] { value.emplace(pieces_.finish()); });
+    if (!failure_) guarded([&] { sink_.placed(task_, std::move(*value)); });
+    if (!failure_) return {1, 0, 0};
+    sink_.fail(task_, std::move(*failure_));
+    return {1, 1, task_};
+  }
+
+ private:
+  template <class Step>
+  void guarded(Step step) {
+    try {
+      step();
+    } catch (...) {
+      pieces_ = {};
+      failure_.emplace(local_failure(task_, kWhileDecoding));
+    }
+  }
+
+  Sink& sink_;
+  std::uint64_t task_;
+  PieceBuffer<R> pieces_;
+  std::optional<Failure> failure_;
+};
+
+/// `Call` says what runs (see calls.hpp); `Range` where the elements come from; `Gather` where
+/// results go.
+template <class Call, class Range, class Gather>
+class MapJob final : public Job {
+ public:
+  using R = typename Call::Result;
+
+  MapJob(const Call& call, Range&& range) : call_(call), source_(std::forward<Range>(range)) {}
+
+  /// Runs on `coordinator`; the calling thread does the work.
+  typename Gather::Result run(Coordinator& coordinator, const CallOptions& options) {
+    if (const auto size = source_.size()) gather_.expect(*size);
+    const RunReport report = run_job(coordinator, *this, options);
+    if (source_error_) std::rethrow_exception(source_error_);
+    return gather_.take(report.known, report.given_up.get());
+  }
+
+  [[nodiscard]] Describe describe() const override { return call_.describe(); }
+  [[nodiscard]] const void* function() const override { return call_.function(); }
+  [[nodiscard]] bool has_state() const override { return Call::kHasState; }
+  void encode_state(ByteWriter& out) const override { call_.encode_state(out); }
+  [[nodiscard]] bool stops_at_failure() const override { return Gather::kStopsAtFailure; }
+
+  Supply supply(std::uint64_t wanted) override {
+    try {
+      source_.draw(wanted);
+    } catch (...) {
+      source_error_ = std::current_exception();
+      return {source_.known(), true, true};
+    }
+    return {source_.known(), source_.ended(), false};
+  }
+
+  Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) override {
+    Encoded encoded;
+    for (; encoded.accepted < tasks.count; ++encoded.accepted) {
+      const std::uint64_t task = tasks.first + encoded.accepted;
+      try {
+        if (!Call::put(sink, callable, task, source_)) break;
+      } catch (...) {
+        fail(task, local_failure(task, kWhileEncoding));
+        encoded.failed = true;
+        break;
+      }
+    }
+    return encoded;
+  }
+
+  Settled decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) override {
+    Settled settled;
+    FrameHeader header;
+    const std::byte* payload = nullptr;
+    for (; settled.count < tasks.count; ++settled.count) {
+      const std::uint64_t task = tasks.first + settled.count;
+      if (answers.peek(header, payload) != RingReader::Peek::frame) break;
+      if (header.kind != FrameKind::value || header.more != 0 || header.callable != callable ||
+          header.task != task) {
+        break;
+      }
+      try {
+        placed(task, decode_whole<R>({payload, header.length}));
+      } catch (...) {
+        fail(task, local_failure(task, kWhileDecoding));
+        if (settled.failed++ == 0) settled.lowest_failed = task;
+      }
+      answers.advance();
+    }
+    return settled;
+  }
+
+  std::unique_ptr<LargeResult> receive(std::uint64_t task) override {
+    return std::make_unique<PiecedResult<MapJob, R>>(*this, task);
+  }
+
+  void fail(std::uint64_t task, Failure failure) override {
+    gather_.fail(task, std::move(failure));
+    source_.forget(task);
+  }
+
+  void placed(std::uint64_t task, Placed<R> value) {
+    gather_.place(task, std::move(value));
+    source_.forget(task);
+  }
+
+ private:
+  const Call& call_;
+  Source<Range> source_;
+  Gather gather_;
+  std::exception_ptr source_error_;
+};
+
+}  // namespace bulkhead::detail

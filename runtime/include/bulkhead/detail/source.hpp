@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// Source: the elements of a range, drawn lazily and found again by index for as long as their task
+// is not settled. Element types and costs:
+//   - a random-access range of known size whose elements live elsewhere (a vector, a span, an iota)
+//   is
+//     indexed; an element is read again if its worker died before it began
+//   - any other range is iterated once, each element drawn exactly once and kept until it is
+//   settled
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+
+namespace bulkhead::detail {
+
+/// Elements can be read twice, and reading them runs no code of the user's.
+template <class Range>
+inline constexpr bool kIndexed =
+    std::ranges::random_access_range<Range>&& std::ranges::sized_range<Range> &&
+    (std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>> ||
+     std::ranges::enable_borrowed_range<std::remove_cvref_t<Range>>);
+
+/// `Range` is a reference for ranges that the caller keeps.
+template <class Range>
+class Source {
+ public:
+  using Value = std::ranges::range_value_t<Range>;
+
+  explicit Source(Range&& range) : range_(std::forward<Range>(range)) {}
+
+  /// Number of elements, if it is known without drawing them.
+  [[nodiscard]] std::optional<std::uint64_t> size() {
+    if constexpr (std::ranges::sized_range<Range>) {
+      return static_cast<std::uint64_t>(std::ranges::size(range_));
+    } else {
+      return std::nullopt;
+    }
+  }
+
+  /// Makes elements below `wanted` available, as far as there are any. Throws what the range
+  /// throws.
+  void draw(std::uint64_t wanted) {
+    if (!begun_) {
+      next_ = std::ranges::begin(range_);
+      begun_ = true;
+    }
+    while (known_ < wanted && !ended_) {
+      if (*next_ == std::ranges::end(range_)) {
+        ended_ = true;
+      } else {
+        kept_.emplace_back(std::in_place, **next_);
+        ++known_;
+        ++*next_;
+      }
+    }
+  }
+  [[nodiscard]] std::uint64_t known() const { return known_; }
+  [[nodiscard]] bool ended() const { return ended_; }
+
+  /// An available element that has not been forgotten.
+  [[nodiscard]] const Value& operator[](std::uint64_t index) const { return *kept_[index - base_]; }
+
+  /// The element will not be needed any more.
+  void forget(std::uint64_t index) {
+    kept_[index - base_].reset();
+    while (!kept_.empty() && !kept_.front()) {
+      kept_.pop_front();
+      ++base_;
+    }
+  }
+
+ private:
+  Range range_;
+  std::optional<std::ranges::iterator_t<Range>> next_;
+  bool begun_ = false;
+  bool ended_ = false;
+  std::uint64_t known_ = 0;
+  std::uint64_t base_ = 0;  ///< index of kept_.front()
+  std::deque<std::optional<Value>> kept_;
+};
+
+template <class Range>
+requires kIndexed<Range>
+class Source<Range> {
+ public:
+  using Value = std::ranges::range_value_t<Range>;
+
+  explicit Source(Range&& range)
+      : range_(std::forward<Range>(range)),
+        begin_(std::ranges::begin(range_)),
+        size_(static_cast<std::uint64_t>(std::ranges::size(range_))) {}
+
+  [[nodiscard]] std::optional<std::uint64_t> size() { return size_; }
+  void draw(std::uint64_t) {}
+  [[nodiscard]] std::uint64_t known() const { return size_; }
+  [[nodiscard]] bool ended() const { return true; }
+  [[nodiscard]] decltype(auto) operator[](std::uint64_t index) const {
+    return begin_[static_cast<std::ranges::range_difference_t<Range>>(index)];
+  }
+  void forget(std::uint64_t) {}
+
+ private:
+  Range range_;
+  std::ranges::iterator_t<Range> begin_;
+  std::uint64_t size_;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// What can be chosen about a pool, and about one call. Everything has a default that serves.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace spdlog {
+class logger;
+}
+
+namespace bulkhead {
+
+/// How workers come to be.
+enum class StartMethod : std::uint8_t {
+  /// Forked from a snapshot of this process taken by the Pool's constructor: workers see all that
+  /// was in
+  /// memory then. Refused if the process has other threads at that moment.
+  fork,
+};
+
+/// Options of a pool.
+struct Options {
+  /// Worker processes, 1 to 1024. Default: one per CPU that this process may use (affinity and
+  /// cgroup quota).
+  std::optional<int> workers = std::nullopt;
+
+  /// Runs in each worker before its first task. If it throws, that worker does not start; if it
+  /// keeps throwing, the pool is broken and says why.
+  std::function<void()> initializer = nullptr;
+  /// Runs in each worker that leaves in order: after close() and join(), not after terminate().
+  std::function<void()> finalizer = nullptr;
+
+  StartMethod start = StartMethod::fork;
+
+  /// Gets what happens to workers: starts, crashes, refused forks. Default: nothing is logged.
+  std::shared_ptr<spdlog::logger> logger = nullptr;
+
+  /// Bytes of each of a worker's two rings, 4 KiB to 1 GiB, rounded up to a power of two. Larger
+  /// values stream through. Memory is used only as far as it is needed.
+  std::size_t ring_bytes = std::size_t{1} << 20;
+
+  /// Fork even if this process has other threads. Any lock that one of them holds at that moment
+  /// stays locked for ever in every worker: malloc is safe, most other libraries are not.
+  bool risk_locks_held_by_other_threads = false;
+};
+
+/// How far a call has come.
+struct Progress {
+  std::uint64_t done = 0;              ///< tasks that have ended, failed ones included
+  std::uint64_t failed = 0;            ///< tasks that have failed
+  std::optional<std::uint64_t> total;  ///< elements of the range, if that is known yet
+};
+
+/// Options of one call.
+struct CallOptions {
+  /// Called in the calling thread, at most every 100 ms and once at the end. If it throws, the call
+  /// is given up and throws the same.
+  std::function<void(const Progress&)> progress = nullptr;
+};
+
+}  // namespace bulkhead

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// Start here. A Pool of worker processes that run your function on the elements of a range:
+//
+//   bulkhead::Pool pool;                                    // one worker per usable CPU
+//   std::vector<double> scores = pool.map(train, grid);     // in the order of grid
+//
+// Whatever a task does (throw, crash, exit, leak) costs that task and no other; try_map() gives one
+// outcome for every element and loses nothing.
+//
+// Callables: functions, captureless lambdas, functors without state, functors with a serialize()
+// for cereal, and bulkhead::partial(f, a, b...). Lambdas with captures: see fork_map.hpp. Arguments
+// and results: see codec.hpp.
+#pragma once
+
+#include <bulkhead/codec.hpp>
+#include <bulkhead/detail/calls.hpp>
+#include <bulkhead/detail/gather.hpp>
+#include <bulkhead/detail/map_job.hpp>
+#include <bulkhead/error.hpp>
+#include <bulkhead/failure.hpp>
+#include <bulkhead/options.hpp>
+#include <bulkhead/outcome.hpp>
+#include <bulkhead/partial.hpp>
+#include <bulkhead/remote_error.hpp>
+
+#include <memory>
+#include <ranges>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bulkhead {
+
+namespace detail {
+struct ForkMap;
+}
+
+/// Workers that live until the pool ends, and calls to run on them.
+///
+/// Thread-safety: any member function may be called from any thread, except the destructor, which
+/// must not run beside another call. A call does its own work in the calling thread; no thread is
+/// started. Fork: in a forked copy of the process every call throws PoolClosed; the workers are the
+/// parent's.
+class Pool {
+ public:
+  /// Forks the workers. Throws InvalidArgument if an option makes no sense, Error if the process
+  /// has other threads (see StartMethod::fork), SystemError if the system refuses what is needed;
+  /// then nothing is left behind.
+  Pool() : Pool(Options{}) {}
+  explicit Pool(int workers);
+  explicit Pool(Options options);
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  /// Terminates: see terminate().
+  ~Pool();
+
+  /// f(x) for each element x of the range, in order. If tasks fail, throws the failure of the
+  /// lowest index (as a RemoteError, and as the standard exception that the task threw) once no
+  /// task runs any more; tasks behind it may not have run. Returns nothing if f does. What the
+  /// range itself throws comes through unchanged. A range of unknown size is drawn lazily. Throws
+  /// PoolClosed, BrokenPool.
+  template <class F, std::ranges::input_range Range>
+  auto map(const F& f, Range&& range, const CallOptions& options = {}) {
+    return call<detail::Values, false>(f, std::forward<Range>(range), options);
+  }
+
+  /// The outcome of f(x) for each element x of the range, in order: a std::vector<Outcome<R>>. No
+  /// failure of a task is thrown and none stops the others.
+  template <class F, std::ranges::input_range Range>
+  auto try_map(const F& f, Range&& range, const CallOptions& options = {}) {
+    return call<detail::Outcomes, false>(f, std::forward<Range>(range), options);
+  }
+
+  /// f(a, b, ...) for each tuple (a, b, ...) of the range; otherwise as map().
+  template <class F, std::ranges::input_range Range>
+  auto starmap(const F& f, Range&& range, const CallOptions& options = {}) {
+    return call<detail::Values, true>(f, std::forward<Range>(range), options);
+  }
+
+  /// f(args...) in a worker. Throws its failure.
+  template <class F, class... Args>
+  auto apply(const F& f, Args&&... args) {
+    using Arguments = std::tuple<detail::Stored<Args>...>;
+    const Arguments arguments(std::forward<Args>(args)...);
+    using Result = detail::ResultOf<std::decay_t<F>, Arguments, true>;
+    if constexpr (std::is_void_v<Result>) {
+      call<detail::Values, true>(f, std::span(&arguments, 1), {});
+    } else {
+      auto values = call<detail::Values, true>(f, std::span(&arguments, 1), {});
+      return Result(std::move(values.front()));
+    }
+  }
+
+  /// Takes no more calls; those that run go on.
+  void close();
+  /// Waits until all calls have returned, lets the workers run their finalizers and leave (they are
+  /// killed after 30 s). To be called after close() or terminate(): throws Error otherwise.
+  void join();
+  /// Kills all workers now, without finalizers. Calls that run in other threads end with cancelled
+  /// tasks. Bounded to about two seconds. Again, or after close(): does no harm.
+  void terminate();
+
+  /// Number of workers.
+  [[nodiscard]] int workers() const;
+
+ private:
+  friend struct detail::ForkMap;
+
+  template <template <class> class Gather, bool kSpread, class F, class Range>
+  auto call(const F& f, Range&& range, const CallOptions& options) {
+    using Function = std::decay_t<F>;
+    using Argument = std::ranges::range_value_t<Range>;
+    detail::require_callable<Function>();
+    using Call = detail::TravellingCall<Function, Argument, kSpread>;
+    const Function function = f;
+    const Call what(function);
+    detail::MapJob<Call, Range, Gather<typename Call::Result>> job(what,
+                                                                   std::forward<Range>(range));
+    return job.run(*coordinator_, options);
+  }
+
+  std::unique_ptr<detail::Coordinator> coordinator_;
+};
+
+}  // namespace bulkhead

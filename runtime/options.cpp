@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/options.hpp"
+
+#include <bulkhead/error.hpp>
+
+#include <algorithm>
+#include <string>
+
+namespace bulkhead::detail {
+
+int validated_workers(const Options& options, int usable_cpus) {
+  if (options.ring_bytes < kMinRingBytes || options.ring_bytes > kMaxRingBytes) {
+    throw InvalidArgument("bulkhead: Options::ring_bytes is " + std::to_string(options.ring_bytes) +
+                          "; it must be between " + std::to_string(kMinRingBytes) + " and " +
+                          std::to_string(kMaxRingBytes) +
+                          " (larger values stream through any ring)");
+  }
+  const int workers = options.workers.value_or(std::min(usable_cpus, kMaxWorkers));
+  if (workers < 1 || workers > kMaxWorkers) {
+    throw InvalidArgument("bulkhead: Options::workers is " + std::to_string(workers) +
+                          "; it must be between 1 and " + std::to_string(kMaxWorkers) +
+                          " (leave it unset for one worker per usable CPU, here " +
+                          std::to_string(usable_cpus) + ")");
+  }
+  return workers;
+}
+
+void require_forkable(const Options& options, int threads) {
+  if (threads <= 1 || options.risk_locks_held_by_other_threads) return;
+  throw Error(
+      "bulkhead: this process has " + std::to_string(threads) +
+      " threads, and workers are forked from it: a lock that another thread holds now would stay "
+      "locked for ever in every worker. Make the Pool before starting threads, or, if you know "
+      "that no such lock matters, set Options::risk_locks_held_by_other_threads");
+}
+
+}  // namespace bulkhead::detail

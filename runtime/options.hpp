@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// What is wrong with Options, said before anything is forked.
+#pragma once
+
+#include <bulkhead/options.hpp>
+
+namespace bulkhead::detail {
+
+inline constexpr int kMaxWorkers = 1024;
+inline constexpr std::size_t kMinRingBytes = 4096;
+inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
+
+/// The number of workers that `options` ask for. Throws InvalidArgument.
+[[nodiscard]] int validated_workers(const Options& options, int usable_cpus);
+/// Throws Error if forking now would copy locks that other threads hold.
+void require_forkable(const Options& options, int threads);
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/coordinator.hpp"
+#include "runtime/options.hpp"
+#include "worker/host.hpp"
+#include <bulkhead/pool.hpp>
+
+namespace bulkhead {
+namespace {
+
+std::unique_ptr<detail::Coordinator> make_coordinator(const Options& options) {
+  const int workers = detail::validated_workers(options, detail::usable_cpus());
+  detail::require_forkable(options, detail::thread_count());
+  return std::make_unique<detail::Coordinator>(options, workers);
+}
+
+}  // namespace
+
+Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
+Pool::Pool(Options options) : coordinator_(make_coordinator(options)) {}
+Pool::~Pool() = default;
+
+void Pool::close() {
+  coordinator_->close();
+}
+void Pool::join() {
+  coordinator_->join();
+}
+void Pool::terminate() {
+  coordinator_->terminate();
+}
+int Pool::workers() const {
+  return coordinator_->workers();
+}
+
+}  // namespace bulkhead

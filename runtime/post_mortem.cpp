@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/post_mortem.hpp"
+
+#include "worker/serve.hpp"
+#include "worker/symbolize.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <string_view>
+#include <sys/wait.h>
+#include <vector>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace bulkhead::detail {
+namespace {
+
+std::string exit_text(int code) {
+  switch (code) {
+    case kExitLostDoorbell:
+      return "the worker found its descriptors closed, by a task, and left";
+    case kExitBadSetup:
+      return "the worker could not set itself up (memory or descriptors exhausted?)";
+    case kExitBrokenInbox:
+      return "the worker found its inbox damaged and left";
+    case kExitInitializer:
+      return "the initializer threw";
+    default:
+      return fmt::format("exited with code {} before it answered", code);
+  }
+}
+
+std::string signal_text(const ControlMessage& death, const std::optional<CrashReport>& report) {
+  const std::string name = signal_name(death.value);
+  if (report && report->signal == death.value) {
+    std::string text = name;
+    if (report->has_fault_address) text += fmt::format(" at address {:#x}", report->fault_address);
+    if (!report->message.empty()) text += " (" + report->message + ")";
+    return text;
+  }
+  if (death.value != SIGKILL) return "killed by " + name;
+  return fmt::format(
+      "killed by SIGKILL, by another process or for want of memory; its peak was {} MiB",
+      death.max_rss_kib / 1024);
+}
+
+bool starts_with(const std::string& text, std::string_view start) {
+  return text.compare(0, start.size(), start) == 0;
+}
+
+/// The user's part of a stack: what lies above the library's own frames.
+std::vector<SymbolizedFrame> user_frames(const CrashReport& report) {
+  std::vector<SymbolizedFrame> frames = symbolize(report.frames);
+  const auto end = std::find_if(frames.begin(), frames.end(), [](const SymbolizedFrame& frame) {
+    return starts_with(frame.function, "bulkhead::detail::") ||
+           frame.function.find(" bulkhead::detail::") != std::string::npos;
+  });
+  if (end != frames.begin()) frames.erase(end, frames.end());
+  return frames;
+}
+
+/// The frame to name in one line: the innermost one that is not the C or C++ library's.
+const SymbolizedFrame* telling_frame(const std::vector<SymbolizedFrame>& frames) {
+  for (const SymbolizedFrame& frame : frames) {
+    const bool library = frame.module.find("/libc.so") != std::string::npos ||
+                         frame.module.find("/libstdc++.so") != std::string::npos;
+    if (!library && !frame.function.empty()) return &frame;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string signal_name(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : fmt::format("signal {}", signal);
+}
+
+std::string cause_of_death(const ControlMessage& death, const std::optional<CrashReport>& report) {
+  return death.code == CLD_EXITED ? exit_text(death.value) : signal_text(death, report);
+}
+
+FailureDetails crash_details(const ControlMessage& death,
+                             const std::optional<CrashReport>& report) {
+  FailureDetails details;
+  details.kind = FailureKind::crashed;
+  details.worker_pid = death.pid;
+  details.message = cause_of_death(death, report);
+  if (death.code == CLD_EXITED) {
+    details.exit_code = death.value;
+    return details;
+  }
+  details.signal = death.value;
+  if (!report || report->signal != death.value) return details;
+  const std::vector<SymbolizedFrame> frames = user_frames(*report);
+  if (const SymbolizedFrame* frame = telling_frame(frames))
+    details.message += " in " + to_string(*frame);
+  for (const SymbolizedFrame& frame : frames) details.backtrace.push_back(to_string(frame));
+  return details;
+}
+
+}  // namespace bulkhead::detail

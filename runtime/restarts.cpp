@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/restarts.hpp"
+
+namespace bulkhead::detail {
+
+void Restarts::succeeded() {
+  start_deaths_ = 0;
+  refusals_ = 0;
+}
+
+void Restarts::refused(Time now) {
+  not_before_ = now + kFirstPause * (1 << refusals_);
+  ++refusals_;
+}
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/slot.hpp"
+
+#include "runtime/post_mortem.hpp"
+#include <bulkhead/detail/exception_record.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <utility>
+
+namespace bulkhead::detail {
+namespace {
+
+/// An exception larger than this is not one that encode_exception() wrote.
+constexpr std::size_t kMaxExceptionBytes = (kMaxNestedExceptions + 4) * (kMaxMessageBytes + 64);
+
+FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
+  try {
+    SpanReader in(bytes);
+    return decode_exception(in);
+  } catch (const std::exception& error) {
+    FailureDetails details;
+    details.kind = FailureKind::exception;
+    details.type_name = "an exception that could not be read";
+    details.message = error.what();
+    return details;
+  }
+}
+
+}  // namespace
+
+void Slot::begin(std::unique_ptr<Link> link) {
+  link_ = std::move(link);
+  state_ = State::starting;
+  ++epoch_;
+  pid_ = 0;
+  sent_ = settled_ = 0;
+  revoking_ = false;
+  defined_.clear();
+  verdict_.clear();
+}
+
+// ---------------------------------------------------------------------------------------------------
+// In
+
+bool Slot::drain(Time now) {
+  if (!alive()) return false;
+  RingReader& answers = link_->answers();
+  bool any = false;
+  for (;;) {
+    FrameHeader header;
+    const std::byte* payload = nullptr;
+    const RingReader::Peek peek = answers.peek(header, payload);
+    if (peek == RingReader::Peek::nothing) return any;
+    any = true;
+    if (peek == RingReader::Peek::corrupt) {
+      doom("its outbox holds no frame where one should begin");
+    } else if (!handle(header, payload, now)) {
+      doom("it sent an answer that nobody asked for");
+    }
+    if (!alive()) return true;
+  }
+}
+
+bool Slot::handle(const FrameHeader& header, const std::byte* payload, Time now) {
+  const std::span<const std::byte> bytes(payload, header.length);
+  switch (header.kind) {
+    case FrameKind::value:
+      return take_values(header, payload, now);
+    case FrameKind::thrown:
+      return take_exception(header, bytes, now);
+    case FrameKind::skipped:
+      return take_skipped(header, payload);
+    case FrameKind::failed:
+      return take_complaint(header, bytes);
+    case FrameKind::ready:
+      link_->answers().advance();
+      became_ready_ = state_ == State::starting;
+      state_ = State::ready;
+      return became_ready_;
+    default:
+      return false;
+  }
+}
+
+bool Slot::answers_front(const FrameHeader& header) const {
+  return !queue_.empty() && header.callable == queue_.front().job->callable &&
+         header.task == queue_.front().tasks.first;
+}
+
+bool Slot::take_values(const FrameHeader& header, const std::byte* payload, Time now) {
+  if (!answers_front(header)) return false;
+  if (header.more != 0 || inbound_) {
+    if (!take_piece(header, {payload, header.length})) return false;
+    link_->answers().advance();
+    if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish(), now);
+    return true;
+  }
+  ActiveJob& job = *queue_.front().job;
+  const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
+  if (done.count == 0) return false;
+  settled(done, now);
+  return true;
+}
+
+bool Slot::take_piece(const FrameHeader& header, std::span<const std::byte> bytes) {
+  if (!inbound_) inbound_ = queue_.front().job->job.receive(header.task);
+  inbound_->add(bytes);
+  return true;
+}
+
+bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> bytes, Time now) {
+  if (!answers_front(header)) return false;
+  inbound_.reset();
+  if (inbound_exception_.size() + bytes.size() > kMaxExceptionBytes) return false;
+  inbound_exception_.insert(inbound_exception_.end(), bytes.begin(), bytes.end());
+  link_->answers().advance();
+  if (header.more != 0) return true;
+  FailureDetails details = decode_exception_or_say_why(inbound_exception_);
+  inbound_exception_.clear();
+  details.task = header.task;
+  details.worker_pid = pid_;
+  queue_.front().job->job.fail(header.task, Failure(std::move(details)));
+  settled({1, 1, header.task}, now);
+  return true;
+}
+
+bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
+  std::uint64_t count = 0;
+  if (header.length != sizeof count) return false;
+  std::memcpy(&count, payload, sizeof count);
+  if (!revoking_ || header.task != settled_ || count != revoked_to_ - settled_) return false;
+  link_->answers().advance();
+  give_back(queue_.size());
+  settled_ = revoked_to_;
+  revoking_ = false;
+  return true;
+}
+
+bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> bytes) {
+  if (inbound_exception_.size() + bytes.size() > kMaxExceptionBytes) return false;
+  inbound_exception_.insert(inbound_exception_.end(), bytes.begin(), bytes.end());
+  link_->answers().advance();
+  if (header.more != 0) return true;
+  const FailureDetails details = decode_exception_or_say_why(inbound_exception_);
+  inbound_exception_.clear();
+  complaint_ = details.type_name + ": " + details.message;
+  return true;
+}
+
+void Slot::settled(const Settled& settled, Time now) {
+  ActiveJob& job = *queue_.front().job;
+  job.pace.observe(now - busy_since_, settled.count);
+  busy_since_ = now;
+  settled_ += settled.count;
+  queue_.pop(settled.count);
+  if (settled_ == revoked_to_) revoking_ = false;
+  job.settle(settled);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Out
+
+bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
+  if (!alive() || revoking_) return false;
+  bool any = false;
+  while (outbound_.empty() && queue_.size() < window) {
+    const TaskRange range = job.take(window - queue_.size());
+    if (range.count == 0) return any;
+    Job::Encoded encoded;
+    if (define(job)) {
+      if (queue_.empty()) busy_since_ = now;
+      TaskSink sink(link_->tasks());
+      encoded = job.job.encode(sink, job.callable, range);
+      if (sink.large()) outbound_.push_back(std::move(*sink.large()));
+    }
+    queue_.push(&job, {range.first, encoded.accepted});
+    sent_ += encoded.accepted;
+    const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
+    if (encoded.failed) job.settle({1, 1, range.first + encoded.accepted});
+    if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
+    any |= used != 0;
+    if (used == 0) return any;
+  }
+  if (!outbound_.empty()) any |= pump();
+  return any;
+}
+
+bool Slot::define(const ActiveJob& job) {
+  if (defined_.contains(job.callable)) return true;
+  FrameHeader header;
+  header.kind = FrameKind::define;
+  header.callable = job.callable;
+  defined_.insert(job.callable);
+  return send(header, job.define);
+}
+
+void Slot::drop(std::uint32_t callable) {
+  if (!alive() || defined_.erase(callable) == 0) return;
+  FrameHeader header;
+  header.kind = FrameKind::drop;
+  header.callable = callable;
+  send(header, {});
+  publish();
+}
+
+void Slot::dismiss() {
+  if (!alive()) return;
+  FrameHeader header;
+  header.kind = FrameKind::leave;
+  send(header, {});
+  publish();
+}
+
+/// Sends a message that is no task: at once if there is room, else as soon as there is. False if it
+/// went behind others that wait.
+bool Slot::send(FrameHeader header, std::span<const std::byte> payload) {
+  outbound_.emplace_back(header, std::vector<std::byte>(payload.begin(), payload.end()));
+  pump();
+  return outbound_.empty();
+}
+
+bool Slot::pump() {
+  if (!alive()) return false;
+  const std::uint64_t before = link_->tasks().written();
+  while (!outbound_.empty() && outbound_.front().pump(link_->tasks())) outbound_.pop_front();
+  return link_->tasks().written() != before;
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Back
+
+void Slot::give_back(std::uint64_t count) {
+  queue_.take_back(count, [](const Run& run) { run.job->ledger.give_back(run.tasks); });
+}
+
+// The worker, before each task: stores its number, fences, reads the revocation. Here: stores the
+// revocation, fences, reads the number. So a task that the worker has not been seen to begin will
+// not begin; of the one that it was seen to begin its answer, or its skipping, will tell.
+void Slot::revoke() {
+  if (!alive() || revoking_ || !outbound_.empty() || queue_.empty()) return;
+  revoking_ = true;
+  revoked_to_ = sent_;
+  link_->revoke(settled_, sent_);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const std::uint64_t begun = std::clamp(link_->tasks_begun(), settled_, sent_);
+  give_back(sent_ - begun);
+}
+
+void Slot::doom(std::string why) {
+  state_ = State::doomed;
+  verdict_ = std::move(why);
+}
+
+void Slot::bury(const ControlMessage* death) {
+  if (death != nullptr) {
+    drain(std::chrono::steady_clock::now());
+    // A doomed worker's word on whether its task had begun is worth nothing.
+    const bool ran = state_ == State::doomed || link_->tasks_begun() > settled_;
+    if (ran && !queue_.empty()) {
+      const Run front = queue_.front();
+      FailureDetails details = crash_details(*death, link_->crash_report());
+      if (state_ == State::doomed) details.message = "the worker was killed: " + verdict_;
+      details.task = front.tasks.first;
+      queue_.pop(1);
+      front.job->fail(front.tasks.first, Failure(std::move(details)));
+    }
+  }
+  give_back(queue_.size());
+  outbound_.clear();
+  inbound_.reset();
+  inbound_exception_.clear();
+  link_.reset();
+  state_ = State::vacant;
+}
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//
+// Slot: one worker of a pool as the coordinator sees it, through all its incarnations: the link to
+// the present one, the tasks that are with it, and the messages that are on their way in pieces.
+//
+//   vacant ── begin ──▶ starting ── "ready" ──▶ ready
+//      ▲                    │                     │
+//      └────── bury ◀───────┴──── (death) ◀───────┘     doomed: it broke the protocol and is being
+//      killed
+//
+// Decides nothing about other slots. One thread at a time.
+#pragma once
+
+#include "runtime/active_job.hpp"
+#include "runtime/in_flight.hpp"
+#include "worker/control.hpp"
+#include "worker/link.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace bulkhead::detail {
+
+class Slot {
+ public:
+  enum class State : std::uint8_t { vacant, starting, ready, doomed };
+  using Time = std::chrono::steady_clock::time_point;
+
+  /// A new incarnation begins; its worker has been asked for.
+  void begin(std::unique_ptr<Link> link);
+  void started(int pid) { pid_ = pid; }
+  /// The incarnation has ended without a process, or with one that died as `death` tells. What was
+  /// with it goes back to its jobs, but for the task that ran, which fails.
+  void bury(const ControlMessage* death);
+
+  /// Takes in what the worker has published. True if there was anything.
+  bool drain(Time now);
+  /// Gives tasks of `job` to the worker, up to the job's window. True if any were given.
+  bool feed(ActiveJob& job, std::uint64_t window, Time now);
+  /// Goes on with a message that leaves in pieces. True if a piece has left.
+  bool pump();
+  /// Publishes what feed() and drain() did. Wakes the worker if need be.
+  void publish() { link_->publish(); }
+  /// Takes back all tasks that the worker has not begun. Some may come back only once it gets to
+  /// them.
+  void revoke();
+  /// The callable is not used any more.
+  void drop(std::uint32_t callable);
+  /// Asks the worker to run the finalizer and leave.
+  void dismiss();
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool alive() const { return state_ == State::starting || state_ == State::ready; }
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] Link& link() { return *link_; }
+  /// Tasks with the worker, the running one included.
+  [[nodiscard]] std::uint64_t load() const { return queue_.size(); }
+  [[nodiscard]] bool idle() const { return alive() && queue_.empty() && outbound_.empty(); }
+  /// True if tasks wait that could be taken back.
+  [[nodiscard]] bool has_waiting() const {
+    return alive() && !revoking_ && outbound_.empty() && queue_.size() > 1;
+  }
+  /// Why the worker is doomed.
+  [[nodiscard]] const std::string& verdict() const { return verdict_; }
+  /// The last exception of the initializer or finalizer, once; empty if there was none.
+  [[nodiscard]] std::string take_complaint() { return std::exchange(complaint_, {}); }
+  /// True once after the worker has become ready.
+  [[nodiscard]] bool take_ready() { return std::exchange(became_ready_, false); }
+
+ private:
+  // What the frames of the outbox mean. False: the frame makes no sense here.
+  bool handle(const FrameHeader& header, const std::byte* payload, Time now);
+  bool take_values(const FrameHeader& header, const std::byte* payload, Time now);
+  bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
+  bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes, Time now);
+  bool take_skipped(const FrameHeader& header, const std::byte* payload);
+  bool take_complaint(const FrameHeader& header, std::span<const std::byte> bytes);
+  bool answers_front(const FrameHeader& header) const;
+
+  void settled(const Settled& settled, Time now);
+  bool define(const ActiveJob& job);
+  bool send(FrameHeader header, std::span<const std::byte> payload);
+  void give_back(std::uint64_t count);
+  void doom(std::string why);
+
+  State state_ = State::vacant;
+  std::uint64_t epoch_ = 0;
+  int pid_ = 0;
+  std::unique_ptr<Link> link_;
+
+  InFlight queue_;
+  std::uint64_t sent_ = 0;     ///< tasks sent to this incarnation
+  std::uint64_t settled_ = 0;  ///< of those, answered or skipped
+  bool revoking_ = false;      ///< tasks below revoked_to_ are still to be answered or skipped
+  std::uint64_t revoked_to_ = 0;
+  std::set<std::uint32_t> defined_;    ///< callables that the worker knows
+  std::deque<LargeMessage> outbound_;  ///< on their way into the inbox, in order
+
+  std::unique_ptr<LargeResult> inbound_;      ///< the value that is coming in pieces
+  std::vector<std::byte> inbound_exception_;  ///< the exception that is coming in pieces
+  Time busy_since_{};                         ///< since when the front task may have been running
+  std::string verdict_;
+  std::string complaint_;
+  bool became_ready_ = false;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+//
+// Codec<T>: how a value of type T becomes bytes and a value again. Arguments, results and the state
+// of functors travel by it. What has a codec out of the box:
+//   - everything that cereal serializes (include its header for the type, or give the type a
+//   serialize())
+//   - trivially copyable structs without pointers, by a copy of their bytes
+//   - std::string and vectors of trivially copyable elements, by one copy
+// For any other type, or another format, specialize it:
+//
+//   template <> struct bulkhead::Codec<Message> {
+//     static void encode(const Message& value, bulkhead::ByteWriter& out);
+//     static Message decode(bulkhead::ByteReader& in);      // throws anything if the bytes are
+//     wrong
+//   };
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/detail/archive.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <cereal/types/map.hpp>
+#include <cereal/types/memory.hpp>
+#include <cereal/types/optional.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/tuple.hpp>
+#include <cereal/types/utility.hpp>
+#include <cereal/types/vector.hpp>
+
+namespace bulkhead {
+
+template <class T>
+struct Codec;
+
+namespace detail {
+
+template <class T>
+inline constexpr bool kRefersElsewhere = std::is_pointer_v<T> || std::is_member_pointer_v<T>;
+template <class C, class Tr>
+inline constexpr bool kRefersElsewhere<std::basic_string_view<C, Tr>> = true;
+template <class T, std::size_t N>
+inline constexpr bool kRefersElsewhere<std::span<T, N>> = true;
+template <class T>
+inline constexpr bool kRefersElsewhere<std::reference_wrapper<T>> = true;
+
+/// The bytes of a T are its value, and cereal would do no more than copy them.
+template <class T>
+concept Bitwise = !kRefersElsewhere<T> && std::is_trivially_copyable_v<T> &&
+                  (std::is_arithmetic_v<T> || std::is_enum_v<T> || kPlainStruct<T>);
+
+template <class T>
+concept ByCereal = !Bitwise<T> && !kRefersElsewhere<T> && std::is_default_constructible_v<T> &&
+                   cereal::traits::is_output_serializable<T, WriteArchive>::value &&
+                   cereal::traits::is_input_serializable<T, ReadArchive>::value;
+
+/// One contiguous array of plain elements: a size, then the bytes.
+template <class T>
+inline constexpr bool kBulk = false;
+template <Bitwise T, class A>
+inline constexpr bool kBulk<std::vector<T, A>> = !std::is_same_v<T, bool>;
+template <Bitwise C, class Tr, class A>
+inline constexpr bool kBulk<std::basic_string<C, Tr, A>> = true;
+template <class T>
+concept Bulk = kBulk<T>;
+
+/// Elements that a bulk value grows by at a time, so that no claimed size is believed before its
+/// bytes have come.
+inline constexpr std::size_t kBulkStepBytes = 256 * 1024;
+
+}  // namespace detail
+
+template <detail::Bitwise T>
+struct Codec<T> {
+  static void encode(const T& value, ByteWriter& out) { out.put(value); }
+  static T decode(ByteReader& in) {
+    std::array<std::byte, sizeof(T)> bytes;
+    in.read(bytes.data(), sizeof(T));
+    return std::bit_cast<T>(bytes);
+  }
+};
+
+template <detail::Bulk T>
+struct Codec<T> {
+  using Element = typename T::value_type;
+
+  static void encode(const T& value, ByteWriter& out) {
+    out.put(static_cast<std::uint64_t>(value.size()));
+    out.write(value.data(), value.size() * sizeof(Element));
+  }
+  static T decode(ByteReader& in) {
+    const auto count = in.get<std::uint64_t>();
+    in.expect(count, sizeof(Element));
+    T value;
+    if (count * sizeof(Element) <= in.available()) {
+      value.resize(count);
+      in.read(value.data(), count * sizeof(Element));
+      return value;
+    }
+    value.reserve(count);
+    constexpr std::size_t kStep = detail::kBulkStepBytes / sizeof(Element) + 1;
+    for (std::size_t done = 0; done < count;) {
+      const std::size_t step = std::min<std::size_t>(kStep, count - done);
+      value.resize(done + step);
+      in.read(value.data() + done, step * sizeof(Element));
+      done += step;
+    }
+    return value;
+  }
+};
+
+template <detail::ByCereal T>
+requires(!detail::Bulk<T>) struct Codec<T> {
+  static void encode(const T& value, ByteWriter& out) {
+    detail::WriteArchive archive(out);
+    archive(value);
+  }
+  static T decode(ByteReader& in) {
+    T value;
+    detail::ReadArchive archive(in);
+    archive(value);
+    return value;
+  }
+};
+
+/// T can cross between processes.
+template <class T>
+concept Encodable = requires(const T& value, ByteWriter& out, ByteReader& in) {
+  Codec<T>::encode(value, out);
+  { Codec<T>::decode(in) } -> std::same_as<T>;
+};
+
+namespace detail {
+
+/// Encodable, and its elements too: cereal's own test of a container does not look inside it.
+template <class T>
+inline constexpr bool kDeeplyEncodable = Encodable<T>;
+template <class T>
+requires(!Bitwise<T> && Encodable<T> &&
+         requires { typename T::value_type; }) inline constexpr bool kDeeplyEncodable<T> =
+    kDeeplyEncodable<std::remove_const_t<typename T::value_type>>;
+template <class A, class B>
+inline constexpr bool kDeeplyEncodable<std::pair<A, B>> =
+    kDeeplyEncodable<std::remove_const_t<A>>&& kDeeplyEncodable<std::remove_const_t<B>>;
+template <class... Ts>
+inline constexpr bool kDeeplyEncodable<std::tuple<Ts...>> = (kDeeplyEncodable<Ts> && ...);
+
+/// Stops the compilation with a sentence if T has no codec.
+template <class T>
+constexpr void require_codec() {
+  static_assert(
+      !kRefersElsewhere<T>,
+      "bulkhead: a pointer, string_view, span or reference_wrapper points into memory of this "
+      "process and cannot be sent to a worker; use a value: std::string, std::vector, the "
+      "object itself");
+  static_assert(
+      kRefersElsewhere<T> || kDeeplyEncodable<T>,
+      "bulkhead: this type has no codec, so it cannot be sent to or from a worker. Give it "
+      "`template <class Archive> void serialize(Archive& archive) { archive(members...); }` "
+      "and a default constructor, or include cereal's header for it (<cereal/types/...>), or "
+      "specialize bulkhead::Codec<T>");
+}
+
+}  // namespace detail
+}  // namespace bulkhead

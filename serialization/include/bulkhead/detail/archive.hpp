@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// cereal archives that write to a ByteWriter and read from a ByteReader: no stream, no virtual call
+// per field. Every size that is read is held against the bytes that remain before anything is
+// allocated for it, and nesting has a limit, so that no input can exhaust memory or stack.
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/error.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+#include <cereal/cereal.hpp>
+#include <cereal/types/common.hpp>
+
+namespace bulkhead::detail {
+
+/// Deepest nesting of objects in one value (a chain of unique_ptr is as deep as it is long).
+inline constexpr int kMaxNesting = 4096;
+/// Elements accepted although the bytes that remain do not prove them: types may encode to nothing.
+inline constexpr std::uint64_t kUnprovenElements = 1 << 16;
+
+class WriteArchive : public cereal::OutputArchive<WriteArchive, cereal::AllowEmptyClassElision> {
+ public:
+  explicit WriteArchive(ByteWriter& out) : OutputArchive(this), out_(out) {}
+  void saveBinary(const void* data, std::size_t size) { out_.write(data, size); }
+
+ private:
+  ByteWriter& out_;
+};
+
+class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyClassElision> {
+ public:
+  explicit ReadArchive(ByteReader& in) : InputArchive(this), in_(in) {}
+  void loadBinary(void* data, std::size_t size) { in_.read(data, size); }
+
+  void check_size(std::uint64_t count) {
+    if (count > kUnprovenElements) in_.expect(count, 1);
+  }
+  void enter() {
+    if (++depth_ > kMaxNesting) throw DecodeError("the data nests deeper than any value may");
+  }
+  void leave() { --depth_; }
+
+ private:
+  ByteReader& in_;
+  int depth_ = 0;
+};
+
+template <class T>
+void prologue(ReadArchive& archive, const T&) {
+  archive.enter();
+}
+template <class T>
+void epilogue(ReadArchive& archive, const T&) {
+  archive.leave();
+}
+
+/// Knows what cereal can do with a type by itself, without our support for plain structs.
+class ProbeOut : public cereal::OutputArchive<ProbeOut> {
+ public:
+  ProbeOut();
+};
+class ProbeIn : public cereal::InputArchive<ProbeIn> {
+ public:
+  ProbeIn();
+};
+
+template <class T>
+inline constexpr bool kCerealBothWays = cereal::traits::is_output_serializable<T, ProbeOut>::value&&
+    cereal::traits::is_input_serializable<T, ProbeIn>::value;
+
+/// A plain struct: no serialize() of its own, and a copy of its bytes is a copy of its value.
+template <class T>
+inline constexpr bool kPlainStruct =
+    std::is_class_v<T>&& std::is_trivially_copyable_v<T> && !kCerealBothWays<T>;
+
+}  // namespace bulkhead::detail
+
+namespace cereal {
+
+template <class T>
+requires std::is_arithmetic_v<T>
+void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::WriteArchive& archive, const T& value) {
+  archive.saveBinary(&value, sizeof value);
+}
+template <class T>
+requires std::is_arithmetic_v<T>
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, T& value) {
+  archive.loadBinary(&value, sizeof value);
+}
+
+// The archive is deduced so that the first condition shields the second, which asks the probes.
+template <class Archive, class T>
+requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> &&
+    bulkhead::detail::kPlainStruct<T>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
+  archive.saveBinary(&value, sizeof value);
+}
+template <class Archive, class T>
+requires std::is_same_v<Archive, bulkhead::detail::ReadArchive> && bulkhead::detail::kPlainStruct<T>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, T& value) {
+  archive.loadBinary(&value, sizeof value);
+}
+
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::WriteArchive& archive, const BinaryData<T>& data) {
+  archive.saveBinary(data.data, static_cast<std::size_t>(data.size));
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, BinaryData<T>& data) {
+  archive.loadBinary(data.data, static_cast<std::size_t>(data.size));
+}
+
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::WriteArchive& archive, const SizeTag<T>& size) {
+  archive(static_cast<std::uint64_t>(size.size));
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, SizeTag<T>& size) {
+  std::uint64_t count = 0;
+  archive(count);
+  archive.check_size(count);
+  size.size = static_cast<std::remove_reference_t<T>>(count);
+}
+
+template <class Archive, class T>
+requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> ||
+    std::is_same_v<Archive, bulkhead::detail::ReadArchive>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, NameValuePair<T>& pair) {
+  archive(pair.value);
+}
+
+// The probes only need to be told that the leaves exist.
+template <class T>
+requires std::is_arithmetic_v<T>
+void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::ProbeOut&, const T&);
+template <class T>
+requires std::is_arithmetic_v<T>
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ProbeIn&, T&);
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::ProbeOut&, const BinaryData<T>&);
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ProbeIn&, BinaryData<T>&);
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::ProbeOut&, const SizeTag<T>&);
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ProbeIn&, SizeTag<T>&);
+template <class Archive, class T>
+requires std::is_same_v<Archive, bulkhead::detail::ProbeOut> ||
+    std::is_same_v<Archive, bulkhead::detail::ProbeIn>
+void CEREAL_SERIALIZE_FUNCTION_NAME(Archive&, NameValuePair<T>&);
+
+}  // namespace cereal
+
+CEREAL_REGISTER_ARCHIVE(bulkhead::detail::WriteArchive)
+CEREAL_REGISTER_ARCHIVE(bulkhead::detail::ReadArchive)
+CEREAL_SETUP_ARCHIVE_TRAITS(bulkhead::detail::ReadArchive, bulkhead::detail::WriteArchive)
+CEREAL_SETUP_ARCHIVE_TRAITS(bulkhead::detail::ProbeIn, bulkhead::detail::ProbeOut)

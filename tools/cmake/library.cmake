@@ -1,0 +1,43 @@
+# The library bulkhead::bulkhead, made of the three rooms, and its installation.
+include(CMakePackageConfigHelpers)
+include(CheckCXXSourceCompiles)
+
+# libbacktrace comes with GCC; it gives crash reports their names and line numbers.
+set(CMAKE_REQUIRED_LIBRARIES backtrace)
+check_cxx_source_compiles(
+  "#include <backtrace.h>\nint main() { return backtrace_create_state(nullptr, 1, nullptr, nullptr) == nullptr; }"
+  BULKHEAD_HAS_LIBBACKTRACE)
+unset(CMAKE_REQUIRED_LIBRARIES)
+if(NOT BULKHEAD_HAS_LIBBACKTRACE)
+  message(FATAL_ERROR "bulkhead needs libbacktrace, which Debian's g++-12 brings along (libgcc-12-dev)")
+endif()
+
+set(rooms serialization worker runtime)
+add_library(bulkhead)
+add_library(bulkhead::bulkhead ALIAS bulkhead)
+foreach(room IN LISTS rooms)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${room}/include/bulkhead/*.hpp)
+  list(APPEND public_headers ${headers})
+  list(APPEND base_dirs ${PROJECT_SOURCE_DIR}/${room}/include)
+  target_sources(bulkhead PRIVATE $<TARGET_OBJECTS:bulkhead_${room}>)
+endforeach()
+target_sources(bulkhead PUBLIC FILE_SET HEADERS BASE_DIRS ${base_dirs} FILES ${public_headers})
+target_compile_features(bulkhead PUBLIC cxx_std_20)
+target_link_libraries(bulkhead PUBLIC cereal::cereal PRIVATE spdlog::spdlog backtrace)
+set_target_properties(bulkhead PROPERTIES
+  LINKER_LANGUAGE CXX
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+  VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
+
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
+install(TARGETS bulkhead EXPORT bulkhead
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT bulkhead NAMESPACE bulkhead:: FILE bulkheadTargets.cmake DESTINATION ${config_dir})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bulkheadConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake INSTALL_DESTINATION ${config_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/bulkheadConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/bulkhead.pc.in ${PROJECT_BINARY_DIR}/bulkhead.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake
+  ${PROJECT_BINARY_DIR}/bulkheadConfigVersion.cmake DESTINATION ${config_dir})
+install(FILES ${PROJECT_BINARY_DIR}/bulkhead.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

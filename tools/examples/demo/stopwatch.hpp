@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//
+// Wall time since construction, for the times the demo prints.
+
+#pragma once
+
+#include <chrono>
+
+namespace demo {
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace demo

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// The worker's side of a conversation: reads the payload of a message that may come in several
+// frames, writes one that may leave in several. Both sleep where they have to wait for the
+// coordinator. One thread.
+#pragma once
+
+#include "worker/memory.hpp"
+#include "worker/wake.hpp"
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/detail/frame.hpp>
+#include <bulkhead/detail/ring.hpp>
+
+#include <cstdint>
+
+namespace bulkhead::detail {
+
+/// A worker's rings, and how it waits for them.
+class Channel {
+ public:
+  Channel(const Memory& inbox, const Memory& outbox, std::uint64_t ring_bytes,
+          const Doorbell& doorbell);
+
+  RingReader& tasks() { return tasks_; }
+  RingWriter& answers() { return answers_; }
+  OutboxWords& words() { return out_; }
+  [[nodiscard]] const InboxWords& inbox_words() const { return in_; }
+
+  /// The next frame of the inbox; sleeps until there is one.
+  const std::byte* next(FrameHeader& header);
+  /// Sleeps until the coordinator has taken something out of the outbox.
+  void wait_for_room(std::uint64_t wanted);
+  /// Wakes the coordinator if it sleeps and has asked to be woken at the worker's present place. A
+  /// full fence must lie between the last store that it should see and this call.
+  void ring_if_due() {
+    const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
+    if (bell <= tasks_.position() && bell != rung_) ring(bell);
+  }
+  /// Wakes the coordinator if it sleeps.
+  void ring_if_parked();
+
+ private:
+  void ring(std::uint64_t bell);
+  template <class Ready>
+  void park_until(Ready ready);
+
+  const InboxWords& in_;
+  OutboxWords& out_;
+  RingReader tasks_;
+  RingWriter answers_;
+  const Doorbell& doorbell_;
+  std::uint64_t rung_ = kNoBell;  ///< the value of bell_at that was answered last
+};
+
+/// The payload of one message, whose first frame is the one that Channel::next() returned.
+class MessageReader final : public ByteReader {
+ public:
+  MessageReader(Channel& channel, const FrameHeader& first, const std::byte* payload)
+      : channel_(channel), more_(first.more != 0) {
+    at_ = payload;
+    end_ = payload + first.length;
+  }
+  /// Steps over the message, whatever was read of it, and gives its bytes back.
+  void finish() {
+    while (more_) next_frame();
+    channel_.tasks().advance();
+    channel_.tasks().release();
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t remaining() const override {
+    return more_ ? std::numeric_limits<std::uint64_t>::max() : available();
+  }
+  bool more() override;
+  void next_frame();
+
+  Channel& channel_;
+  bool more_;
+};
+
+/// The payload of one answer. Nothing of it is seen by the coordinator before finish(), except
+/// where it is longer than the room in the ring.
+class MessageWriter final : public ByteWriter {
+ public:
+  MessageWriter(Channel& channel, FrameKind kind, std::uint32_t callable, std::uint64_t task)
+      : channel_(channel) {
+    header_.kind = kind;
+    header_.callable = callable;
+    header_.task = task;
+    begin_frame();
+  }
+  /// Publishes the message.
+  void finish() { send(0); }
+
+ private:
+  /// A frame with less room than this is not worth beginning before the wrap.
+  static constexpr std::uint64_t kMinRoom = 64;
+
+  void write_slow(const std::byte* data, std::size_t size) override;
+  void begin_frame();
+  void send(std::uint8_t more) {
+    header_.length = static_cast<std::uint32_t>(at_ - begin_);
+    header_.more = more;
+    channel_.answers().finish(header_);
+    channel_.answers().commit();
+  }
+
+  Channel& channel_;
+  FrameHeader header_;
+  std::byte* begin_ = nullptr;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// The messages between coordinator and zygote: one SEQPACKET datagram each, of fixed size, some
+// with descriptors. Both ends are of one build.
+#pragma once
+
+#include "worker/descriptor.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <sys/types.h>
+
+namespace bulkhead::detail {
+
+enum class ControlKind : std::uint32_t {
+  // coordinator to zygote
+  fork,  ///< with two descriptors: inbox, outbox
+  kill,  ///< SIGKILL to the worker's process group
+  end,   ///< kill all workers and leave
+  // zygote to coordinator
+  started,      ///< pid
+  fork_failed,  ///< value: errno
+  died,         ///< pid, code: CLD_..., value: signal or exit code, max_rss_kib
+};
+
+struct ControlMessage {
+  ControlKind kind = ControlKind::fork;
+  std::int32_t slot = 0;    ///< which worker of the pool
+  std::uint64_t epoch = 0;  ///< which incarnation of it
+  std::int32_t pid = 0;
+  std::int32_t code = 0;
+  std::int32_t value = 0;
+  std::int32_t reserved = 0;
+  std::int64_t max_rss_kib = 0;
+};
+
+using ControlDescriptors = std::array<Descriptor, 2>;
+
+/// Sends one message, with the two descriptors if `fds` is given. 0, or the errno: EAGAIN if the
+/// socket is full, EPIPE if the other side is gone. Never raises SIGPIPE.
+[[nodiscard]] int send_control(int socket, const ControlMessage& message,
+                               const std::array<int, 2>* fds = nullptr);
+
+enum class Received : std::uint8_t { message, nothing, closed };
+
+/// Takes one message if there is one; `fds` gets the descriptors that came with it, close-on-exec.
+[[nodiscard]] Received receive_control(int socket, ControlMessage& message,
+                                       ControlDescriptors* fds = nullptr);
+
+}  // namespace bulkhead::detail

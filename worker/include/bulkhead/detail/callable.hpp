@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+//
+// What is left of the user's function once its types are gone: three function pointers,
+// instantiated in the user's program, found again in the worker by the address of describe().
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/codec.hpp>
+#include <bulkhead/error.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace bulkhead::detail {
+
+/// What a task was doing when it threw.
+enum class TaskPhase : std::uint8_t { decoding, running, encoding };
+
+/// One call of a callable, in the worker.
+struct TaskCall {
+  std::uint64_t task;  ///< index of the element in its call
+  ByteReader& argument;
+  ByteWriter& result;
+  TaskPhase& phase;
+};
+
+/// A callable without its types. `make` and `call` may throw anything.
+struct Callable {
+  /// Builds the object that `call` and `drop` get, from a plain function (or null) and the state.
+  void* (*make)(const void* function, ByteReader& state);
+  void (*drop)(void* object) noexcept;
+  void (*call)(void* object, TaskCall& task);
+};
+
+/// The address of such a function names a Callable in every process that has the same module.
+using Describe = const Callable& (*)();
+
+/// How an argument given by the caller is stored: by value, string literals as strings.
+template <class T>
+using Stored = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> ||
+                                      std::is_same_v<std::decay_t<T>, char*>,
+                                  std::string, std::decay_t<T>>;
+
+/// A plain function inside the state of a callable, in a form that another process can check.
+class FunctionToken {
+ public:
+  FunctionToken() = default;
+  /// Throws Error if `function` is not code of a loaded module.
+  explicit FunctionToken(const void* function);
+  /// The function in this process. Throws Error if its module is not loaded here.
+  [[nodiscard]] const void* address() const;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(build_, offset_);
+  }
+
+ private:
+  std::uint64_t build_ = 0;
+  std::uint64_t offset_ = 0;
+};
+
+template <class F>
+inline constexpr bool kIsFunction = std::is_function_v<std::remove_pointer_t<F>>;
+template <class F>
+inline constexpr bool kIsStateless = std::is_empty_v<F>&& std::is_default_constructible_v<F>;
+
+/// A functor that cereal knows by a serialize() of its own, or that has its own Codec. The bytes of
+/// a closure are not accepted: they may be references into this process.
+template <class F>
+concept StatefulFunctor = std::is_class_v<F> && !Bitwise<F> && Encodable<F>;
+
+template <class F>
+constexpr void require_callable() {
+  static_assert(
+      kIsFunction<F> || kIsStateless<F> || StatefulFunctor<F>,
+      "bulkhead: this callable has state that cannot be sent to workers that already run: it is a "
+      "lambda with captures, or a functor without serialize(). Bind values with "
+      "bulkhead::partial(f, a, b...), or give the functor `template <class Archive> void "
+      "serialize(Archive&)`, or use bulkhead::fork_map, whose workers are forked at the call "
+      "and see every capture");
+}
+
+/// Calls `f` with the argument, as an rvalue if it takes one, else as an lvalue.
+template <class F, class Argument>
+decltype(auto) invoke_with(F& f, Argument& argument) {
+  if constexpr (std::is_invocable_v<F&, Argument&&>) {
+    return std::invoke(f, std::move(argument));
+  } else {
+    return std::invoke(f, argument);
+  }
+}
+
+/// f(a, b, c) for an argument that is the tuple (a, b, c).
+template <class F>
+struct Spread {
+  F& f;
+  template <class Tuple>
+  decltype(auto) operator()(Tuple&& arguments) const {
+    return std::apply(f, std::forward<Tuple>(arguments));
+  }
+};
+
+template <class F, class Argument, bool kSpread>
+decltype(auto) call_user(F& f, Argument& argument) {
+  if constexpr (kSpread) {
+    Spread<F> spread{f};
+    return spread(std::move(argument));
+  } else {
+    return invoke_with(f, argument);
+  }
+}
+
+template <class F, class Argument, bool kSpread>
+using ResultOf = std::remove_cvref_t<decltype(call_user<F, Argument, kSpread>(
+    std::declval<F&>(), std::declval<Argument&>()))>;
+
+/// The Callable of F taking one Argument (or, if kSpread, a tuple of arguments).
+template <class F, class Argument, bool kSpread>
+struct CallableFor {
+  using Result = ResultOf<F, Argument, kSpread>;
+
+  static void* make(const void* function, ByteReader& state) {
+    if constexpr (kIsFunction<F>) {
+      return const_cast<void*>(function);
+    } else if constexpr (kIsStateless<F>) {
+      return nullptr;
+    } else {
+      return new F(Codec<F>::decode(state));
+    }
+  }
+
+  static void drop(void* object) noexcept {
+    if constexpr (!kIsFunction<F> && !kIsStateless<F>) delete static_cast<F*>(object);
+  }
+
+  static void call(void* object, TaskCall& task) {
+    Argument argument = Codec<Argument>::decode(task.argument);
+    if (!task.argument.exhausted()) {
+      throw DecodeError("bytes are left over after the argument; encode() and decode() disagree");
+    }
+    task.phase = TaskPhase::running;
+    if constexpr (kIsFunction<F>) {
+      auto f = reinterpret_cast<F>(object);
+      answer(f, argument, task);
+    } else if constexpr (kIsStateless<F>) {
+      F f{};
+      answer(f, argument, task);
+    } else {
+      answer(*static_cast<F*>(object), argument, task);
+    }
+  }
+
+  static const Callable& describe() {
+    static constexpr Callable callable{&make, &drop, &call};
+    return callable;
+  }
+
+ private:
+  template <class G>
+  static void answer(G& f, Argument& argument, TaskCall& task) {
+    if constexpr (std::is_void_v<Result>) {
+      call_user<G, Argument, kSpread>(f, argument);
+    } else {
+      const Result& result = call_user<G, Argument, kSpread>(f, argument);
+      task.phase = TaskPhase::encoding;
+      Codec<Result>::encode(result, task.result);
+    }
+  }
+};
+
+}  // namespace bulkhead::detail

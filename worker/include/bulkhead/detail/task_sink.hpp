@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// The coordinator's way of putting tasks into one worker's inbox: encoded straight into the ring if
+// they are small, kept aside and sent in pieces if they are not.
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/codec.hpp>
+#include <bulkhead/detail/frame.hpp>
+#include <bulkhead/detail/ring.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::detail {
+
+/// A message on its way into a ring, in pieces. Never waits: pump() sends what there is room for.
+class LargeMessage {
+ public:
+  /// The payload is `head`, then `tail`, which is not copied: it must stay as it is until all is
+  /// sent.
+  LargeMessage(FrameHeader header, std::vector<std::byte> head,
+               std::span<const std::byte> tail = {})
+      : header_(header), head_(std::move(head)), tail_(tail) {}
+
+  /// Sends and publishes pieces; true once the last one has left.
+  bool pump(RingWriter& ring);
+
+ private:
+  /// Pieces smaller than this are not sent, unless they are the last.
+  static constexpr std::uint64_t kMinPiece = 512;
+
+  [[nodiscard]] std::uint64_t left() const { return head_.size() + tail_.size() - sent_; }
+  void copy_next(std::byte* to, std::uint64_t bytes);
+
+  FrameHeader header_;
+  std::vector<std::byte> head_;
+  std::span<const std::byte> tail_;
+  std::uint64_t sent_ = 0;
+};
+
+/// Takes tasks for one worker until the ring is full or one of them is large.
+class TaskSink {
+ public:
+  explicit TaskSink(RingWriter& ring) : ring_(ring) {}
+
+  /// Encodes one task. False if there is no room for it now; then nothing has changed. `value` must
+  /// stay as it is until the task is settled. Throws what its codec throws; then nothing has
+  /// changed either.
+  template <class T>
+  bool put(std::uint32_t callable, std::uint64_t task, const T& value) {
+    header_.callable = callable;
+    header_.task = task;
+    if constexpr (Bitwise<T>) {
+      return put_bytes({}, {reinterpret_cast<const std::byte*>(&value), sizeof value});
+    } else if constexpr (Bulk<T>) {
+      const std::uint64_t count = value.size();
+      return put_bytes(std::as_bytes(std::span(&count, 1)), std::as_bytes(std::span(value)));
+    } else {
+      return put_encoded(value);
+    }
+  }
+
+  /// A task without an argument.
+  bool put_empty(std::uint32_t callable, std::uint64_t task) {
+    header_.callable = callable;
+    header_.task = task;
+    return put_bytes({}, {});
+  }
+
+  /// The task that was too large for the ring, if there was one; nothing can be put after it before
+  /// it has been sent.
+  std::optional<LargeMessage>& large() { return large_; }
+
+ private:
+  bool put_bytes(std::span<const std::byte> head, std::span<const std::byte> tail) {
+    if (large_) return false;
+    const std::uint64_t size = head.size() + tail.size();
+    if (size > ring_.inline_limit()) [[unlikely]] {
+      large_.emplace(header_, std::vector<std::byte>(head.begin(), head.end()), tail);
+      return true;
+    }
+    std::byte* to = ring_.reserve(size);
+    if (to == nullptr) return false;
+    if (!head.empty()) std::memcpy(to, head.data(), head.size());
+    if (!tail.empty()) std::memcpy(to + head.size(), tail.data(), tail.size());
+    header_.length = static_cast<std::uint32_t>(size);
+    ring_.finish(header_);
+    return true;
+  }
+
+  // Its size is known only afterwards, so it is begun only where the largest inline value has room.
+  template <class T>
+  bool put_encoded(const T& value) {
+    const std::uint64_t limit = ring_.inline_limit();
+    if (large_ || ring_.room(limit) < limit) return false;
+    SpillWriter out({ring_.reserve(limit), static_cast<std::size_t>(limit)});
+    Codec<T>::encode(value, out);
+    if (out.spilled()) {
+      large_.emplace(header_, out.take());
+    } else {
+      header_.length = static_cast<std::uint32_t>(out.size());
+      ring_.finish(header_);
+    }
+    return true;
+  }
+
+  static FrameHeader task_header() {
+    FrameHeader header;
+    header.kind = FrameKind::task;
+    return header;
+  }
+
+  RingWriter& ring_;
+  FrameHeader header_ = task_header();
+  std::optional<LargeMessage> large_;
+};
+
+}  // namespace bulkhead::detail

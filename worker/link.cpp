@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "worker/link.hpp"
+
+#include "worker/wake.hpp"
+
+#include <atomic>
+
+namespace bulkhead::detail {
+
+Link::Link(std::size_t ring_bytes)
+    : inbox_fd_(create_memory(inbox_bytes(ring_bytes))),
+      outbox_fd_(create_memory(outbox_bytes(ring_bytes))),
+      inbox_(inbox_fd_, inbox_bytes(ring_bytes), Memory::Access::read_write),
+      outbox_(outbox_fd_, outbox_bytes(ring_bytes), Memory::Access::read_only),
+      tasks_(inbox_data(inbox_), ring_bytes, &inbox_words(inbox_).tail,
+             &outbox_words(outbox_).inbox_head),
+      answers_(outbox_data(outbox_), ring_bytes, &outbox_words(outbox_).tail,
+               &inbox_words(inbox_).outbox_head) {
+  seal_against_writing(inbox_fd_);
+  inbox_.keep_private();
+  outbox_.keep_private();
+  disarm_bell();
+}
+
+void Link::close_descriptors() {
+  inbox_fd_.reset();
+  outbox_fd_.reset();
+}
+
+bool Link::parked(std::uint32_t& ticket) const {
+  ticket = outbox_words(outbox_).parked.load(std::memory_order_relaxed);
+  return ticket % 2 == 1;
+}
+
+void Link::publish() {
+  tasks_.commit();
+  answers_.release();
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  std::uint32_t ticket = 0;
+  if (!parked(ticket) || ticket == woken_) return;
+  woken_ = ticket;
+  std::atomic<std::uint32_t>& wake = inbox_words(inbox_).wake;
+  wake.store(wake.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  futex_wake_one(wake);
+}
+
+void Link::arm_bell(bool at_once) {
+  const std::uint64_t done = tasks_.released();
+  const std::uint64_t waiting = tasks_.written() - done;
+  bell_at_ = done + (at_once ? 1 : waiting - waiting / 2);
+  inbox_words(inbox_).bell_at.store(bell_at_, std::memory_order_relaxed);
+}
+
+void Link::disarm_bell() {
+  bell_at_ = kNoBell;
+  inbox_words(inbox_).bell_at.store(kNoBell, std::memory_order_relaxed);
+}
+
+bool Link::has_news() {
+  std::uint32_t ticket = 0;
+  return tasks_.released() >= bell_at_ || (parked(ticket) && answers_.pending());
+}
+
+void Link::revoke(std::uint64_t from, std::uint64_t to) {
+  InboxWords& words = inbox_words(inbox_);
+  words.revoke_from.store(from, std::memory_order_relaxed);
+  words.revoke_to.store(to, std::memory_order_release);
+}
+
+std::uint64_t Link::tasks_begun() const {
+  return outbox_words(outbox_).started.load(std::memory_order_acquire);
+}
+
+std::optional<CrashReport> Link::crash_report() const {
+  return read_crash_report(crash_page(outbox_));
+}
+
+}  // namespace bulkhead::detail

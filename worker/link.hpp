@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//
+// The coordinator's end of one worker: its two memories and the rings in them. Believes nothing
+// that the worker wrote. Knows no process: who lives at the other end is the zygote's and the
+// coordinator's business.
+#pragma once
+
+#include "worker/crash.hpp"
+#include "worker/memory.hpp"
+#include <bulkhead/detail/ring.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace bulkhead::detail {
+
+class Link {
+ public:
+  /// Creates and maps the memories. Throws SystemError.
+  explicit Link(std::size_t ring_bytes);
+
+  /// The descriptors for the worker; close_descriptors() once they have been sent.
+  [[nodiscard]] const Descriptor& inbox_fd() const { return inbox_fd_; }
+  [[nodiscard]] const Descriptor& outbox_fd() const { return outbox_fd_; }
+  void close_descriptors();
+
+  RingWriter& tasks() { return tasks_; }
+  RingReader& answers() { return answers_; }
+
+  /// Publishes what was put into tasks(), gives back what was read from answers(), and wakes the
+  /// worker if it sleeps.
+  void publish();
+
+  /// Tells the worker to ring the doorbell when it has done half of what waits in its inbox, or, if
+  /// `at_once`, after its very next step. The caller fences before it looks at has_news().
+  void arm_bell(bool at_once);
+  void disarm_bell();
+  /// After arm_bell() and a fence: true if the worker may already have passed the point where it
+  /// would ring.
+  bool has_news();
+
+  /// Tasks [from, to), by the worker's count, must not be begun any more. The caller fences before
+  /// it looks at tasks_begun().
+  void revoke(std::uint64_t from, std::uint64_t to);
+  /// Tasks that the worker claims to have begun.
+  [[nodiscard]] std::uint64_t tasks_begun() const;
+
+  /// What the worker left behind when it crashed. To be called once it is dead.
+  [[nodiscard]] std::optional<CrashReport> crash_report() const;
+
+ private:
+  [[nodiscard]] bool parked(std::uint32_t& ticket) const;
+
+  Descriptor inbox_fd_;
+  Descriptor outbox_fd_;
+  Memory inbox_;
+  Memory outbox_;
+  RingWriter tasks_;
+  RingReader answers_;
+  std::uint64_t bell_at_ = kNoBell;
+  std::uint32_t woken_ = 0;  ///< the value of `parked` for which the worker was last woken
+};
+
+}  // namespace bulkhead::detail

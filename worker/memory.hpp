@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//
+// The two memories of one worker. Each is a sealed memfd with exactly one process that can write
+// it:
+//
+//   inbox    written by the coordinator, read-only to the worker
+//     0      InboxWords
+//     4096   data of the task ring
+//   outbox   written by the worker, read-only to the coordinator
+//     0      OutboxWords
+//     4096   crash page (worker/crash.hpp)
+//     12288  data of the answer ring
+//
+// No name, no lock, nothing that needs cleaning up: the kernel frees it with the last mapping. A
+// mapping in the coordinator is not inherited by its forks and is left out of core dumps.
+#pragma once
+
+#include "worker/crash.hpp"
+#include "worker/descriptor.hpp"
+#include <bulkhead/detail/ring.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <boost/interprocess/mapped_region.hpp>
+
+namespace bulkhead::detail {
+
+inline constexpr std::size_t kPageBytes = 4096;
+inline constexpr std::uint64_t kNoBell = ~std::uint64_t{0};
+
+/// What the coordinator writes beside the tasks.
+struct alignas(128) InboxWords {
+  Position tail;         ///< of the task ring
+  Position outbox_head;  ///< of the answer ring
+  /// The worker rings the doorbell once it has released the task ring up to here, or has to wait.
+  /// kNoBell while the coordinator is awake.
+  Position bell_at;
+  /// Tasks numbered [revoke_from, revoke_to), counted from the worker's first, must not be begun.
+  Position revoke_from;
+  Position revoke_to;
+  std::atomic<std::uint32_t> wake;  ///< futex of the worker; changes with each wake
+};
+
+/// What the worker writes beside the answers.
+struct alignas(128) OutboxWords {
+  Position tail;        ///< of the answer ring
+  Position inbox_head;  ///< of the task ring
+  /// Tasks begun so far. One more than answered: the next answer's task is running.
+  Position started;
+  std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
+};
+
+/// One side's view of a memfd.
+class Memory {
+ public:
+  enum class Access : std::uint8_t { read_only, read_write };
+
+  Memory() = default;
+  /// Maps `bytes` of `fd`. Throws SystemError.
+  Memory(const Descriptor& fd, std::size_t bytes, Access access);
+
+  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(region_.get_address()); }
+  [[nodiscard]] std::size_t size() const { return region_.get_size(); }
+  /// Keeps the mapping out of forks of this process and out of its core dumps.
+  void keep_private() const;
+
+ private:
+  boost::interprocess::mapped_region region_;
+};
+
+/// A new memfd of `bytes`, sealed against resizing. Throws SystemError.
+[[nodiscard]] Descriptor create_memory(std::size_t bytes);
+/// From now on nobody can map `fd` writable who has not done so before.
+void seal_against_writing(const Descriptor& fd);
+
+/// Where things are in a mapping. Writing through what is mapped read-only is a fault.
+inline InboxWords& inbox_words(const Memory& inbox) {
+  return *reinterpret_cast<InboxWords*>(inbox.data());
+}
+inline std::byte* inbox_data(const Memory& inbox) {
+  return inbox.data() + kPageBytes;
+}
+inline OutboxWords& outbox_words(const Memory& outbox) {
+  return *reinterpret_cast<OutboxWords*>(outbox.data());
+}
+inline std::byte* crash_page(const Memory& outbox) {
+  return outbox.data() + kPageBytes;
+}
+inline std::byte* outbox_data(const Memory& outbox) {
+  return outbox.data() + kPageBytes + kCrashPageBytes;
+}
+constexpr std::size_t inbox_bytes(std::size_t ring_bytes) {
+  return kPageBytes + ring_bytes;
+}
+constexpr std::size_t outbox_bytes(std::size_t ring_bytes) {
+  return kPageBytes + kCrashPageBytes + ring_bytes;
+}
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+#include "worker/serve.hpp"
+
+#include "worker/channel.hpp"
+#include "worker/crash.hpp"
+#include "worker/memory.hpp"
+#include "worker/module.hpp"
+#include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/error.hpp>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <unordered_map>
+#include <utility>
+
+namespace bulkhead::detail {
+namespace {
+
+/// Knows whether this process is the worker, or a copy of it that a task has forked. The copy must
+/// not go on serving: both would answer.
+class Original {
+ public:
+  Original()
+      : mark_(static_cast<volatile std::uint32_t*>(::mmap(
+            nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+    if (mark_ == MAP_FAILED) ::_exit(kExitBadSetup);
+    *mark_ = 1;
+    ::madvise(const_cast<std::uint32_t*>(mark_), kPageBytes, MADV_WIPEONFORK);
+  }
+  /// Ends the process if it is a copy.
+  void require() const {
+    if (*mark_ == 0) [[unlikely]]
+      ::_exit(0);
+  }
+
+ private:
+  volatile std::uint32_t* mark_;
+};
+
+/// exit() in a task must not run the host's atexit handlers and static destructors: this handler,
+/// the youngest, runs before them.
+void leave_at_once(int status, void*) {
+  ::_exit(status);
+}
+
+const char* to_string(TaskPhase phase) {
+  switch (phase) {
+    case TaskPhase::decoding:
+      return "while decoding the argument: ";
+    case TaskPhase::encoding:
+      return "while encoding the result: ";
+    case TaskPhase::running:
+      break;
+  }
+  return "";
+}
+
+class Server {
+ public:
+  Server(const WorkerSetup& setup, Channel& channel) : setup_(setup), channel_(channel) {}
+
+  void run() {
+    start();
+    FrameHeader header;
+    for (;;) {
+      const std::byte* payload = channel_.next(header);
+      if (header.kind == FrameKind::task) [[likely]] {
+        serve_task(header, payload);
+      } else if (header.kind == FrameKind::leave) {
+        return finalize();
+      } else {
+        administer(header, payload);
+      }
+    }
+  }
+
+ private:
+  struct Entry {
+    const Callable* callable = nullptr;
+    void* object = nullptr;
+    std::string error;  ///< why there is no callable
+  };
+
+  void start() {
+    try {
+      if (setup_.initializer) setup_.initializer();
+      original_.require();
+    } catch (...) {
+      original_.require();
+      answer_exception(FrameKind::failed, 0, 0, "");
+      ring_now();
+      ::_exit(kExitInitializer);
+    }
+    MessageWriter(channel_, FrameKind::ready, 0, 0).finish();
+    ring_now();
+  }
+
+  void finalize() {
+    try {
+      if (setup_.finalizer) setup_.finalizer();
+    } catch (...) {
+      answer_exception(FrameKind::failed, 0, 0, "");
+      ring_now();
+    }
+  }
+
+  void ring_now() {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    channel_.ring_if_parked();
+  }
+
+  // One fence serves both protocols: the claim of this task against a revocation, and the progress
+  // made so far against the coordinator's falling asleep.
+  void serve_task(const FrameHeader& header, const std::byte* payload) {
+    OutboxWords& words = channel_.words();
+    words.started.store(begun_ + 1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const InboxWords& orders = channel_.inbox_words();
+    const std::uint64_t revoked_to = orders.revoke_to.load(std::memory_order_acquire);
+    if (begun_ < revoked_to && begun_ >= orders.revoke_from.load(std::memory_order_relaxed))
+        [[unlikely]] {
+      return skip_until(revoked_to, header, payload);
+    }
+    channel_.ring_if_due();
+    ++begun_;
+    MessageReader argument(channel_, header, payload);
+    run_task(header, argument);
+    argument.finish();
+  }
+
+  void run_task(const FrameHeader& header, MessageReader& argument) {
+    TaskPhase phase = TaskPhase::decoding;
+    try {
+      const Entry& entry = find(header.callable);
+      if (entry.callable == nullptr) throw Error(entry.error);
+      MessageWriter result(channel_, FrameKind::value, header.callable, header.task);
+      TaskCall call{header.task, argument, result, phase};
+      entry.callable->call(entry.object, call);
+      original_.require();
+      result.finish();
+    } catch (...) {
+      original_.require();
+      answer_exception(FrameKind::thrown, header.callable, header.task, to_string(phase));
+    }
+  }
+
+  /// Tasks up to number `end` were taken back; says so, once, instead of answering them.
+  void skip_until(std::uint64_t end, FrameHeader header, const std::byte* payload) {
+    channel_.words().started.store(begun_, std::memory_order_relaxed);
+    const std::uint64_t first = begun_;
+    for (;;) {
+      if (header.kind == FrameKind::task) {
+        MessageReader(channel_, header, payload).finish();
+        if (++begun_ == end) break;
+      } else {
+        administer(header, payload);
+      }
+      payload = channel_.next(header);
+    }
+    MessageWriter answer(channel_, FrameKind::skipped, 0, first);
+    answer.put(end - first);
+    answer.finish();
+    channel_.words().started.store(begun_, std::memory_order_release);
+    ring_now();
+  }
+
+  void administer(const FrameHeader& header, const std::byte* payload) {
+    MessageReader message(channel_, header, payload);
+    if (header.kind == FrameKind::define) {
+      define(header.callable, message);
+    } else if (header.kind == FrameKind::drop) {
+      drop(header.callable);
+    } else {
+      ::_exit(kExitBrokenInbox);
+    }
+    message.finish();
+  }
+
+  void define(std::uint32_t number, ByteReader& message) {
+    Entry& entry = callables_[number];
+    try {
+      const auto describe = resolve(message.get<ModuleToken>());
+      const auto function = message.get<ModuleToken>();
+      const Callable& callable = reinterpret_cast<Describe>(const_cast<void*>(describe))();
+      entry.object = callable.make(function.build != 0 ? resolve(function) : nullptr, message);
+      entry.callable = &callable;
+    } catch (...) {
+      original_.require();
+      const FailureDetails why = describe_current_exception();
+      entry.error =
+          "the callable could not be rebuilt in the worker: " + why.type_name + ": " + why.message;
+    }
+  }
+
+  const Entry& find(std::uint32_t number) {
+    if (current_ == nullptr || number != current_number_) {
+      current_ = &callables_[number];
+      current_number_ = number;
+    }
+    return *current_;
+  }
+
+  void drop(std::uint32_t number) {
+    const auto found = callables_.find(number);
+    if (found == callables_.end()) return;
+    if (found->second.callable != nullptr) found->second.callable->drop(found->second.object);
+    current_ = nullptr;
+    callables_.erase(found);
+  }
+
+  const void* resolve(ModuleToken token) {
+    const void* address = setup_.modules.resolve(token);
+    if (address == nullptr) {
+      throw Error(
+          "the function is in a module that this worker does not have; it was loaded after the "
+          "pool began");
+    }
+    return address;
+  }
+
+  void answer_exception(FrameKind kind, std::uint32_t callable, std::uint64_t task,
+                        const char* phase) {
+    FailureDetails details = describe_current_exception();
+    details.message.insert(0, phase);
+    MessageWriter answer(channel_, kind, callable, task);
+    encode_exception(details, answer);
+    answer.finish();
+  }
+
+  const WorkerSetup& setup_;
+  Channel& channel_;
+  Original original_;
+  std::unordered_map<std::uint32_t, Entry> callables_;
+  const Entry* current_ = nullptr;  ///< the entry of current_number_: mostly the next task's, too
+  std::uint32_t current_number_ = 0;
+  std::uint64_t begun_ = 0;  ///< tasks begun or skipped: the number of the next one
+};
+
+Memory map_or_exit(const Descriptor& fd, std::size_t bytes, Memory::Access access) {
+  try {
+    return {fd, bytes, access};
+  } catch (const Error&) {
+    ::_exit(kExitBadSetup);
+  }
+}
+
+}  // namespace
+
+void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_fd,
+           Descriptor outbox_fd) {
+  const Memory inbox =
+      map_or_exit(inbox_fd, inbox_bytes(setup.ring_bytes), Memory::Access::read_only);
+  const Memory outbox =
+      map_or_exit(outbox_fd, outbox_bytes(setup.ring_bytes), Memory::Access::read_write);
+  seal_against_writing(outbox_fd);
+  outbox.keep_private();
+  inbox_fd.reset();
+  outbox_fd.reset();
+  install_crash_handlers(crash_page(outbox));
+  ::on_exit(leave_at_once, nullptr);
+  Channel channel(inbox, outbox, setup.ring_bytes, doorbell);
+  Server(setup, channel).run();
+  std::fflush(nullptr);
+  ::_exit(0);
+}
+
+}  // namespace bulkhead::detail

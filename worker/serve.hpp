@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// The life of a worker process after the zygote has forked it: set itself up, serve tasks, leave by
+// _exit.
+#pragma once
+
+#include "worker/descriptor.hpp"
+#include "worker/module.hpp"
+#include "worker/wake.hpp"
+
+#include <cstddef>
+#include <functional>
+
+namespace bulkhead::detail {
+
+/// What all workers of a pool are told. Lives in the memory that they inherit from the zygote.
+struct WorkerSetup {
+  std::size_t ring_bytes = 0;
+  ModuleMap modules = ModuleMap::snapshot();  ///< taken before the fork, so the same in all of them
+  std::function<void()> initializer;
+  std::function<void()> finalizer;
+};
+
+/// Exit codes by which a worker says that it cannot go on; the coordinator knows them.
+inline constexpr int kExitLostDoorbell = 121;  ///< the doorbell's descriptor was closed by a task
+inline constexpr int kExitBadSetup = 122;      ///< its memory could not be mapped
+inline constexpr int kExitBrokenInbox = 123;   ///< the inbox makes no sense
+inline constexpr int kExitInitializer = 124;   ///< the initializer threw, and has been reported
+
+/// Serves tasks from `inbox` until told to leave. The calling process is a fresh fork with one
+/// thread.
+[[noreturn]] void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox,
+                        Descriptor outbox);
+
+}  // namespace bulkhead::detail

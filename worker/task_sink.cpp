@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include <bulkhead/detail/task_sink.hpp>
+
+namespace bulkhead::detail {
+
+bool LargeMessage::pump(RingWriter& ring) {
+  for (;;) {
+    const std::uint64_t wanted = std::min(left(), ring.inline_limit());
+    const std::uint64_t enough = std::min(wanted, kMinPiece);
+    const std::uint64_t room = ring.room(wanted);
+    if (room < enough) return false;
+    const std::uint64_t size = std::min(wanted, room);
+    copy_next(ring.reserve(size), size);
+    header_.length = static_cast<std::uint32_t>(size);
+    header_.more = left() != 0 ? 1 : 0;
+    ring.finish(header_);
+    ring.commit();
+    if (header_.more == 0) return true;
+  }
+}
+
+void LargeMessage::copy_next(std::byte* to, std::uint64_t bytes) {
+  if (sent_ < head_.size()) {
+    const std::uint64_t step = std::min<std::uint64_t>(bytes, head_.size() - sent_);
+    std::memcpy(to, head_.data() + sent_, step);
+    sent_ += step;
+    to += step;
+    bytes -= step;
+  }
+  if (bytes != 0) std::memcpy(to, tail_.data() + (sent_ - head_.size()), bytes);
+  sent_ += bytes;
+}
+
+}  // namespace bulkhead::detail

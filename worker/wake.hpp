@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Sleeping and waking across processes. A worker sleeps on a futex in its inbox; the coordinator
+// sleeps on one epoll descriptor, which holds the doorbell (an eventfd that workers write), the
+// control socket and the zygote's pidfd.
+//
+// No wake is lost (the Dekker pattern): who is about to sleep says so, fences, and looks again; who
+// has news publishes it, fences, and looks whether the other sleeps. Of the two looks at least one
+// sees what the other side stored.
+#pragma once
+
+#include "worker/descriptor.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace bulkhead::detail {
+
+/// Sleeps until `word` is not `seen` or wake_one() was called. May return for no reason.
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
+/// Wakes one process that sleeps on `word`.
+void futex_wake_one(std::atomic<std::uint32_t>& word);
+
+/// An eventfd. The ringing end is shared by all workers of a pool and by the coordinator's threads.
+class Doorbell {
+ public:
+  /// Throws SystemError.
+  Doorbell();
+  explicit Doorbell(Descriptor fd) : fd_(std::move(fd)) {}
+  /// False if the descriptor is not there any more (a task closed it).
+  bool ring() const;
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  Descriptor fd_;
+};
+
+/// What woke the coordinator.
+struct Wakeup {
+  bool bell = false;     ///< a worker, or another thread of ours, has rung
+  bool control = false;  ///< the zygote has sent something
+  bool zygote = false;   ///< the zygote has ended
+
+  /// True if nothing did: the time was up.
+  [[nodiscard]] bool timed_out() const { return !bell && !control && !zygote; }
+};
+
+/// One pollable descriptor for all that can happen to a pool.
+class EventSet {
+ public:
+  /// Throws SystemError.
+  EventSet(int doorbell, int control, int zygote_pidfd);
+  /// Sleeps until something happens or `timeout` has passed; negative: no limit.
+  [[nodiscard]] Wakeup wait(std::chrono::milliseconds timeout) const;
+
+ private:
+  Descriptor epoll_;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#include "worker/zygote.hpp"
+
+#include "worker/reset.hpp"
+#include <bulkhead/error.hpp>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <unordered_map>
+#include <utility>
+
+namespace bulkhead::detail {
+namespace {
+
+constexpr std::chrono::milliseconds kFarewell{1000};
+
+int open_pidfd(pid_t pid) {
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+}
+
+/// The loop of the zygote process.
+class ZygoteProcess {
+ public:
+  ZygoteProcess(const WorkerSetup& setup, int doorbell, int control, int coordinator)
+      : setup_(setup),
+        doorbell_(Descriptor(doorbell)),
+        control_(control),
+        coordinator_(coordinator) {
+    sigset_t children;
+    ::sigemptyset(&children);
+    ::sigaddset(&children, SIGCHLD);
+    ::sigprocmask(SIG_SETMASK, &children, nullptr);
+    signals_ = Descriptor(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) ::_exit(kExitBadSetup);
+  }
+
+  [[noreturn]] void run() {
+    for (;;) {
+      const short want = static_cast<short>(POLLIN | (unsent_.empty() ? 0 : POLLOUT));
+      std::array<pollfd, 3> fds{
+          {{control_, want, 0}, {coordinator_, POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+      ::poll(fds.data(), fds.size(), -1);
+      if (fds[1].revents != 0) end();
+      if (fds[2].revents != 0) reap();
+      flush();
+      if ((fds[0].revents & ~POLLOUT) != 0) obey();
+    }
+  }
+
+ private:
+  struct Child {
+    int slot;
+    std::uint64_t epoch;
+  };
+
+  void obey() {
+    for (;;) {
+      ControlMessage message;
+      ControlDescriptors fds;
+      const Received received = receive_control(control_, message, &fds);
+      if (received == Received::nothing) return;
+      if (received == Received::closed) end();
+      if (message.kind == ControlKind::fork) start(message, std::move(fds));
+      if (message.kind == ControlKind::kill) kill(message);
+      if (message.kind == ControlKind::end) end();
+    }
+  }
+
+  void start(ControlMessage message, ControlDescriptors fds) {
+    const pid_t self = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid == 0) become(self, message.slot, std::move(fds));
+    if (pid < 0) {
+      message.kind = ControlKind::fork_failed;
+      message.value = errno;
+    } else {
+      ::setpgid(pid, pid);
+      children_.emplace(pid, Child{message.slot, message.epoch});
+      message.kind = ControlKind::started;
+      message.pid = pid;
+    }
+    send(message);
+  }
+
+  [[noreturn]] void become(pid_t zygote, int slot, ControlDescriptors fds) {
+    die_with_parent(zygote);
+    become_worker(slot);
+    reset_signals();
+    std::array<int, 3> keep{doorbell_.fd(), fds[0].get(), fds[1].get()};
+    close_descriptors(keep);
+    serve(setup_, doorbell_, std::move(fds[0]), std::move(fds[1]));
+  }
+
+  void kill(const ControlMessage& message) {
+    for (const auto& [pid, child] : children_) {
+      if (child.slot == message.slot && child.epoch == message.epoch) ::kill(-pid, SIGKILL);
+    }
+  }
+
+  void reap() {
+    signalfd_siginfo ignored;
+    while (::read(signals_.get(), &ignored, sizeof ignored) > 0) {
+    }
+    for (;;) {
+      siginfo_t info{};
+      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+      bury(info);
+    }
+  }
+
+  // The group is killed before the worker is reaped: until then its number cannot be anybody
+  // else's.
+  void bury(const siginfo_t& info) {
+    const auto found = children_.find(info.si_pid);
+    if (found != children_.end()) ::kill(-info.si_pid, SIGKILL);
+    int status = 0;
+    rusage usage{};
+    ::wait4(info.si_pid, &status, 0, &usage);
+    if (found == children_.end()) return;
+    ControlMessage message;
+    message.kind = ControlKind::died;
+    message.slot = found->second.slot;
+    message.epoch = found->second.epoch;
+    message.pid = info.si_pid;
+    message.code = info.si_code;
+    message.value = info.si_status;
+    message.max_rss_kib = usage.ru_maxrss;
+    children_.erase(found);
+    send(message);
+  }
+
+  void send(const ControlMessage& message) {
+    unsent_.push_back(message);
+    flush();
+  }
+
+  void flush() {
+    while (!unsent_.empty()) {
+      const int error = send_control(control_, unsent_.front());
+      if (error == EAGAIN) return;
+      if (error != 0) end();
+      unsent_.pop_front();
+    }
+  }
+
+  [[noreturn]] void end() {
+    for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
+    for (const auto& [pid, child] : children_) ::waitpid(pid, nullptr, 0);
+    ::_exit(0);
+  }
+
+  const WorkerSetup& setup_;
+  Doorbell doorbell_;
+  int control_;
+  int coordinator_;  ///< pidfd
+  Descriptor signals_;
+  std::unordered_map<pid_t, Child> children_;
+  std::deque<ControlMessage> unsent_;
+};
+
+[[noreturn]] void become_zygote(const WorkerSetup& setup, int doorbell, int control,
+                                int coordinator) {
+  ::setpgid(0, 0);
+  reset_signals();
+  drop_buffered_output();
+  std::array<int, 3> keep{move_high(doorbell), move_high(control), move_high(coordinator)};
+  const auto [high_doorbell, high_control, high_coordinator] = keep;
+  close_descriptors(keep);
+  ::prctl(PR_SET_NAME, "bulkhead-zygote");
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ZygoteProcess(setup, high_doorbell, high_control, high_coordinator).run();
+}
+
+/// No signal handler of the host may run in the child before it has reset them.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell) : owner_(::getpid()) {
+  std::array<int, 2> ends{-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    throw SystemError("bulkhead: cannot create a socket pair", errno);
+  }
+  control_ = Descriptor(ends[0]);
+  const Descriptor theirs(ends[1]);
+  const Descriptor self(open_pidfd(owner_));
+  if (!self) throw SystemError("bulkhead: cannot open a pidfd", errno);
+  {
+    const SignalsBlocked blocked;
+    pid_ = ::fork();
+    if (pid_ == 0) become_zygote(setup, doorbell.fd(), theirs.get(), self.get());
+  }
+  if (pid_ < 0) throw SystemError("bulkhead: cannot fork the zygote", errno);
+  pidfd_ = Descriptor(open_pidfd(pid_));
+  if (!pidfd_) {
+    const int error = errno;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    throw SystemError("bulkhead: cannot open the zygote's pidfd", error);
+  }
+}
+
+Zygote::~Zygote() {
+  if (::getpid() != owner_ || !pidfd_) return;
+  // Not by closing the socket alone: a forked copy of the host may hold it open.
+  ControlMessage message;
+  message.kind = ControlKind::end;
+  (void)send_control(control_.get(), message);
+  control_.reset();
+  pollfd fd{pidfd_.get(), POLLIN, 0};
+  if (::poll(&fd, 1, static_cast<int>(kFarewell.count())) != 1) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    ::poll(&fd, 1, static_cast<int>(kFarewell.count()));
+  }
+  siginfo_t info{};
+  // ECHILD: the host ignores SIGCHLD, or has reaped it.
+  ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info,
+           WEXITED | WNOHANG);
+}
+
+int Zygote::request_fork(int slot, std::uint64_t epoch, const Descriptor& inbox,
+                         const Descriptor& outbox) const {
+  ControlMessage message;
+  message.kind = ControlKind::fork;
+  message.slot = slot;
+  message.epoch = epoch;
+  const std::array<int, 2> fds{inbox.get(), outbox.get()};
+  return send_control(control_.get(), message, &fds);
+}
+
+int Zygote::request_kill(int slot, std::uint64_t epoch) const {
+  ControlMessage message;
+  message.kind = ControlKind::kill;
+  message.slot = slot;
+  message.epoch = epoch;
+  return send_control(control_.get(), message);
+}
+
+Received Zygote::receive(ControlMessage& message) const {
+  return receive_control(control_.get(), message);
+}
+
+void Zygote::wait(std::chrono::milliseconds timeout) const {
+  pollfd fd{control_.get(), POLLIN, 0};
+  ::poll(&fd, 1, static_cast<int>(timeout.count()));
+}
+
+}  // namespace bulkhead::detail

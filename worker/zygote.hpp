@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// The zygote: a process with one thread that holds a snapshot of the host as it was when the pool
+// began, forks workers from it, reaps them, and tells the coordinator how they ended. It never runs
+// a task. When the coordinator ends, however it ends, the zygote kills all workers and leaves;
+// should the zygote itself be killed, the kernel kills the workers (parent-death signal).
+#pragma once
+
+#include "worker/control.hpp"
+#include "worker/descriptor.hpp"
+#include "worker/serve.hpp"
+#include "worker/wake.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <sys/types.h>
+
+namespace bulkhead::detail {
+
+/// The coordinator's handle on its zygote. One thread at a time.
+class Zygote {
+ public:
+  /// Forks. `setup` and `doorbell` are used by the workers through the snapshot. Throws
+  /// SystemError.
+  Zygote(const WorkerSetup& setup, const Doorbell& doorbell);
+  Zygote(const Zygote&) = delete;
+  Zygote& operator=(const Zygote&) = delete;
+  /// Kills all workers and the zygote and waits until they are gone, for at most a second.
+  ~Zygote();
+
+  /// Asks for a worker. The answer comes by receive(). Returns 0 or an errno.
+  [[nodiscard]] int request_fork(int slot, std::uint64_t epoch, const Descriptor& inbox,
+                                 const Descriptor& outbox) const;
+  /// Asks for the end of a worker; no answer but its death. Returns 0 or an errno.
+  [[nodiscard]] int request_kill(int slot, std::uint64_t epoch) const;
+  /// The next report, if there is one.
+  [[nodiscard]] Received receive(ControlMessage& message) const;
+  /// Sleeps until there is something to receive, or `timeout` has passed.
+  void wait(std::chrono::milliseconds timeout) const;
+
+  [[nodiscard]] int control_fd() const { return control_.get(); }
+  [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  Descriptor control_;
+  Descriptor pidfd_;
+  pid_t pid_ = -1;
+  pid_t owner_ = -1;  ///< the process that forked it; a fork of that one must not end the zygote
+};
+
+}  // namespace bulkhead::detail
