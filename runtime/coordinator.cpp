@@ -243,7 +243,10 @@ bool Coordinator::pass(Clock::time_point now) {
     const bool drained = slot.drain(now);
     if (drained) after_drain(slot);
     const bool fed = feed(slot, now);
-    if (slot.alive() && (drained || fed)) slot.publish();
+    if (slot.alive() && (drained || fed)) {
+      slot.link().allow_spinning(spare_cpu());
+      slot.publish();
+    }
     progress |= drained || fed;
   }
   if (progress) {
@@ -278,36 +281,53 @@ void Coordinator::tidy() {
 }
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
-  if (!arm_bells()) {
-    const milliseconds timeout = std::min(limit, patience());
-    lock.unlock();
-    const Wakeup wakeup = events_->wait(timeout);
-    lock.lock();
-    last_control_check_ = Clock::now();
-    if (wakeup.timed_out()) {
-      impatient_ = true;
-      help_the_idle();
-    }
-    if (zygote_ && wakeup.control) hear_zygote();
-    if (zygote_ && wakeup.zygote) {
-      give_up(State::broken, FailureKind::not_run,
-              "bulkhead: the zygote, from which workers are forked, was killed");
-    }
-    replace_missing(last_control_check_);
+  for (Slot& slot : slots_) {
+    if (slot.alive()) slot.link().aim_bell(impatient_ || slot.idle());
   }
+  if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;
+  if (!arm_bells()) sleep(lock, std::min(limit, patience()));
   for (Slot& slot : slots_) {
     if (slot.alive()) slot.link().disarm_bell();
   }
 }
 
-/// True if a worker may have passed the point where it would have rung, so that one must not sleep.
-bool Coordinator::arm_bells() {
-  for (Slot& slot : slots_) {
-    if (slot.alive()) slot.link().arm_bell(impatient_ || slot.idle());
+void Coordinator::sleep(Lock& lock, milliseconds timeout) {
+  lock.unlock();
+  const Wakeup wakeup = events_->wait(timeout);
+  lock.lock();
+  last_control_check_ = Clock::now();
+  if (wakeup.timed_out()) {
+    impatient_ = true;
+    help_the_idle();
   }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (zygote_ && wakeup.control) hear_zygote();
+  if (zygote_ && wakeup.zygote) {
+    give_up(State::broken, FailureKind::not_run,
+            "bulkhead: the zygote, from which workers are forked, was killed");
+  }
+  replace_missing(last_control_check_);
+}
+
+bool Coordinator::has_news() {
   return std::any_of(slots_.begin(), slots_.end(),
                      [](Slot& slot) { return slot.alive() && slot.link().has_news(); });
+}
+
+/// Tells the workers when to ring. True if one may have passed that point already: then one must
+/// not sleep.
+bool Coordinator::arm_bells() {
+  for (Slot& slot : slots_) {
+    if (slot.alive()) slot.link().arm_bell();
+  }
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return has_news();
+}
+
+/// True if this thread and all workers with tasks have a CPU each.
+bool Coordinator::spare_cpu() const {
+  const auto busy = std::count_if(slots_.begin(), slots_.end(),
+                                  [](const Slot& slot) { return slot.load() != 0; });
+  return busy + 1 <= cpus_;
 }
 
 milliseconds Coordinator::patience() const {

@@ -17,6 +17,7 @@
 #include "runtime/restarts.hpp"
 #include "runtime/slot.hpp"
 #include "worker/serve.hpp"
+#include "worker/spin.hpp"
 #include "worker/wake.hpp"
 #include "worker/zygote.hpp"
 #include <bulkhead/detail/job.hpp>
@@ -88,7 +89,10 @@ class Coordinator {
   void park(Lock& lock, std::chrono::milliseconds limit);
   void help_the_idle();
   [[nodiscard]] std::chrono::milliseconds patience() const;
+  void sleep(Lock& lock, std::chrono::milliseconds timeout);
   bool arm_bells();
+  bool has_news();
+  [[nodiscard]] bool spare_cpu() const;
   void report_progress(Lock& lock, Entry& entry, bool last);
 
   // Workers.
@@ -106,6 +110,7 @@ class Coordinator {
   [[nodiscard]] bool anyone_alive() const;
 
   const pid_t owner_;
+  const int cpus_;  ///< that this process may use
   const Log log_;
   WorkerSetup setup_;
   Doorbell doorbell_;
@@ -126,6 +131,7 @@ class Coordinator {
   std::vector<Slot> slots_;
   Restarts restarts_;
   Clock::time_point last_control_check_{};
+  Spin spin_;
   bool impatient_ =
       false;  ///< bells are to ring at each step: some worker has been silent for long
 

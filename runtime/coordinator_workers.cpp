@@ -3,6 +3,7 @@
 // The coordinator's dealings with processes: hiring, hearing of deaths, replacing, giving up.
 #include "runtime/coordinator.hpp"
 #include "runtime/post_mortem.hpp"
+#include "worker/host.hpp"
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
@@ -23,7 +24,7 @@ constexpr milliseconds kStartTime{20000};
 }  // namespace
 
 Coordinator::Coordinator(const Options& options, int workers)
-    : owner_(::getpid()), log_(options.logger), restarts_(workers) {
+    : owner_(::getpid()), cpus_(usable_cpus()), log_(options.logger), restarts_(workers) {
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;

@@ -16,10 +16,19 @@ Channel::Channel(const Memory& inbox, const Memory& outbox, std::uint64_t ring_b
       answers_(outbox_data(outbox), ring_bytes, &out_.tail, &in_.outbox_head),
       doorbell_(doorbell) {}
 
+/// While it looks, the coordinator must not sleep in the belief that the worker is busy.
+template <class Ready>
+bool Channel::spin_until(Ready ready) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  ring_if_parked();
+  return spin_.until(ready);
+}
+
 // See wake.hpp for why nothing is lost: parked is stored, then a fence, then `ready` looks again.
 template <class Ready>
 void Channel::park_until(Ready ready) {
   while (!ready()) {
+    if (in_.may_spin.load(std::memory_order_relaxed) != 0 && spin_until(ready)) return;
     const std::uint32_t seen = in_.wake.load(std::memory_order_acquire);
     const std::uint32_t awake = out_.parked.load(std::memory_order_relaxed);
     out_.parked.store(awake + 1, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "worker/memory.hpp"
+#include "worker/spin.hpp"
 #include "worker/wake.hpp"
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/frame.hpp>
@@ -43,12 +44,15 @@ class Channel {
   void ring(std::uint64_t bell);
   template <class Ready>
   void park_until(Ready ready);
+  template <class Ready>
+  bool spin_until(Ready ready);
 
   const InboxWords& in_;
   OutboxWords& out_;
   RingReader tasks_;
   RingWriter answers_;
   const Doorbell& doorbell_;
+  Spin spin_;
   std::uint64_t rung_ = kNoBell;  ///< the value of bell_at that was answered last
 };
 

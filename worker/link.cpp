@@ -44,10 +44,13 @@ void Link::publish() {
   futex_wake_one(wake);
 }
 
-void Link::arm_bell(bool at_once) {
+void Link::aim_bell(bool at_once) {
   const std::uint64_t done = tasks_.released();
   const std::uint64_t waiting = tasks_.written() - done;
   bell_at_ = done + (at_once ? 1 : waiting - waiting / 2);
+}
+
+void Link::arm_bell() {
   inbox_words(inbox_).bell_at.store(bell_at_, std::memory_order_relaxed);
 }
 
@@ -65,6 +68,12 @@ void Link::revoke(std::uint64_t from, std::uint64_t to) {
   InboxWords& words = inbox_words(inbox_);
   words.revoke_from.store(from, std::memory_order_relaxed);
   words.revoke_to.store(to, std::memory_order_release);
+}
+
+void Link::allow_spinning(bool allowed) {
+  if (allowed == may_spin_) return;
+  may_spin_ = allowed;
+  inbox_words(inbox_).may_spin.store(allowed ? 1 : 0, std::memory_order_relaxed);
 }
 
 std::uint64_t Link::tasks_begun() const {

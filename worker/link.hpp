@@ -32,13 +32,16 @@ class Link {
   /// worker if it sleeps.
   void publish();
 
-  /// Tells the worker to ring the doorbell when it has done half of what waits in its inbox, or, if
-  /// `at_once`, after its very next step. The caller fences before it looks at has_news().
-  void arm_bell(bool at_once);
+  /// Chooses the point at which the worker is to ring the doorbell: when it has done half of what
+  /// waits in its inbox, or, if `at_once`, after its very next step.
+  void aim_bell(bool at_once);
+  /// Tells the worker that point. The caller fences before it looks at has_news().
+  void arm_bell();
   void disarm_bell();
-  /// After arm_bell() and a fence: true if the worker may already have passed the point where it
-  /// would ring.
+  /// True if the worker may already have passed the point.
   bool has_news();
+  /// Whether the worker may look for new tasks for a while before it sleeps.
+  void allow_spinning(bool allowed);
 
   /// Tasks [from, to), by the worker's count, must not be begun any more. The caller fences before
   /// it looks at tasks_begun().
@@ -59,6 +62,7 @@ class Link {
   RingWriter tasks_;
   RingReader answers_;
   std::uint64_t bell_at_ = kNoBell;
+  bool may_spin_ = false;
   std::uint32_t woken_ = 0;  ///< the value of `parked` for which the worker was last woken
 };
 

@@ -40,7 +40,8 @@ struct alignas(128) InboxWords {
   /// Tasks numbered [revoke_from, revoke_to), counted from the worker's first, must not be begun.
   Position revoke_from;
   Position revoke_to;
-  std::atomic<std::uint32_t> wake;  ///< futex of the worker; changes with each wake
+  std::atomic<std::uint32_t> wake;      ///< futex of the worker; changes with each wake
+  std::atomic<std::uint32_t> may_spin;  ///< 1: there is a CPU to spare for looking before sleeping
 };
 
 /// What the worker writes beside the answers.

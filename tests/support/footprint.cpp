@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "tests/support/footprint.hpp"
 
+#include "tests/support/shared.hpp"
+
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <sys/prctl.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -11,16 +15,6 @@ namespace bulkhead::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::set<int> children_of_all_threads() {
-  std::set<int> children;
-  for (const auto& task : fs::directory_iterator("/proc/self/task")) {
-    std::ifstream file(task.path() / "children");
-    int pid = 0;
-    while (file >> pid) children.insert(pid);
-  }
-  return children;
-}
 
 std::set<std::string> open_descriptors() {
   std::set<std::string> descriptors;
@@ -62,18 +56,42 @@ int count_threads() {
 
 }  // namespace
 
+std::set<int> children_of(int pid) {
+  std::set<int> children;
+  std::error_code error;
+  const fs::path tasks = fs::path("/proc") / std::to_string(pid) / "task";
+  for (const auto& task : fs::directory_iterator(tasks, error)) {
+    std::ifstream file(task.path() / "children");
+    int child = 0;
+    while (file >> child) children.insert(child);
+  }
+  return children;
+}
+
 Footprint Footprint::now() {
-  return {children_of_all_threads(), open_descriptors(), names_in_shm(), memfd_mappings(),
+  return {children_of(::getpid()), open_descriptors(), names_in_shm(), memfd_mappings(),
           count_threads()};
 }
 
-void ProcessTest::TearDown() {
+void expect_unchanged(const Footprint& before) {
   const Footprint after = Footprint::now();
-  EXPECT_EQ(after.children, before_.children) << "processes were left behind";
-  EXPECT_EQ(after.descriptors, before_.descriptors) << "descriptors were left behind";
-  EXPECT_EQ(after.shared_names, before_.shared_names) << "names in /dev/shm were left behind";
-  EXPECT_EQ(after.shared_mappings, before_.shared_mappings) << "mappings were left behind";
-  EXPECT_EQ(after.threads, before_.threads) << "threads were left behind";
+  EXPECT_EQ(after.children, before.children) << "processes were left behind";
+  EXPECT_EQ(after.descriptors, before.descriptors) << "descriptors were left behind";
+  EXPECT_EQ(after.shared_mappings, before.shared_mappings) << "mappings were left behind";
+  // A thread is counted by the kernel for a moment longer than pthread_join(3) waits for it.
+  EXPECT_TRUE(eventually([&] { return count_threads() == before.threads; }))
+      << "threads were left behind: " << count_threads() << ", formerly " << before.threads;
+  // Others may use /dev/shm as well, for a while.
+  EXPECT_TRUE(eventually([&] {
+    const std::set<std::string> names = names_in_shm();
+    return std::includes(before.shared_names.begin(), before.shared_names.end(), names.begin(),
+                         names.end());
+  })) << "names in /dev/shm were left behind";
+}
+
+void ProcessTest::SetUp() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  before_ = Footprint::now();
 }
 
 }  // namespace bulkhead::test

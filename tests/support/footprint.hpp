@@ -22,11 +22,18 @@ struct Footprint {
   [[nodiscard]] static Footprint now();
 };
 
-/// The process tests: each leaves the process as it found it.
+/// Expects that this process holds what it held at `before`, and nothing new.
+void expect_unchanged(const Footprint& before);
+
+/// The children of a process, by any of its threads.
+[[nodiscard]] std::set<int> children_of(int pid);
+
+/// The process tests: each leaves the process as it found it. Orphans of its children, if there are
+/// any, become its own children, so that none can get away.
 class ProcessTest : public ::testing::Test {
  protected:
-  void SetUp() override { before_ = Footprint::now(); }
-  void TearDown() override;
+  void SetUp() override;
+  void TearDown() override { expect_unchanged(before_); }
 
  private:
   Footprint before_;

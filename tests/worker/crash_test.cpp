@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <barrier>
-#include <bit>
 #include <cassert>
 #include <cerrno>
 #include <cstdlib>
@@ -97,7 +96,7 @@ Death death_by(Crash crash) {
 
 template <class Function>
 bool is_inside(const CrashFrame& frame, Function* function) {
-  return frame.address - std::bit_cast<std::uintptr_t>(function) < 1024;
+  return frame.address - reinterpret_cast<std::uintptr_t>(function) < 1024;
 }
 
 template <class Function>
@@ -116,7 +115,7 @@ BULKHEAD_VICTIM void call(std::uintptr_t address) {
 }
 
 BULKHEAD_VICTIM int overflow_stack(volatile int* depth) {
-  volatile char waste[512];
+  volatile char waste[4096];
   waste[0] = static_cast<char>(*depth);
   *depth = *depth + 1;
   const int below = *depth < 0 ? 0 : overflow_stack(depth);
@@ -182,7 +181,7 @@ TEST(CrashReport, TellsTheModuleOfAFrame) {
   const Death death = death_by([] { write_to(0); });
   ASSERT_TRUE(death.report);
   ASSERT_FALSE(death.report->frames.empty());
-  if (!find_loaded(std::bit_cast<std::uintptr_t>(&write_to))) {
+  if (!find_loaded(reinterpret_cast<std::uintptr_t>(&write_to))) {
     GTEST_SKIP() << "no _dl_find_object in this C library";
   }
   const ModuleMap map = ModuleMap::snapshot();
@@ -246,7 +245,7 @@ TEST(CrashReport, ReportsAnAbortWithTheCallerOfAbortFirst) {
   EXPECT_EQ(death.report->signal, SIGABRT);
   EXPECT_FALSE(death.report->has_fault_address);
   EXPECT_TRUE(mentions(*death.report, &abort_here));
-  if (kAbortIsReplaced || !find_loaded(std::bit_cast<std::uintptr_t>(&abort_here))) return;
+  if (kAbortIsReplaced || !find_loaded(reinterpret_cast<std::uintptr_t>(&abort_here))) return;
   EXPECT_TRUE(is_inside(death.report->frames[0], &abort_here));
 }
 

@@ -6,7 +6,6 @@
 #include "worker/module.hpp"
 
 #include <array>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -33,7 +32,7 @@ int function_here(int x) {
 }
 
 const void* address_here() {
-  return std::bit_cast<const void*>(&function_here);
+  return reinterpret_cast<const void*>(&function_here);
 }
 
 // In the C library, in a function that no sanitizer replaces.
@@ -108,7 +107,7 @@ TEST(ModuleMap, GivesNoTokenOutsideCode) {
   EXPECT_FALSE(map.token(nullptr));
   EXPECT_FALSE(map.token(&data));
   EXPECT_FALSE(map.token(&local));
-  EXPECT_FALSE(map.token(std::bit_cast<const void*>(~std::uintptr_t{0})));
+  EXPECT_FALSE(map.token(reinterpret_cast<const void*>(~std::uintptr_t{0})));
 }
 
 TEST(ModuleMap, ResolvesNoTokenOfAnUnknownBuild) {
@@ -126,8 +125,9 @@ TEST(ModuleMap, ResolvesNoOffsetOutsideTheCodeOfItsModule) {
   EXPECT_EQ(map.resolve({token.build, std::uint64_t{1} << 40}), nullptr);
   // In the code of another module.
   const void* elsewhere = library_address();
-  const auto base = std::bit_cast<std::uintptr_t>(address_here()) - token.offset;
-  EXPECT_EQ(map.resolve({token.build, std::bit_cast<std::uintptr_t>(elsewhere) - base}), nullptr);
+  const auto base = reinterpret_cast<std::uintptr_t>(address_here()) - token.offset;
+  EXPECT_EQ(map.resolve({token.build, reinterpret_cast<std::uintptr_t>(elsewhere) - base}),
+            nullptr);
 }
 
 TEST(ModuleMap, ResolvesRandomTokensOnlyIntoCode) {
@@ -225,7 +225,7 @@ TEST(ModuleMap, IdentifiesAModuleWithoutABuildIdByItsPathAndLayout) {
 }
 
 TEST(LoadedModule, IsWhatTheSnapshotSays) {
-  const auto loaded = find_loaded(std::bit_cast<std::uintptr_t>(address_here()));
+  const auto loaded = find_loaded(reinterpret_cast<std::uintptr_t>(address_here()));
   if (!loaded) GTEST_SKIP() << "no _dl_find_object in this C library";
   const ModuleMap map = ModuleMap::snapshot();
   const Module& program = map.modules().front();

@@ -6,7 +6,6 @@
 #include "worker/module.hpp"
 
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <dlfcn.h>
 #include <fstream>
@@ -48,7 +47,7 @@ bool is_libc_version(const SymbolizedFrame& frame) {
 CrashFrame frame_at(const void* address) {
   const ModuleMap map = ModuleMap::snapshot();
   CrashFrame frame;
-  frame.address = std::bit_cast<std::uintptr_t>(address);
+  frame.address = reinterpret_cast<std::uintptr_t>(address);
   if (const Module* module = map.find(address)) {
     frame.module_base = module->base;
     frame.module = module->path;

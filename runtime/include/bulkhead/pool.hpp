@@ -85,6 +85,7 @@ class Pool {
   auto apply(const F& f, Args&&... args) {
     using Arguments = std::tuple<detail::Stored<Args>...>;
     const Arguments arguments(std::forward<Args>(args)...);
+    detail::require_callable<std::decay_t<F>, Arguments, true>();
     using Result = detail::ResultOf<std::decay_t<F>, Arguments, true>;
     if constexpr (std::is_void_v<Result>) {
       call<detail::Values, true>(f, std::span(&arguments, 1), {});
@@ -113,13 +114,17 @@ class Pool {
   auto call(const F& f, Range&& range, const CallOptions& options) {
     using Function = std::decay_t<F>;
     using Argument = std::ranges::range_value_t<Range>;
-    detail::require_callable<Function>();
-    using Call = detail::TravellingCall<Function, Argument, kSpread>;
-    const Function function = f;
-    const Call what(function);
-    detail::MapJob<Call, Range, Gather<typename Call::Result>> job(what,
-                                                                   std::forward<Range>(range));
-    return job.run(*coordinator_, options);
+    detail::require_callable<Function, Argument, kSpread>();
+    if constexpr (detail::kTakes<Function, Argument, kSpread>) {
+      using Call = detail::TravellingCall<Function, Argument, kSpread>;
+      const Function function = f;
+      const Call what(function);
+      detail::MapJob<Call, Range, Gather<typename Call::Result>> job(what,
+                                                                     std::forward<Range>(range));
+      return job.run(*coordinator_, options);
+    } else {
+      return detail::Mistyped{};
+    }
   }
 
   std::unique_ptr<detail::Coordinator> coordinator_;

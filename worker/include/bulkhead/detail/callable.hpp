@@ -8,12 +8,15 @@
 #include <bulkhead/codec.hpp>
 #include <bulkhead/error.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -74,8 +77,26 @@ inline constexpr bool kIsStateless = std::is_empty_v<F>&& std::is_default_constr
 template <class F>
 concept StatefulFunctor = std::is_class_v<F> && !Bitwise<F> && Encodable<F>;
 
-template <class F>
+template <class F, class Tuple>
+inline constexpr bool kTakesParts = false;
+template <class F, template <class...> class Tuple, class... Parts>
+inline constexpr bool kTakesParts<F, Tuple<Parts...>> = std::is_invocable_v<F&, Parts&&...>;
+template <class F, class T, std::size_t N>
+inline constexpr bool kTakesParts<F, std::array<T, N>> = true;  // left to std::apply
+
+/// F can be called with the element, or (kSpread) with its parts.
+template <class F, class Argument, bool kSpread>
+inline constexpr bool kTakes =
+    kSpread ? kTakesParts<F, Argument>
+            : std::is_invocable_v<F&, Argument&&> || std::is_invocable_v<F&, Argument&>;
+
+/// Stops the compilation with a sentence if F cannot be the function of a pool's call.
+template <class F, class Argument, bool kSpread>
 constexpr void require_callable() {
+  static_assert(
+      kTakes<F, Argument, kSpread>,
+      "bulkhead: the function cannot be called with an element of the range (map, try_map), or "
+      "with the parts of one (starmap, apply); compare its parameters with the element type");
   static_assert(
       kIsFunction<F> || kIsStateless<F> || StatefulFunctor<F>,
       "bulkhead: this callable has state that cannot be sent to workers that already run: it is a "
@@ -84,6 +105,13 @@ constexpr void require_callable() {
       "serialize(Archive&)`, or use bulkhead::fork_map, whose workers are forked at the call "
       "and see every capture");
 }
+
+/// What a call with a wrong function returns, after require_callable() has said what is wrong: something
+/// that fits most uses, so that the compiler does not add complaints of its own.
+struct Mistyped : std::vector<int> {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
 
 /// Calls `f` with the argument, as an rvalue if it takes one, else as an lvalue.
 template <class F, class Argument>

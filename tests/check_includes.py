@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""check_includes.py ROOT: holds every #include of the three rooms against the laws of the house.
+
+  serialization <- worker <- runtime: a room includes itself and those before it
+  <bulkhead/...> is public, "room/..." internal; nothing is included by "../"
+  public headers include the standard library and (codec, archive) cereal; never Boost, spdlog or the kernel
+  Boost only in worker/, spdlog only in runtime/, kernel headers only in worker/
+"""
+import pathlib
+import re
+import sys
+
+ORDER = ["serialization", "worker", "runtime"]
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
+KERNEL = re.compile(r"^(sys/|linux/|unistd\.h|poll\.h|fcntl\.h|sched\.h|dirent\.h|signal\.h)")
+# What a pure room or a deciding one may ask the C library: who it is, and the words for signals.
+ALLOWED_KERNEL = {
+    ("runtime", "unistd.h"), ("runtime", "sys/types.h"), ("runtime", "sys/wait.h"),
+}
+
+
+def room_of_public(root: pathlib.Path, name: str) -> str | None:
+    for room in ORDER:
+        if (root / room / "include" / name).exists():
+            return room
+    return None
+
+
+def complaint(root: pathlib.Path, room: str, public: bool, bracket: str, name: str) -> str | None:
+    if name.startswith("bulkhead/"):
+        owner = room_of_public(root, name)
+        if bracket == '"':
+            return "public headers are included with <>"
+        if owner is None:
+            return "no such public header"
+        return "points upwards" if ORDER.index(owner) > ORDER.index(room) else None
+    if bracket == '"':
+        owner = name.split("/")[0]
+        if owner not in ORDER or not (root / name).exists():
+            return 'internal headers are included as "room/file.hpp"'
+        if public:
+            return "a public header includes an internal one"
+        return "points upwards" if ORDER.index(owner) > ORDER.index(room) else None
+    if name.startswith("boost/") and (public or room != "worker"):
+        return "Boost belongs into worker/'s internal files"
+    if name.startswith("spdlog/") and (public or room != "runtime"):
+        return "spdlog belongs into runtime/'s sources"
+    if name.startswith("cereal/") and room != "serialization":
+        return "cereal belongs into serialization/"
+    if KERNEL.match(name) and (public or (room != "worker" and (room, name) not in ALLOWED_KERNEL)):
+        return "only worker/ talks to the kernel"
+    return None
+
+
+def main() -> int:
+    root = pathlib.Path(sys.argv[1])
+    failures = 0
+    for room in ORDER:
+        for path in sorted((root / room).rglob("*.[ch]pp")):
+            public = "include" in path.relative_to(root).parts
+            for bracket, name in INCLUDE.findall(path.read_text(encoding="utf-8")):
+                why = complaint(root, room, public, bracket, name)
+                if why:
+                    failures += 1
+                    print(f"{path.relative_to(root)}: {name}: {why}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "tests/support/process.hpp"
+
+#include "tests/support/sanitizer.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <poll.h>
+#include <string>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace bulkhead::test {
+namespace {
+
+constexpr int kFailed = 3;
+
+[[noreturn]] void run_and_leave(const std::function<void()>& body) {
+  const bool failed_before = ::testing::Test::HasFailure();
+  try {
+    body();
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "uncaught in a fork: " << error.what();
+  } catch (...) {
+    ADD_FAILURE() << "uncaught in a fork: not a std::exception";
+  }
+  const bool failed = !failed_before && ::testing::Test::HasFailure();
+  std::fflush(nullptr);
+  ::_exit(failed ? kFailed : 0);
+}
+
+pid_t parent_of(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  std::string word;
+  while (status >> word) {
+    if (word != "PPid:") continue;
+    pid_t parent = 0;
+    status >> parent;
+    return parent;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Process::Process(pid_t pid) : pid_(pid), fd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {
+  if (!fd_) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+}
+
+bool Process::ends_within(std::chrono::milliseconds limit) const {
+  pollfd fd{fd_.get(), POLLIN, 0};
+  return ::poll(&fd, 1, static_cast<int>(limit.count())) == 1;
+}
+
+void Process::send(int signal) const {
+  ::syscall(SYS_pidfd_send_signal, fd_.get(), signal, nullptr, 0);
+}
+
+Fork::Fork(const std::function<void()>& body) : siblings_(children_of(::getpid())) {
+  std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid == 0) run_and_leave(body);
+  process_.emplace(pid);
+}
+
+Fork::~Fork() {
+  if (!status_) {
+    process_->send(SIGKILL);
+    wait();
+  }
+}
+
+int Fork::wait(std::chrono::milliseconds limit) {
+  if (!process_->ends_within(limit)) {
+    ADD_FAILURE() << "a fork did not end in time";
+    process_->send(SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(process_->pid(), &status, 0);
+  status_ = status;
+  adopt_and_reap();
+  return status;
+}
+
+/// Orphans of the fork are children of this process now; they are expected to end by themselves.
+void Fork::adopt_and_reap() {
+  siblings_.insert(process_->pid());
+  for (const int pid : children_of(::getpid())) {
+    if (siblings_.contains(pid)) continue;
+    const Process orphan(pid);
+    EXPECT_TRUE(orphan.ends_within(kPatience)) << "process " << pid << " outlives its pool";
+    orphan.send(SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+}
+
+void in_fork(const std::function<void()>& body) {
+  Fork fork([&body] {
+    const Footprint before = Footprint::now();
+    body();
+    expect_unchanged(before);
+  });
+  const int status = fork.wait();
+  EXPECT_TRUE(WIFEXITED(status)) << "the fork died of signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "expectations failed in the fork, see above";
+}
+
+std::chrono::milliseconds soon() {
+  return std::chrono::seconds{kSanitized ? 5 : 1};
+}
+
+void kill_child_of(pid_t parent, pid_t pid) {
+  try {
+    const Process process(pid);
+    // The handle is taken first, so this is the parent of the process that the signal will reach.
+    if (parent_of(pid) == parent) process.send(SIGKILL);
+  } catch (const std::system_error&) {
+    return;  // gone already
+  }
+}
+
+}  // namespace bulkhead::test

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// Processes that tests start: copies of the test program in which a pool can meet conditions that
+// the program itself must be spared (limits, signals, death), and handles to wait for any process.
+#pragma once
+
+#include "tests/support/footprint.hpp"
+#include "tests/support/shared.hpp"
+#include "worker/descriptor.hpp"
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
+#include <sys/types.h>
+
+namespace bulkhead::test {
+
+/// A process, for waiting, whatever becomes of its number.
+class Process {
+ public:
+  /// `pid` is alive, or not reaped yet.
+  explicit Process(pid_t pid);
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  /// True once it has ended, reaped or not.
+  [[nodiscard]] bool ends_within(std::chrono::milliseconds limit) const;
+  void send(int signal) const;
+
+ private:
+  pid_t pid_;
+  bulkhead::detail::Descriptor fd_;
+};
+
+/// A fork of this process that runs `body` and then leaves by _exit(). EXPECT and ASSERT in `body`
+/// count for the test. What the fork itself leaves behind is waited for, and reaped.
+class Fork {
+ public:
+  explicit Fork(const std::function<void()>& body);
+  Fork(const Fork&) = delete;
+  Fork& operator=(const Fork&) = delete;
+  /// Kills it if it still runs.
+  ~Fork();
+
+  [[nodiscard]] const Process& process() const { return *process_; }
+  /// Waits until it ends, and kills it after the limit; its wait status (see waitpid(2)).
+  int wait(std::chrono::milliseconds limit = std::chrono::seconds{100});
+
+ private:
+  void adopt_and_reap();
+
+  std::set<int> siblings_;
+  std::optional<Process> process_;
+  std::optional<int> status_;
+};
+
+/// Runs `body` in a Fork, which must end well and keep its own footprint.
+void in_fork(const std::function<void()>& body);
+
+/// The limit within which a process that is killed must be gone.
+[[nodiscard]] std::chrono::milliseconds soon();
+
+/// Kills `pid` if it is a child of `parent` still.
+void kill_child_of(pid_t parent, pid_t pid);
+
+}  // namespace bulkhead::test
