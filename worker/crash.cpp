@@ -77,7 +77,7 @@ static_assert(offsetof(CrashPage, state) == 0);
 static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<pid_t>::is_always_lock_free);
 
-// ------------------------------------------------------------------------------ worker side
+// Worker side.
 
 /// What the handlers need; written by install_crash_handlers, one per worker process.
 struct Reporter {
@@ -394,7 +394,7 @@ void warm_up() {
   new (reporter.page) CrashPage{};
 }
 
-// ------------------------------------------------------------------------- coordinator side
+// Coordinator side.
 
 /// Length of the UTF-8 character that `text` begins with; 0 if it is malformed or a control.
 std::size_t printable_length(std::string_view text) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <string_view>
 #include <unistd.h>
 #include <utility>
@@ -73,6 +74,26 @@ int read_generation(dl_phdr_info* info, std::size_t size, void* result) {
   return 1;
 }
 
+/// Owns a file descriptor for the length of a block.
+class File {
+ public:
+  explicit File(const std::string& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  /// False if the file has no `size` bytes at `offset`.
+  bool read(void* to, std::size_t size, std::uint64_t offset) const {
+    return ::pread(descriptor_, to, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
+  }
+
+ private:
+  int descriptor_;
+};
+
 }  // namespace
 
 std::uint64_t build_id_in_notes(std::span<const std::byte> notes, std::size_t alignment) noexcept {
@@ -114,6 +135,24 @@ std::uint64_t LoadedModule::build_id() const noexcept {
   }
   const std::byte* headers = image.data() + header.e_phoff;
   return build_id_of({reinterpret_cast<const ProgramHeader*>(headers), header.e_phnum}, base);
+}
+
+std::uint64_t build_id_of_file(const std::string& path) {
+  constexpr std::size_t kMaxNotes = 65536;
+  const File file(path);
+  ElfW(Ehdr) header;
+  if (!file.read(&header, sizeof header, 0)) return 0;
+  std::vector<ProgramHeader> segments(header.e_phnum);
+  if (!file.read(segments.data(), segments.size() * sizeof(ProgramHeader), header.e_phoff)) {
+    return 0;
+  }
+  for (const ProgramHeader& segment : segments) {
+    if (segment.p_type != PT_NOTE || segment.p_filesz > kMaxNotes) continue;
+    std::vector<std::byte> notes(segment.p_filesz);
+    if (!file.read(notes.data(), notes.size(), segment.p_offset)) continue;
+    if (const std::uint64_t id = build_id_in_notes(notes, segment.p_align)) return id;
+  }
+  return 0;
 }
 
 std::optional<LoadedModule> find_loaded(std::uintptr_t address) noexcept {

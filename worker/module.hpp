@@ -94,6 +94,9 @@ std::uint64_t build_id_in_notes(std::span<const std::byte> notes, std::size_t al
 /// program headers call readable. Async-signal-safe.
 std::uint64_t build_id_of(std::span<const ProgramHeader> headers, std::uintptr_t base) noexcept;
 
+/// The same of an ELF file, as it is on disk now; 0 also if it cannot be read.
+std::uint64_t build_id_of_file(const std::string& path);
+
 /// What the loader tells about the module that holds an address, without taking its lock.
 struct LoadedModule {
   std::uintptr_t base = 0;

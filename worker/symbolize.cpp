@@ -12,18 +12,12 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <cxxabi.h>
 #include <dlfcn.h>
-#include <elf.h>
-#include <fcntl.h>
-#include <link.h>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string_view>
-#include <unistd.h>
 #include <unordered_map>
 #include <utility>
 
@@ -73,45 +67,6 @@ std::string demangle(const std::string& symbol) {
 }
 
 #if BULKHEAD_HAS_LIBBACKTRACE
-
-/// Owns a file descriptor for the length of a block.
-class File {
- public:
-  explicit File(const std::string& path)
-      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  /// False if the file has no `size` bytes at `offset`.
-  bool read(void* to, std::size_t size, std::uint64_t offset) const {
-    return ::pread(descriptor_, to, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
-  }
-
- private:
-  int descriptor_;
-};
-
-/// build_id_in_notes of the ELF file at `path`; 0 if it cannot be read.
-std::uint64_t build_id_of_file(const std::string& path) {
-  constexpr std::size_t kMaxNotes = 65536;
-  const File file(path);
-  ElfW(Ehdr) header;
-  if (!file.read(&header, sizeof header, 0)) return 0;
-  std::vector<ProgramHeader> segments(header.e_phnum);
-  if (!file.read(segments.data(), segments.size() * sizeof(ProgramHeader), header.e_phoff)) {
-    return 0;
-  }
-  for (const ProgramHeader& segment : segments) {
-    if (segment.p_type != PT_NOTE || segment.p_filesz > kMaxNotes) continue;
-    std::vector<std::byte> notes(segment.p_filesz);
-    if (!file.read(notes.data(), notes.size(), segment.p_offset)) continue;
-    if (const std::uint64_t id = build_id_in_notes(notes, segment.p_align)) return id;
-  }
-  return 0;
-}
 
 /// The symbols and debug information of the modules that were loaded at one moment, read from
 /// their files. Its memory cannot be given back, so few are ever made.

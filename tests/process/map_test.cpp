@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What the caller of map sees when all goes well.
-#include "tests/support/footprint.hpp"
+#include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -22,6 +22,7 @@
 namespace bulkhead {
 namespace {
 
+using test::workers_of;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -46,10 +47,6 @@ std::vector<int> numbers(int count) {
   std::vector<int> xs(static_cast<std::size_t>(count));
   std::iota(xs.begin(), xs.end(), 0);
   return xs;
-}
-
-std::set<int> workers_of(Pool& pool) {
-  return test::children_of(pool.apply(::getppid));
 }
 
 // Row 1: map-basic.
@@ -86,8 +83,9 @@ TEST_F(MapTest, OneElementLeavesTheOtherWorkersIdleForLater) {
   Pool pool(3);
   EXPECT_THAT(pool.map(square, std::vector{9}), ElementsAre(81));
   const std::vector<int> pids = pool.map([](int) { return ::getpid(); }, std::views::iota(0, 50));
-  EXPECT_THAT(workers_of(pool), SizeIs(3));
-  EXPECT_THAT(pids, IsSubsetOf(workers_of(pool)));
+  const std::set<int> workers = workers_of(pool);
+  EXPECT_THAT(workers, SizeIs(3));
+  EXPECT_THAT(std::set<int>(pids.begin(), pids.end()), IsSubsetOf(workers));
 }
 
 int multiply(int x, int y) {

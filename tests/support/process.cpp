@@ -116,6 +116,14 @@ std::chrono::milliseconds soon() {
   return std::chrono::seconds{kSanitized ? 5 : 1};
 }
 
+pid_t zygote_of(Pool& pool) {
+  return pool.apply(::getppid);
+}
+
+std::set<int> workers_of(Pool& pool) {
+  return children_of(zygote_of(pool));
+}
+
 void kill_child_of(pid_t parent, pid_t pid) {
   try {
     const Process process(pid);

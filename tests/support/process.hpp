@@ -7,6 +7,7 @@
 #include "tests/support/footprint.hpp"
 #include "tests/support/shared.hpp"
 #include "worker/descriptor.hpp"
+#include <bulkhead/pool.hpp>
 
 #include <chrono>
 #include <functional>
@@ -59,6 +60,10 @@ void in_fork(const std::function<void()>& body);
 
 /// The limit within which a process that is killed must be gone.
 [[nodiscard]] std::chrono::milliseconds soon();
+
+/// The processes of a pool that is open and idle.
+[[nodiscard]] pid_t zygote_of(Pool& pool);
+[[nodiscard]] std::set<int> workers_of(Pool& pool);
 
 /// Kills `pid` if it is a child of `parent` still.
 void kill_child_of(pid_t parent, pid_t pid);

@@ -37,11 +37,11 @@ namespace bulkhead::detail {
 namespace {
 
 #if defined(__SANITIZE_THREAD__)
-constexpr bool kAbortIsReplaced = true;
+constexpr bool kThreadSanitizer = true;
 #elif defined(__has_feature)
-constexpr bool kAbortIsReplaced = __has_feature(thread_sanitizer);
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
 #else
-constexpr bool kAbortIsReplaced = false;
+constexpr bool kThreadSanitizer = false;
 #endif
 
 /// A crash page between two pages that fault, shared with the children of this process.
@@ -192,6 +192,7 @@ TEST(CrashReport, TellsTheModuleOfAFrame) {
 }
 
 TEST(CrashReport, SurvivesAStackOverflow) {
+  if (kThreadSanitizer) GTEST_SKIP() << "the sanitizer faults on that stack too, holding locks";
   const Death death = death_by([] {
     volatile int depth = 0;
     overflow_stack(&depth);
@@ -245,7 +246,8 @@ TEST(CrashReport, ReportsAnAbortWithTheCallerOfAbortFirst) {
   EXPECT_EQ(death.report->signal, SIGABRT);
   EXPECT_FALSE(death.report->has_fault_address);
   EXPECT_TRUE(mentions(*death.report, &abort_here));
-  if (kAbortIsReplaced || !find_loaded(reinterpret_cast<std::uintptr_t>(&abort_here))) return;
+  // The thread sanitizer puts its own abort in front.
+  if (kThreadSanitizer || !find_loaded(reinterpret_cast<std::uintptr_t>(&abort_here))) return;
   EXPECT_TRUE(is_inside(death.report->frames[0], &abort_here));
 }
 

@@ -247,6 +247,12 @@ TEST(BuildId, IsFoundBehindOtherNotes) {
   EXPECT_EQ(hash(build_id.substr(0, 18)), 0U);
 }
 
+TEST(BuildId, IsTheSameOnDiskAsInMemory) {
+  EXPECT_EQ(build_id_of_file(program_path()), ModuleMap::snapshot().modules().front().build_id);
+  EXPECT_EQ(build_id_of_file("/proc/self/cmdline"), 0U);
+  EXPECT_EQ(build_id_of_file("/no/such/file"), 0U);
+}
+
 TEST(BuildId, IsSafeToLookForInRandomBytes) {
   constexpr unsigned kSeed = 19700101;
   std::cout << "seed " << kSeed << '\n';

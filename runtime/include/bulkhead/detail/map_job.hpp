@@ -76,8 +76,14 @@ class PieceBuffer<R> {
       throw DecodeError("more bytes came than the result was said to have");
     }
     const std::size_t end = filled_ + bytes.size();
-    value_.resize((end + sizeof(Element) - 1) / sizeof(Element));
-    std::memcpy(reinterpret_cast<std::byte*>(value_.data()) + filled_, bytes.data(), bytes.size());
+    if constexpr (sizeof(Element) == 1) {
+      const auto* elements = reinterpret_cast<const Element*>(bytes.data());
+      value_.insert(value_.end(), elements, elements + bytes.size());
+    } else {
+      value_.resize((end + sizeof(Element) - 1) / sizeof(Element));
+      std::memcpy(reinterpret_cast<std::byte*>(value_.data()) + filled_, bytes.data(),
+                  bytes.size());
+    }
     filled_ = end;
   }
   R finish() {
