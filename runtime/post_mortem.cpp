@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <string_view>
+#include <iterator>
 #include <sys/wait.h>
 #include <vector>
 
@@ -45,17 +45,22 @@ std::string signal_text(const ControlMessage& death, const std::optional<CrashRe
       death.max_rss_kib / 1024);
 }
 
-bool starts_with(const std::string& text, std::string_view start) {
-  return text.compare(0, start.size(), start) == 0;
+bool is_ours(const SymbolizedFrame& frame) {
+  return frame.file.find("/bulkhead/detail/") != std::string::npos ||
+         frame.function.find("bulkhead::detail::") != std::string::npos;
+}
+
+/// What the standard library puts between us and the user's function.
+bool is_invocation(const SymbolizedFrame& frame) {
+  return frame.file.ends_with("/bits/invoke.h") || frame.file.ends_with("/functional") ||
+         frame.file.ends_with("/tuple");
 }
 
 /// The user's part of a stack: what lies above the library's own frames.
 std::vector<SymbolizedFrame> user_frames(const CrashReport& report) {
   std::vector<SymbolizedFrame> frames = symbolize(report.frames);
-  const auto end = std::find_if(frames.begin(), frames.end(), [](const SymbolizedFrame& frame) {
-    return starts_with(frame.function, "bulkhead::detail::") ||
-           frame.function.find(" bulkhead::detail::") != std::string::npos;
-  });
+  auto end = std::find_if(frames.begin(), frames.end(), is_ours);
+  while (end != frames.begin() && is_invocation(*std::prev(end))) --end;
   if (end != frames.begin()) frames.erase(end, frames.end());
   return frames;
 }

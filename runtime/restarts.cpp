@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/restarts.hpp"
 
+#include <algorithm>
+
 namespace bulkhead::detail {
 
 void Restarts::succeeded() {
@@ -9,7 +11,7 @@ void Restarts::succeeded() {
 }
 
 void Restarts::refused(Time now) {
-  not_before_ = now + kFirstPause * (1 << refusals_);
+  not_before_ = now + kFirstPause * (1 << std::min(refusals_, kMostDoublings));
   ++refusals_;
 }
 

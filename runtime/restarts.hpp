@@ -30,6 +30,7 @@ class Restarts {
 
  private:
   static constexpr int kMaxRefusals = 10;
+  static constexpr int kMostDoublings = 7;
   static constexpr std::chrono::milliseconds kFirstPause{10};
 
   int limit_;

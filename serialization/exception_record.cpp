@@ -67,13 +67,19 @@ std::string bounded(std::string_view text) {
          " bytes in all]";
 }
 
+/// what() of a user's class may be null.
+std::string words_of(const std::exception& error) {
+  const char* words = error.what();
+  return bounded(words == nullptr ? "" : words);
+}
+
 void describe_nested(const std::exception& error, std::vector<std::string>& chain) {
   const auto* nested = dynamic_cast<const std::nested_exception*>(&error);
   if (nested == nullptr || !nested->nested_ptr() || chain.size() >= kMaxNestedExceptions) return;
   try {
     nested->rethrow_nested();
   } catch (const std::exception& inner) {
-    chain.push_back(demangled(typeid(inner)) + ": " + bounded(inner.what()));
+    chain.push_back(demangled(typeid(inner)) + ": " + words_of(inner));
     describe_nested(inner, chain);
   } catch (...) {
     chain.emplace_back("an exception that is not a std::exception");
@@ -83,7 +89,7 @@ void describe_nested(const std::exception& error, std::vector<std::string>& chai
 void describe_standard(const std::exception& error, FailureDetails& details) {
   details.standard_type = standard_type_of(error);
   details.type_name = demangled(typeid(error));
-  details.message = bounded(error.what());
+  details.message = words_of(error);
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
     details.category = system->code().category().name();
     details.error_value = system->code().value();

@@ -56,14 +56,11 @@ void Channel::wait_for_room(std::uint64_t wanted) {
   park_until([&] { return answers_.room(wanted) >= wanted; });
 }
 
-void Channel::ring(std::uint64_t bell) {
-  rung_ = bell;
-  if (!doorbell_.ring()) ::_exit(kExitLostDoorbell);
-}
-
 void Channel::ring_if_parked() {
   const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
-  if (bell != kNoBell) ring(bell);
+  if (bell == kNoBell) return;
+  rung_ = bell;
+  if (!doorbell_.ring()) ::_exit(kExitLostDoorbell);
 }
 
 bool MessageReader::more() {

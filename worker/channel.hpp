@@ -32,16 +32,18 @@ class Channel {
   /// Sleeps until the coordinator has taken something out of the outbox.
   void wait_for_room(std::uint64_t wanted);
   /// Wakes the coordinator if it sleeps and has asked to be woken at the worker's present place. A
-  /// full fence must lie between the last store that it should see and this call.
-  void ring_if_due() {
+  /// full fence must lie between the last store that it should see and this call. False if it
+  /// cannot be woken any more, as a task has closed the doorbell.
+  [[nodiscard]] bool ring_if_due() {
     const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
-    if (bell <= tasks_.position() && bell != rung_) ring(bell);
+    if (bell > tasks_.position() || bell == rung_) return true;
+    rung_ = bell;
+    return doorbell_.ring();
   }
-  /// Wakes the coordinator if it sleeps.
+  /// Wakes the coordinator if it sleeps; ends the process if it cannot.
   void ring_if_parked();
 
  private:
-  void ring(std::uint64_t bell);
   template <class Ready>
   void park_until(Ready ready);
   template <class Ready>

@@ -52,7 +52,8 @@ Received receive_control(int socket, ControlMessage& message, ControlDescriptors
     size = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
   if (size < 0) return errno == EAGAIN ? Received::nothing : Received::closed;
-  if (size != sizeof message) return Received::closed;
+  const bool cut = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  if (size != sizeof message || cut) return Received::closed;
   const cmsghdr* control = CMSG_FIRSTHDR(&header);
   if (control == nullptr || control->cmsg_type != SCM_RIGHTS) return Received::message;
   std::array<int, 2> raw{-1, -1};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Symbolizer: decides which addresses to trust, asks libbacktrace, keeps the answers.
-// BULKHEAD_HAS_LIBBACKTRACE=1 says that libbacktrace (part of GCC) is linked. Without it, only
+// Define BULKHEAD_NO_LIBBACKTRACE where libbacktrace (part of GCC) cannot be linked: then only
 // exported functions get a name and no line is known.
 #include "worker/symbolize.hpp"
 
@@ -21,7 +21,7 @@
 #include <unordered_map>
 #include <utility>
 
-#if BULKHEAD_HAS_LIBBACKTRACE
+#if !defined(BULKHEAD_NO_LIBBACKTRACE)
 // The stable C interface of libbacktrace. Its header lies in GCC's private include directory,
 // where other compilers do not look.
 extern "C" {
@@ -66,7 +66,7 @@ std::string demangle(const std::string& symbol) {
   return name ? std::string(name.get()) : symbol;
 }
 
-#if BULKHEAD_HAS_LIBBACKTRACE
+#if !defined(BULKHEAD_NO_LIBBACKTRACE)
 
 /// The symbols and debug information of the modules that were loaded at one moment, read from
 /// their files. Its memory cannot be given back, so few are ever made.

@@ -6,11 +6,11 @@ namespace bulkhead::detail {
 bool LargeMessage::pump(RingWriter& ring) {
   for (;;) {
     const std::uint64_t wanted = std::min(left(), ring.inline_limit());
-    const std::uint64_t enough = std::min(wanted, kMinPiece);
-    const std::uint64_t room = ring.room(wanted);
-    if (room < enough) return false;
-    const std::uint64_t size = std::min(wanted, room);
-    copy_next(ring.reserve(size), size);
+    const std::uint64_t size = std::min(wanted, ring.room(wanted));
+    if (size < std::min(wanted, kMinPiece)) return false;
+    std::byte* to = ring.reserve(size);
+    if (to == nullptr) return false;
+    copy_next(to, size);
     header_.length = static_cast<std::uint32_t>(size);
     header_.more = left() != 0 ? 1 : 0;
     ring.finish(header_);

@@ -101,13 +101,13 @@ void Fork::adopt_and_reap() {
   }
 }
 
-void in_fork(const std::function<void()>& body) {
+void in_fork(const std::function<void()>& body, std::chrono::milliseconds limit) {
   Fork fork([&body] {
     const Footprint before = Footprint::now();
     body();
     expect_unchanged(before);
   });
-  const int status = fork.wait();
+  const int status = fork.wait(limit);
   EXPECT_TRUE(WIFEXITED(status)) << "the fork died of signal " << WTERMSIG(status);
   EXPECT_EQ(WEXITSTATUS(status), 0) << "expectations failed in the fork, see above";
 }

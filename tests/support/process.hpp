@@ -56,7 +56,8 @@ class Fork {
 };
 
 /// Runs `body` in a Fork, which must end well and keep its own footprint.
-void in_fork(const std::function<void()>& body);
+void in_fork(const std::function<void()>& body,
+             std::chrono::milliseconds limit = std::chrono::seconds{100});
 
 /// The limit within which a process that is killed must be gone.
 [[nodiscard]] std::chrono::milliseconds soon();

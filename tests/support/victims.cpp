@@ -30,21 +30,6 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 
-/// The part of the outbox that this worker may write.
-std::span<std::byte> writable_outbox() {
-  std::ifstream maps("/proc/self/maps");
-  std::string line;
-  while (std::getline(maps, line)) {
-    if (line.find("/memfd:bulkhead") == std::string::npos) continue;
-    if (line.find(" rw-s ") == std::string::npos) continue;
-    std::size_t dash = 0;
-    const std::uintptr_t begin = std::stoull(line, &dash, 16);
-    const std::uintptr_t end = std::stoull(line.substr(dash + 1), nullptr, 16);
-    return {reinterpret_cast<std::byte*>(begin), end - begin};
-  }
-  throw std::logic_error("this worker can write no memory that it shares with the coordinator");
-}
-
 [[noreturn]] void throw_out_of_range(int x) {
   throw std::out_of_range("nobody may catch " + std::to_string(x));
 }
@@ -60,6 +45,20 @@ BULKHEAD_TEST_UNSANITIZED int recurse(int x) {
 }
 
 }  // namespace
+
+std::span<std::byte> writable_outbox() {
+  std::ifstream maps("/proc/self/maps");
+  std::string line;
+  while (std::getline(maps, line)) {
+    if (line.find("/memfd:bulkhead") == std::string::npos) continue;
+    if (line.find(" rw-s ") == std::string::npos) continue;
+    std::size_t dash = 0;
+    const std::uintptr_t begin = std::stoull(line, &dash, 16);
+    const std::uintptr_t end = std::stoull(line.substr(dash + 1), nullptr, 16);
+    return {reinterpret_cast<std::byte*>(begin), end - begin};
+  }
+  return {};
+}
 
 int kills_itself(int x) {
   return ::kill(::getpid(), SIGKILL) + x;

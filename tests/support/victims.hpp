@@ -5,6 +5,9 @@
 //   pool.try_map(only_at<3, segfaults>, std::views::iota(0, 10))    // element 3 crashes
 #pragma once
 
+#include <cstddef>
+#include <span>
+
 namespace bulkhead::test {
 
 // Ends of a process.
@@ -34,6 +37,9 @@ int leaves_a_thread(int x);                ///< which sleeps for an hour
 int ignores_signals(int x);                ///< all that can be ignored
 int overwrites_its_outbox(int x);          ///< with 0xFF, all that it can write of it
 int randomizes_its_outbox(int x);          ///< with random bytes that depend on x
+
+/// What a worker can write of its outbox; empty in any other process.
+std::span<std::byte> writable_outbox();
 
 /// `Victim` at one element, and nothing at the others.
 template <int kElement, int (*Victim)(int)>

@@ -26,7 +26,7 @@ namespace bulkhead::detail {
 
 constexpr const char* kSmallLibrary = "libBrokenLocale.so.1";
 constexpr const char* kSmallLibrarySymbol = "__ctype_get_mb_cur_max";
-constexpr int kCrashLine = __LINE__ + 3;
+[[maybe_unused]] constexpr int kCrashLine = __LINE__ + 3;
 __attribute__((always_inline, no_sanitize("address", "undefined"))) inline void inlined_part(
     std::uintptr_t address) {
   *reinterpret_cast<volatile int*>(address) = 1;
@@ -197,7 +197,7 @@ TEST(Symbolize, GivesEveryThreadTheSameAnswer) {
   }
 }
 
-#if BULKHEAD_HAS_LIBBACKTRACE
+#if !defined(BULKHEAD_NO_LIBBACKTRACE)
 
 TEST(Symbolize, NamesTheFunctionThatCrashed) {
   const auto named = symbolize(real_report().frames);

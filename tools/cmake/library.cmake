@@ -5,7 +5,8 @@ include(CheckCXXSourceCompiles)
 # libbacktrace comes with GCC; it gives crash reports their names and line numbers.
 set(CMAKE_REQUIRED_LIBRARIES backtrace)
 check_cxx_source_compiles(
-  "#include <backtrace.h>\nint main() { return backtrace_create_state(nullptr, 1, nullptr, nullptr) == nullptr; }"
+  "extern \"C\" void* backtrace_create_state(const char*, int, void*, void*);
+   int main() { return backtrace_create_state(nullptr, 1, nullptr, nullptr) == nullptr; }"
   BULKHEAD_HAS_LIBBACKTRACE)
 unset(CMAKE_REQUIRED_LIBRARIES)
 if(NOT BULKHEAD_HAS_LIBBACKTRACE)
@@ -24,6 +25,8 @@ endforeach()
 target_sources(bulkhead PUBLIC FILE_SET HEADERS BASE_DIRS ${base_dirs} FILES ${public_headers})
 target_compile_features(bulkhead PUBLIC cxx_std_20)
 target_link_libraries(bulkhead PUBLIC cereal::cereal PRIVATE spdlog::spdlog backtrace)
+# A shared library must not offer the symbols of libbacktrace to the program.
+target_link_options(bulkhead PRIVATE -Wl,--exclude-libs,libbacktrace.a)
 set_target_properties(bulkhead PROPERTIES
   LINKER_LANGUAGE CXX
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}

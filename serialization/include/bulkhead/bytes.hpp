@@ -34,7 +34,7 @@ class ByteWriter {
 
   /// Appends the object representation of a trivially copyable value.
   template <class T>
-  requires std::is_trivially_copyable_v<T>
+    requires std::is_trivially_copyable_v<T>
   void put(const T& value) { write(&value, sizeof value); }
 
  protected:
@@ -67,11 +67,11 @@ class ByteReader {
 
   /// The next sizeof(T) bytes as a value.
   template <class T>
-  requires std::is_trivially_copyable_v<T> T get() {
-    T value;
-    read(&value, sizeof value);
-    return value;
-  }
+    requires std::is_trivially_copyable_v<T> T get() {
+      T value;
+      read(&value, sizeof value);
+      return value;
+    }
 
   /// Throws DecodeError unless `count` elements of at least `bytes_each` (1 or more) can still
   /// come.

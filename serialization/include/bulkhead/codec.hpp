@@ -24,6 +24,8 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -56,6 +58,11 @@ template <class T, std::size_t N>
 inline constexpr bool kRefersElsewhere<std::span<T, N>> = true;
 template <class T>
 inline constexpr bool kRefersElsewhere<std::reference_wrapper<T>> = true;
+template <class T>
+inline constexpr bool kRefersElsewhere<std::initializer_list<T>> = true;
+template <std::input_or_output_iterator T>
+  requires std::is_class_v<T>
+inline constexpr bool kRefersElsewhere<T> = true;
 
 /// The bytes of a T are its value, and cereal would do no more than copy them.
 template <class T>
@@ -85,16 +92,23 @@ inline constexpr std::size_t kBulkStepBytes = 256 * 1024;
 
 template <detail::Bitwise T>
 struct Codec<T> {
+  static constexpr bool kPlain = true;
+
   static void encode(const T& value, ByteWriter& out) { out.put(value); }
   static T decode(ByteReader& in) {
-    std::array<std::byte, sizeof(T)> bytes;
-    in.read(bytes.data(), sizeof(T));
-    return std::bit_cast<T>(bytes);
+    if constexpr (std::is_same_v<T, bool>) {
+      return in.get<std::uint8_t>() != 0;  // any other bit pattern would not be a bool
+    } else {
+      std::array<std::byte, sizeof(T)> bytes;
+      in.read(bytes.data(), sizeof(T));
+      return std::bit_cast<T>(bytes);
+    }
   }
 };
 
 template <detail::Bulk T>
 struct Codec<T> {
+  static constexpr bool kBulk = true;
   using Element = typename T::value_type;
 
   static void encode(const T& value, ByteWriter& out) {
@@ -123,7 +137,8 @@ struct Codec<T> {
 };
 
 template <detail::ByCereal T>
-requires(!detail::Bulk<T>) struct Codec<T> {
+  requires(!detail::Bulk<T>)
+struct Codec<T> {
   static void encode(const T& value, ByteWriter& out) {
     detail::WriteArchive archive(out);
     archive(value);
@@ -145,12 +160,23 @@ concept Encodable = requires(const T& value, ByteWriter& out, ByteReader& in) {
 
 namespace detail {
 
+/// T goes by a copy of its bytes: unless the user has given it a codec of his own.
+template <class T>
+concept PlainCoded = requires {
+  requires Codec<T>::kPlain;
+};
+/// T goes by its count and a copy of its elements' bytes.
+template <class T>
+concept BulkCoded = requires {
+  requires Codec<T>::kBulk;
+};
+
 /// Encodable, and its elements too: cereal's own test of a container does not look inside it.
 template <class T>
 inline constexpr bool kDeeplyEncodable = Encodable<T>;
 template <class T>
-requires(!Bitwise<T> && Encodable<T> &&
-         requires { typename T::value_type; }) inline constexpr bool kDeeplyEncodable<T> =
+  requires(!Bitwise<T> && Encodable<T> && requires { typename T::value_type; })
+inline constexpr bool kDeeplyEncodable<T> =
     kDeeplyEncodable<std::remove_const_t<typename T::value_type>>;
 template <class A, class B>
 inline constexpr bool kDeeplyEncodable<std::pair<A, B>> =

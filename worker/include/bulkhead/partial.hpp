@@ -24,7 +24,7 @@ class Partial {
   Partial(F f, Bound... bound) : f_(f), bound_(std::move(bound)...) {}
 
   template <class... Args>
-  requires std::is_invocable_v<const F&, const Bound&..., Args...>
+    requires std::is_invocable_v<const F&, const Bound&..., Args...>
   decltype(auto) operator()(Args&&... args) const {
     return std::apply(
         [&](const Bound&... bound) -> decltype(auto) {

@@ -41,9 +41,9 @@ class ValueStore {
     if (index >= values_.size()) values_.resize(index + 1);
     values_[index].emplace(std::move(value));
   }
-  std::vector<R> take() {
+  std::vector<R> take(std::uint64_t known) {
     std::vector<R> result;
-    result.reserve(values_.size());
+    result.reserve(known);
     for (std::optional<R>& value : values_) result.push_back(std::move(*value));
     return result;
   }
@@ -53,16 +53,20 @@ class ValueStore {
 };
 
 template <class R>
-requires std::is_trivially_copyable_v<R> && std::is_default_constructible_v<R>
+  requires std::is_default_constructible_v<R> && std::is_move_assignable_v<R>
 class ValueStore<R> {
  public:
   void expect(std::uint64_t count) { values_.resize(count); }
   void place(std::uint64_t index, R value) {
     if (index >= values_.size()) [[unlikely]]
       values_.resize(index + 1);
-    values_[index] = value;
+    values_[index] = std::move(value);
   }
-  std::vector<R> take() { return std::move(values_); }
+  /// The range may have had fewer elements than it said.
+  std::vector<R> take(std::uint64_t known) {
+    values_.resize(known);
+    return std::move(values_);
+  }
 
  private:
   std::vector<R> values_;
@@ -73,7 +77,7 @@ class ValueStore<Nothing> {
  public:
   void expect(std::uint64_t) {}
   void place(std::uint64_t, Nothing) {}
-  void take() {}
+  void take(std::uint64_t) {}
 };
 
 template <class R>
@@ -90,13 +94,13 @@ class Values {
   }
   /// All values, in order. Throws the failure of the lowest index if there is one; BrokenPool if
   /// the pool broke; the cancellation if it was terminated.
-  Result take(std::uint64_t, const FailureDetails* given_up) {
+  Result take(std::uint64_t known, const FailureDetails* given_up) {
     if (given_up != nullptr) {
       if (given_up->kind == FailureKind::not_run) throw BrokenPool(given_up->message);
       given_up_failure(*given_up, 0).raise();
     }
     if (lowest_) lowest_->raise();
-    return store_.take();
+    return store_.take(known);
   }
 
  private:
@@ -110,17 +114,20 @@ class Outcomes {
   static constexpr bool kStopsAtFailure = false;
   using Result = std::vector<Outcome<R>>;
 
-  void expect(std::uint64_t count) { outcomes_.reserve(count); }
+  void expect(std::uint64_t count) {
+    outcomes_.reserve(count);
+    resize(count);
+  }
   void place(std::uint64_t index, Placed<R> value) {
     if constexpr (std::is_void_v<R>) {
-      at(index).emplace(std::monostate{});
+      at(index) = std::monostate{};
     } else {
-      at(index).emplace(std::move(value));
+      at(index) = std::move(value);
     }
     ++placed_;
   }
   void fail(std::uint64_t index, Failure failure) {
-    at(index).emplace(std::move(failure));
+    at(index) = std::move(failure);
     ++placed_;
   }
   /// One outcome per element. Throws BrokenPool if the pool broke before any task had ended.
@@ -128,28 +135,29 @@ class Outcomes {
     if (given_up != nullptr && given_up->kind == FailureKind::not_run && placed_ == 0) {
       throw BrokenPool(given_up->message);
     }
-    outcomes_.resize(known);
-    Result result;
-    result.reserve(known);
-    for (std::uint64_t index = 0; index < known; ++index) {
-      std::optional<Outcome<R>>& outcome = outcomes_[index];
-      if (outcome) {
-        result.push_back(std::move(*outcome));
-      } else {
-        result.push_back(
-            given_up_failure(given_up != nullptr ? *given_up : FailureDetails{}, index));
-      }
+    resize(known);
+    for (std::uint64_t index = 0; given_up != nullptr && index < known; ++index) {
+      if (is_open(outcomes_[index])) outcomes_[index] = given_up_failure(*given_up, index);
     }
-    return result;
+    return std::move(outcomes_);
   }
 
  private:
-  std::optional<Outcome<R>>& at(std::uint64_t index) {
-    if (index >= outcomes_.size()) outcomes_.resize(index + 1);
+  Outcome<R>& at(std::uint64_t index) {
+    if (index >= outcomes_.size()) resize(index + 1);
     return outcomes_[index];
   }
+  // Not resize(count, value): results may be move-only.
+  void resize(std::uint64_t count) {
+    while (outcomes_.size() > count) outcomes_.pop_back();
+    while (outcomes_.size() < count) outcomes_.emplace_back(open_);
+  }
+  bool is_open(const Outcome<R>& outcome) const {
+    return !outcome && &outcome.failure().what() == &open_.what();
+  }
 
-  std::vector<std::optional<Outcome<R>>> outcomes_;
+  const Failure open_ = Failure(FailureDetails{});  ///< stands for an outcome that has not come
+  std::vector<Outcome<R>> outcomes_;
   std::uint64_t placed_ = 0;
 };
 

@@ -64,7 +64,7 @@ class PieceBuffer {
 };
 
 /// An array of plain elements: its bytes go straight into it.
-template <Bulk R>
+template <BulkCoded R>
 class PieceBuffer<R> {
   using Element = typename R::value_type;
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Source: the elements of a range, drawn lazily and found again by index for as long as their task
-// is not settled. Element types and costs:
-//   - a random-access range of known size whose elements live elsewhere (a vector, a span, an iota)
-//   is
-//     indexed; an element is read again if its worker died before it began
-//   - any other range is iterated once, each element drawn exactly once and kept until it is
-//   settled
+// is not settled.
+//   - a container with random access, or a borrowed range of known size (a span, an iota), is
+//   indexed; an
+//     element is read again if its worker died before it began
+//   - any other range is iterated once, each element drawn exactly once; until it is settled it is
+//   kept: by
+//     its address if it lives elsewhere (a list), else as a copy
 #pragma once
 
 #include <concepts>
@@ -22,12 +23,41 @@
 
 namespace bulkhead::detail {
 
-/// Elements can be read twice, and reading them runs no code of the user's.
-template <class Range>
+/// Reading an element twice is as good as once, and runs no code of the user's.
+template <class Range, class Plain = std::remove_cvref_t<Range>>
 inline constexpr bool kIndexed =
     std::ranges::random_access_range<Range>&& std::ranges::sized_range<Range> &&
-    (std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>> ||
-     std::ranges::enable_borrowed_range<std::remove_cvref_t<Range>>);
+    (std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>
+         ? !std::ranges::view<Plain> || std::ranges::enable_borrowed_range<Plain>
+         : std::ranges::enable_borrowed_range<Plain> &&
+               std::is_trivially_copyable_v<std::ranges::range_value_t<Range>>);
+
+/// An element that was drawn and is not settled.
+template <class Range>
+class Kept {
+ public:
+  explicit Kept(std::ranges::range_reference_t<Range>&& element)
+      : value_(std::in_place, std::forward<std::ranges::range_reference_t<Range>>(element)) {}
+  [[nodiscard]] const std::ranges::range_value_t<Range>& get() const { return *value_; }
+  [[nodiscard]] bool needed() const { return value_.has_value(); }
+  void forget() { value_.reset(); }
+
+ private:
+  std::optional<std::ranges::range_value_t<Range>> value_;
+};
+
+template <std::ranges::forward_range Range>
+  requires std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>
+class Kept<Range> {
+ public:
+  explicit Kept(std::ranges::range_reference_t<Range> element) : value_(std::addressof(element)) {}
+  [[nodiscard]] const std::ranges::range_value_t<Range>& get() const { return *value_; }
+  [[nodiscard]] bool needed() const { return value_ != nullptr; }
+  void forget() { value_ = nullptr; }
+
+ private:
+  const std::ranges::range_value_t<Range>* value_;
+};
 
 /// `Range` is a reference for ranges that the caller keeps.
 template <class Range>
@@ -57,7 +87,7 @@ class Source {
       if (*next_ == std::ranges::end(range_)) {
         ended_ = true;
       } else {
-        kept_.emplace_back(std::in_place, **next_);
+        kept_.emplace_back(**next_);
         ++known_;
         ++*next_;
       }
@@ -67,12 +97,14 @@ class Source {
   [[nodiscard]] bool ended() const { return ended_; }
 
   /// An available element that has not been forgotten.
-  [[nodiscard]] const Value& operator[](std::uint64_t index) const { return *kept_[index - base_]; }
+  [[nodiscard]] const Value& operator[](std::uint64_t index) const {
+    return kept_[index - base_].get();
+  }
 
   /// The element will not be needed any more.
   void forget(std::uint64_t index) {
-    kept_[index - base_].reset();
-    while (!kept_.empty() && !kept_.front()) {
+    kept_[index - base_].forget();
+    while (!kept_.empty() && !kept_.front().needed()) {
       kept_.pop_front();
       ++base_;
     }
@@ -85,11 +117,11 @@ class Source {
   bool ended_ = false;
   std::uint64_t known_ = 0;
   std::uint64_t base_ = 0;  ///< index of kept_.front()
-  std::deque<std::optional<Value>> kept_;
+  std::deque<Kept<Range>> kept_;
 };
 
 template <class Range>
-requires kIndexed<Range>
+  requires kIndexed<Range>
 class Source<Range> {
  public:
   using Value = std::ranges::range_value_t<Range>;

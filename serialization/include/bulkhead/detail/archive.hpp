@@ -9,10 +9,17 @@
 #include <bulkhead/error.hpp>
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <type_traits>
+#include <typeinfo>
+#include <utility>
+#include <vector>
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/common.hpp>
+#include <cereal/types/memory.hpp>
+#include <cereal/types/vector.hpp>
 
 namespace bulkhead::detail {
 
@@ -43,14 +50,51 @@ class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyC
   }
   void leave() { --depth_; }
 
+  // Shared objects, by number. cereal casts what it gets to the type it wants: here each has the
+  // type with which it was registered, or the data is wrong.
+  void expect_shared(const std::type_info& type) { wanted_ = &type; }
+  void registerSharedPointer(std::uint32_t number, std::shared_ptr<void> object) {
+    shared_[number & ~cereal::detail::msb_32bit] = {std::move(object), wanted_};
+  }
+  std::shared_ptr<void> getSharedPointer(std::uint32_t number) {
+    if (number == 0) return nullptr;
+    const auto found = shared_.find(number);
+    if (found == shared_.end() || *found->second.type != *wanted_) {
+      throw DecodeError("the data shares an object that it does not have");
+    }
+    return found->second.object;
+  }
+
  private:
+  struct Shared {
+    std::shared_ptr<void> object;
+    const std::type_info* type;
+  };
+
   ByteReader& in_;
   int depth_ = 0;
+  const std::type_info* wanted_ = &typeid(void);  ///< of the shared pointer that is being read
+  std::map<std::uint32_t, Shared> shared_;
 };
 
+// cereal calls these around every object. Twice, as a compiler takes a const reference to a fresh
+// variable for a use of its value.
+template <class T>
+void prologue(ReadArchive& archive, T&) {
+  archive.enter();
+}
 template <class T>
 void prologue(ReadArchive& archive, const T&) {
   archive.enter();
+}
+template <class T>
+void prologue(ReadArchive& archive, cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>&) {
+  archive.enter();
+  archive.expect_shared(typeid(T));
+}
+template <class T>
+void epilogue(ReadArchive& archive, T&) {
+  archive.leave();
 }
 template <class T>
 void epilogue(ReadArchive& archive, const T&) {
@@ -81,25 +125,43 @@ inline constexpr bool kPlainStruct =
 namespace cereal {
 
 template <class T>
-requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
 void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::WriteArchive& archive, const T& value) {
   archive.saveBinary(&value, sizeof value);
 }
 template <class T>
-requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
 void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, T& value) {
   archive.loadBinary(&value, sizeof value);
 }
 
+inline void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, bool& value) {
+  std::uint8_t byte = 0;
+  archive.loadBinary(&byte, sizeof byte);
+  value = byte != 0;
+}
+
+// cereal's own makes room for as many elements as the data claims, however large one is in memory.
+// This one grows with what has come.
+template <class T, class A>
+  requires(!std::is_arithmetic_v<T>)
+void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, std::vector<T, A>& vector) {
+  std::uint64_t count = 0;
+  archive(make_size_tag(count));
+  vector.clear();
+  for (; count != 0; --count) archive(vector.emplace_back());
+}
+
 // The archive is deduced so that the first condition shields the second, which asks the probes.
 template <class Archive, class T>
-requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> &&
-    bulkhead::detail::kPlainStruct<T>
+  requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> &&
+      bulkhead::detail::kPlainStruct<T>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
   archive.saveBinary(&value, sizeof value);
 }
 template <class Archive, class T>
-requires std::is_same_v<Archive, bulkhead::detail::ReadArchive> && bulkhead::detail::kPlainStruct<T>
+  requires std::is_same_v<Archive, bulkhead::detail::ReadArchive> &&
+      bulkhead::detail::kPlainStruct<T>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, T& value) {
   archive.loadBinary(&value, sizeof value);
 }
@@ -126,18 +188,18 @@ void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, SizeTag<T
 }
 
 template <class Archive, class T>
-requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> ||
-    std::is_same_v<Archive, bulkhead::detail::ReadArchive>
+  requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> ||
+      std::is_same_v<Archive, bulkhead::detail::ReadArchive>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive& archive, NameValuePair<T>& pair) {
   archive(pair.value);
 }
 
 // The probes only need to be told that the leaves exist.
 template <class T>
-requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
 void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::ProbeOut&, const T&);
 template <class T>
-requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
 void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ProbeIn&, T&);
 template <class T>
 void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::ProbeOut&, const BinaryData<T>&);
@@ -148,8 +210,8 @@ void CEREAL_SAVE_FUNCTION_NAME(bulkhead::detail::ProbeOut&, const SizeTag<T>&);
 template <class T>
 void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ProbeIn&, SizeTag<T>&);
 template <class Archive, class T>
-requires std::is_same_v<Archive, bulkhead::detail::ProbeOut> ||
-    std::is_same_v<Archive, bulkhead::detail::ProbeIn>
+  requires std::is_same_v<Archive, bulkhead::detail::ProbeOut> ||
+      std::is_same_v<Archive, bulkhead::detail::ProbeIn>
 void CEREAL_SERIALIZE_FUNCTION_NAME(Archive&, NameValuePair<T>&);
 
 }  // namespace cereal

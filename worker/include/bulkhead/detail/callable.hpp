@@ -106,8 +106,8 @@ constexpr void require_callable() {
       "and see every capture");
 }
 
-/// What a call with a wrong function returns, after require_callable() has said what is wrong: something
-/// that fits most uses, so that the compiler does not add complaints of its own.
+/// What a call with a wrong function returns, after require_callable() has said what is wrong:
+/// something that fits most uses, so that the compiler does not add complaints of its own.
 struct Mistyped : std::vector<int> {
   template <class T>
   operator T() const;  // NOLINT(google-explicit-constructor)

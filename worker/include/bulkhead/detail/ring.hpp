@@ -42,10 +42,9 @@ class RingWriter {
   /// is no such room now. Changes nothing that the reader can see.
   std::byte* reserve(std::uint64_t payload) {
     const std::uint64_t need = frame_bytes(payload);
-    const std::uint64_t gap = gap_before(need);
-    if (!has_room(gap + need)) return nullptr;
-    skip(gap);
-    return at(write_) + kFrameHeaderBytes;
+    gap_ = gap_before(need);
+    if (!has_room(gap_ + need)) return nullptr;
+    return at(write_ + gap_) + kFrameHeaderBytes;
   }
 
   /// The largest payload for which reserve() would succeed now, without a wrap if that leaves
@@ -65,9 +64,11 @@ class RingWriter {
 
   /// Completes the reserved frame: writes its header. `header.length` is at most what was reserved.
   void finish(FrameHeader header) {
+    skip(gap_);
     header.check = frame_check(header);
     std::memcpy(at(write_), &header, sizeof header);
     write_ += frame_bytes(header.length);
+    gap_ = 0;
   }
 
   /// Publishes all finished frames.
@@ -113,7 +114,7 @@ class RingWriter {
 
   void refresh_head() {
     const std::uint64_t head = head_->load(std::memory_order_acquire);
-    if (head - head_seen_ > write_ - head_seen_) {
+    if (head - head_seen_ > write_ - head_seen_ || head % kFrameAlign != 0) {
       corrupt_ = true;
     } else {
       head_seen_ = head;
@@ -135,6 +136,7 @@ class RingWriter {
   std::uint64_t capacity_ = 0;
   Position* tail_ = nullptr;
   const Position* head_ = nullptr;
+  std::uint64_t gap_ = 0;        ///< bytes to be skipped before the reserved frame
   std::uint64_t write_ = 0;      ///< end of what is finished, published or not
   std::uint64_t head_seen_ = 0;  ///< the reader's position when last looked at
   bool corrupt_ = false;

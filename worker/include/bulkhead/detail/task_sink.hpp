@@ -56,9 +56,9 @@ class TaskSink {
   bool put(std::uint32_t callable, std::uint64_t task, const T& value) {
     header_.callable = callable;
     header_.task = task;
-    if constexpr (Bitwise<T>) {
+    if constexpr (PlainCoded<T>) {
       return put_bytes({}, {reinterpret_cast<const std::byte*>(&value), sizeof value});
-    } else if constexpr (Bulk<T>) {
+    } else if constexpr (BulkCoded<T>) {
       const std::uint64_t count = value.size();
       return put_bytes(std::as_bytes(std::span(&count, 1)), std::as_bytes(std::span(value)));
     } else {

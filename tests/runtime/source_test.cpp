@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+#include <bulkhead/detail/source.hpp>
+
+#include <array>
+#include <forward_list>
+#include <iterator>
+#include <list>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <random>
+#include <ranges>
+#include <set>
+#include <span>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace bulkhead::detail {
+namespace {
+
+static_assert(kIndexed<std::vector<int>&> && kIndexed<const std::vector<int>&>);
+static_assert(kIndexed<std::vector<int>> && kIndexed<std::array<int, 3>&>);
+static_assert(kIndexed<std::span<const int>> && kIndexed<std::ranges::iota_view<int, int>>);
+static_assert(!kIndexed<std::vector<bool>&> && !kIndexed<std::list<int>&>);
+static_assert(!kIndexed<std::map<int, int>&> && !kIndexed<std::ranges::iota_view<int>>);
+static_assert(!kIndexed<std::ranges::istream_view<int>>);
+
+template <class Range>
+Source<Range> source_of(Range&& range) {
+  return Source<Range>(std::forward<Range>(range));
+}
+
+/// Draws everything that `source` has, a few elements at a time.
+template <class Range>
+std::vector<std::ranges::range_value_t<Range>> drawn(Source<Range>& source) {
+  for (std::uint64_t wanted = 1; !source.ended(); wanted += 3) source.draw(wanted);
+  std::vector<std::ranges::range_value_t<Range>> result;
+  for (std::uint64_t i = 0; i < source.known(); ++i) result.push_back(source[i]);
+  return result;
+}
+
+/// Throws when it is dereferenced at `at`.
+auto throwing_range(int at, int size) {
+  return std::views::iota(0, size) | std::views::filter([](int) { return true; }) |
+         std::views::transform([at](int i) {
+           if (i == at) throw std::runtime_error("element " + std::to_string(i));
+           return i;
+         });
+}
+
+/// A range of one pass whose iterator only moves and whose elements only move.
+class Tickets {
+ public:
+  class Iterator {
+   public:
+    using value_type = std::unique_ptr<int>;
+    using difference_type = std::ptrdiff_t;
+    explicit Iterator(int& next) : next_(&next) {}
+    Iterator(Iterator&&) = default;
+    Iterator& operator=(Iterator&&) = default;
+    std::unique_ptr<int> operator*() const { return std::make_unique<int>(*next_); }
+    Iterator& operator++() {
+      ++*next_;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const { return *next_ == 3; }
+
+   private:
+    int* next_;
+  };
+
+  Iterator begin() { return Iterator(next_); }
+  static std::default_sentinel_t end() { return {}; }
+
+ private:
+  int next_ = 0;
+};
+static_assert(std::ranges::input_range<Tickets>);
+
+// ---------------------------------------------------------------------------------------------------
+// Indexed
+
+TEST(Source, OfAVectorIsItsElementsInPlace) {
+  const std::vector<std::string> words{"a", "b"};
+  const auto source = source_of(words);
+  EXPECT_EQ(&source[0], &words[0]);
+  EXPECT_EQ(&source[1], &words[1]);
+}
+
+TEST(Source, OfAVectorIsKnownAtOnce) {
+  const std::vector<int> numbers{1, 2, 3};
+  auto source = source_of(numbers);
+  EXPECT_EQ(source.size(), 3U);
+  EXPECT_EQ(source.known(), 3U);
+  EXPECT_TRUE(source.ended());
+}
+
+TEST(Source, OfAVectorCanBeReadAgainAfterItWasForgotten) {
+  const std::vector<int> numbers{1, 2, 3};
+  auto source = source_of(numbers);
+  source.draw(2);
+  source.forget(1);
+  EXPECT_EQ(source[1], 2);
+}
+
+TEST(Source, OfAVectorTakesElementsThatOnlyMove) {
+  std::vector<std::unique_ptr<int>> numbers;
+  numbers.push_back(std::make_unique<int>(5));
+  const auto source = source_of(numbers);
+  EXPECT_EQ(source[0].get(), numbers[0].get());
+}
+
+TEST(Source, KeepsATemporaryContainer) {
+  const auto source = source_of(std::vector<std::string>{"a", std::string(100, 'b')});
+  EXPECT_EQ(source[1], std::string(100, 'b'));
+}
+
+TEST(Source, OfAnIotaIsCountedWithoutBeingDrawn) {
+  auto source = source_of(std::views::iota(10, 1'000'000'000));
+  EXPECT_EQ(source.size(), 999'999'990U);
+  EXPECT_EQ(source[999'999'989], 999'999'999);
+}
+
+TEST(Source, OfAnEmptyVectorHasEnded) {
+  const std::vector<int> none;
+  auto source = source_of(none);
+  EXPECT_TRUE(source.ended());
+  EXPECT_EQ(source.known(), 0U);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Drawn
+
+TEST(Source, DrawsNoMoreThanItIsAskedFor) {
+  std::istringstream text("1 2 3 4 5");
+  auto source = source_of(std::views::istream<int>(text));
+  EXPECT_EQ(source.size(), std::nullopt);
+  source.draw(2);
+  EXPECT_EQ(source.known(), 2U);
+  EXPECT_FALSE(source.ended());
+  EXPECT_EQ(source[0], 1);
+  EXPECT_EQ(source[1], 2);
+  source.draw(1);
+  EXPECT_EQ(source.known(), 2U);
+}
+
+TEST(Source, EndsWhereTheRangeEnds) {
+  std::istringstream text("1 2 3");
+  auto source = source_of(std::views::istream<int>(text));
+  source.draw(3);
+  EXPECT_EQ(source.known(), 3U);
+  source.draw(4);
+  EXPECT_TRUE(source.ended());
+  EXPECT_EQ(source.known(), 3U);
+}
+
+TEST(Source, DrawsFromEveryKindOfRange) {
+  std::list<int> list{1, 2, 3};
+  auto of_list = source_of(list);
+  EXPECT_EQ(of_list.size(), 3U);
+  EXPECT_EQ(drawn(of_list), (std::vector<int>{1, 2, 3}));
+
+  std::forward_list<int> forward{1, 2};
+  auto of_forward = source_of(forward);
+  EXPECT_EQ(of_forward.size(), std::nullopt);
+  EXPECT_EQ(drawn(of_forward), (std::vector<int>{1, 2}));
+
+  const std::set<int> set{2, 1};
+  auto of_set = source_of(set);
+  EXPECT_EQ(drawn(of_set), (std::vector<int>{1, 2}));
+
+  auto of_filter =
+      source_of(std::views::iota(0, 10) | std::views::filter([](int i) { return i % 3 == 0; }));
+  EXPECT_EQ(drawn(of_filter), (std::vector<int>{0, 3, 6, 9}));
+}
+
+TEST(Source, DrawsFromAVectorOfBool) {
+  std::vector<bool> bits(70);
+  bits[3] = bits[69] = true;
+  auto source = source_of(bits);
+  EXPECT_EQ(source.size(), 70U);
+  EXPECT_EQ(drawn(source), bits);
+}
+
+TEST(Source, DrawsFromAnEmptyRange) {
+  auto source = source_of(std::list<int>());
+  source.draw(5);
+  EXPECT_TRUE(source.ended());
+  EXPECT_EQ(source.known(), 0U);
+}
+
+TEST(Source, DrawsFromAnEndlessRange) {
+  auto source = source_of(std::views::iota(5));
+  source.draw(1000);
+  EXPECT_EQ(source.known(), 1000U);
+  EXPECT_FALSE(source.ended());
+  EXPECT_EQ(source[999], 1004);
+}
+
+TEST(Source, DrawsElementsThatOnlyMoveByIteratorsThatOnlyMove) {
+  auto source = source_of(Tickets());
+  source.draw(10);
+  ASSERT_EQ(source.known(), 3U);
+  EXPECT_EQ(*source[0], 0);
+  EXPECT_EQ(*source[2], 2);
+}
+
+TEST(Source, RunsTheFunctionOfATransformOnceForEachElement) {
+  const std::vector<int> numbers{1, 2, 3};
+  std::vector<int> calls(4);
+  auto source = source_of(numbers | std::views::transform([&calls](int i) {
+                            ++calls[static_cast<std::size_t>(i)];
+                            return 10 * i;
+                          }));
+  EXPECT_EQ(source.size(), 3U);
+  source.draw(2);
+  EXPECT_EQ(calls, (std::vector<int>{0, 1, 1, 0}));
+  source.draw(3);
+  for (int again = 0; again < 2; ++again) EXPECT_EQ(source[2], 30);
+  EXPECT_EQ(calls, (std::vector<int>{0, 1, 1, 1}));
+}
+
+TEST(Source, RunsTheFunctionOfATransformOnceEvenIfItGivesReferences) {
+  std::vector<int> numbers{1, 2, 3};
+  int calls = 0;
+  auto source = source_of(numbers | std::views::transform([&calls](int& i) -> int& {
+                            ++calls;
+                            return i;
+                          }));
+  source.draw(3);
+  for (int again = 0; again < 4; ++again) EXPECT_EQ(source[2], 3);
+  EXPECT_LE(calls, 3);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Forgetting
+
+TEST(Source, ForgetsInAnyOrderAndKeepsTheOthers) {
+  auto source = source_of(std::views::iota(0));
+  source.draw(5);
+  source.forget(3);
+  source.forget(0);
+  EXPECT_EQ(source[1], 1);
+  EXPECT_EQ(source[2], 2);
+  EXPECT_EQ(source[4], 4);
+  source.forget(1);
+  source.forget(2);
+  EXPECT_EQ(source[4], 4);
+  source.draw(6);
+  EXPECT_EQ(source[5], 5);
+}
+
+TEST(Source, GivesForgottenElementsBackAtOnce) {
+  std::list<std::shared_ptr<int>> numbers{std::make_shared<int>(1), std::make_shared<int>(2)};
+  auto source = source_of(numbers);
+  source.draw(2);
+  EXPECT_EQ(numbers.back().use_count(), 2);
+  source.forget(1);
+  EXPECT_EQ(numbers.back().use_count(), 1);
+  EXPECT_EQ(numbers.front().use_count(), 2);
+}
+
+TEST(Source, KeepsEachElementInItsPlaceUntilItIsForgotten) {
+  auto source = source_of(std::views::iota(0));
+  source.draw(1);
+  const int* const first = &source[0];
+  source.draw(10'000);
+  for (std::uint64_t i = 1; i < 9'000; ++i) source.forget(i);
+  EXPECT_EQ(&source[0], first);
+  EXPECT_EQ(*first, 0);
+}
+
+TEST(Source, ForgetsAWindowThatMovesOverALongRange) {
+  std::mt19937 random(8);
+  auto source = source_of(std::views::iota(std::uint64_t{0}, std::uint64_t{20'000}) |
+                          std::views::filter([](std::uint64_t) { return true; }));
+  std::vector<std::uint64_t> out;
+  std::uint64_t next = 0;
+  while (!source.ended() || !out.empty()) {
+    source.draw(next + random() % 20);
+    while (next < source.known()) out.push_back(next++);
+    if (out.empty()) continue;
+    const std::size_t which = random() % out.size();
+    ASSERT_EQ(source[out[which]], out[which]);
+    source.forget(out[which]);
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(which));
+  }
+  EXPECT_EQ(next, 20'000U);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Ranges that throw
+
+TEST(Source, ThrowsWhatTheFirstElementThrows) {
+  auto source = source_of(throwing_range(0, 5));
+  EXPECT_THROW(source.draw(1), std::runtime_error);
+  EXPECT_EQ(source.known(), 0U);
+}
+
+TEST(Source, KeepsWhatItHasWhenALaterElementThrows) {
+  auto source = source_of(throwing_range(3, 5));
+  EXPECT_THROW(source.draw(5), std::runtime_error);
+  EXPECT_EQ(source.known(), 3U);
+  EXPECT_FALSE(source.ended());
+  EXPECT_EQ(source[2], 2);
+  source.forget(0);
+  EXPECT_EQ(source[1], 1);
+}
+
+TEST(Source, ThrowsWhatBeginThrows) {
+  auto source = source_of(std::views::iota(0, 5) | std::views::filter([](int) -> bool {
+                            throw std::runtime_error("no beginning");
+                          }));
+  EXPECT_THROW(source.draw(1), std::runtime_error);
+  EXPECT_EQ(source.known(), 0U);
+}
+
+TEST(Source, KeepsTheElementAfterWhichTheRangeThrows) {
+  auto source = source_of(std::views::iota(0, 5) | std::views::filter([](int i) {
+                            if (i == 3) throw std::runtime_error("no next");
+                            return true;
+                          }));
+  EXPECT_THROW(source.draw(5), std::runtime_error);
+  EXPECT_EQ(source.known(), 3U);
+  EXPECT_EQ(source[2], 2);
+}
+
+}  // namespace
+}  // namespace bulkhead::detail
