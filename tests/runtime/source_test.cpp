@@ -259,7 +259,8 @@ TEST(Source, ForgetsInAnyOrderAndKeepsTheOthers) {
 
 TEST(Source, GivesForgottenElementsBackAtOnce) {
   std::list<std::shared_ptr<int>> numbers{std::make_shared<int>(1), std::make_shared<int>(2)};
-  auto source = source_of(numbers);
+  auto source =
+      source_of(numbers | std::views::transform([](const auto& number) { return number; }));
   source.draw(2);
   EXPECT_EQ(numbers.back().use_count(), 2);
   source.forget(1);

@@ -24,7 +24,7 @@ void* map_shared(std::size_t bytes);
 
 /// A T in memory that this process and its later forks share.
 template <class T>
-requires std::is_trivially_destructible_v<T>
+  requires std::is_trivially_destructible_v<T>
 class Shared {
  public:
   Shared() : value_(new (map_shared(sizeof(T))) T{}) {}
