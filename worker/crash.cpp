@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Crash handlers (worker side) and reader (coordinator side) of the crash page.
+// The worker's crash handlers, which write the crash page.
 // What runs in a handler is async-signal-safe: no allocation, no lock, only system calls, the
 // unwinder (warmed up at installation) and _dl_find_object. Facts are published before unwinding,
 // and each frame as it is found, because a damaged stack may kill the handler half-way.
-#include "worker/crash.hpp"
-
+#include "worker/crash_page.hpp"
 #include "worker/module.hpp"
 
 #include <algorithm>
@@ -18,7 +17,6 @@
 #include <exception>
 #include <new>
 #include <signal.h>
-#include <string_view>
 #include <sys/mman.h>
 #include <sys/ucontext.h>
 #include <system_error>
@@ -29,55 +27,11 @@
 namespace bulkhead::detail {
 namespace {
 
-constexpr std::array kFatalSignals{SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGABRT,
-                                   SIGSYS,  SIGTRAP, SIGXCPU, SIGXFSZ};
-constexpr std::uint32_t kMagic = 0x42484331;  // "BHC1"
-constexpr std::uint32_t kFacts = 1;           // CrashPage::state: all but the frames is written
-constexpr std::uint32_t kComplete = 2;        // CrashPage::state: the frames too
-constexpr std::uint32_t kNoModule = ~0U;
-constexpr std::size_t kMaxFrames = 64;
-constexpr std::size_t kMaxModules = 32;
-constexpr std::size_t kMessageBytes = 1024;
-constexpr std::size_t kPathBytes = 5120;
 constexpr std::size_t kAlternateStackBytes = std::size_t{256} << 10;
 constexpr unsigned kReportSeconds = 5;  // after which a handler that hangs is given up
 
-struct PageFrame {
-  std::uint64_t address = 0;
-  std::uint32_t module = kNoModule;  // index into CrashPage::modules
-  std::uint32_t unused = 0;
-};
-
-struct PageModule {
-  std::uint64_t base = 0;
-  std::uint64_t build_id = 0;
-  std::uint32_t path_begin = 0;  // [path_begin, path_begin + path_size) of CrashPage::paths
-  std::uint32_t path_size = 0;
-};
-
-struct CrashPage {
-  std::uint32_t state = 0;  // 0, kFacts, kComplete; first, and stored last with release
-  std::uint32_t magic = kMagic;
-  std::int32_t signal = 0;
-  std::int32_t code = 0;
-  std::uint64_t fault_address = 0;
-  std::uint32_t has_fault_address = 0;
-  std::uint32_t message_size = 0;
-  std::uint32_t frame_count = 0;
-  std::uint32_t module_count = 0;
-  std::uint32_t path_bytes = 0;
-  std::uint32_t unused = 0;
-  std::array<PageFrame, kMaxFrames> frames{};
-  std::array<PageModule, kMaxModules> modules{};
-  std::array<char, kMessageBytes> message{};
-  std::array<char, kPathBytes> paths{};
-};
-static_assert(sizeof(CrashPage) <= kCrashPageBytes);
-static_assert(offsetof(CrashPage, state) == 0);
 static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<pid_t>::is_always_lock_free);
-
-// Worker side.
 
 /// What the handlers need; written by install_crash_handlers, one per worker process.
 struct Reporter {
@@ -394,54 +348,6 @@ void warm_up() {
   new (reporter.page) CrashPage{};
 }
 
-// Coordinator side.
-
-/// Length of the UTF-8 character that `text` begins with; 0 if it is malformed or a control.
-std::size_t printable_length(std::string_view text) {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
-  std::uint32_t point = lead & (0x7fU >> length);
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0U) != 0x80U) return 0;
-    point = (point << 6U) | (byte(i) & 0x3fU);
-  }
-  constexpr std::array<std::uint32_t, 5> kSmallest{0, 0, 0xa0, 0x800, 0x10000};
-  const bool is_surrogate = point >= 0xd800 && point <= 0xdfff;
-  return point >= kSmallest[length] && point <= 0x10ffff && !is_surrogate ? length : 0;
-}
-
-std::string printable(std::string_view text) {
-  std::string result;
-  while (!text.empty()) {
-    const std::size_t length = printable_length(text);
-    if (length != 0) {
-      result.append(text.substr(0, length));
-    } else {
-      result.push_back(text[0] == '\n' || text[0] == '\t' ? ' ' : '?');
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  result.erase(result.find_last_not_of(' ') + 1);
-  return result;
-}
-
-CrashFrame read_frame(const CrashPage& page, const PageFrame& frame) {
-  CrashFrame result;
-  result.address = frame.address;
-  if (frame.module >= std::min<std::size_t>(page.module_count, kMaxModules)) return result;
-  const PageModule& module = page.modules[frame.module];
-  if (module.path_begin > kPathBytes || module.path_size > kPathBytes - module.path_begin) {
-    return result;
-  }
-  result.module_base = module.base;
-  result.build_id = module.build_id;
-  result.module = printable({page.paths.data() + module.path_begin, module.path_size});
-  return result;
-}
-
 }  // namespace
 
 void install_crash_handlers(std::byte* page) {
@@ -463,30 +369,6 @@ void install_crash_handlers(std::byte* page) {
       throw std::system_error(errno, std::generic_category(), "sigaction of a fatal signal");
     }
   }
-}
-
-std::optional<CrashReport> read_crash_report(const std::byte* page) {
-  const auto* live_state = reinterpret_cast<const std::uint32_t*>(page);
-  const std::uint32_t state = __atomic_load_n(live_state, __ATOMIC_ACQUIRE);
-  if (state != kFacts && state != kComplete) return std::nullopt;
-  CrashPage copy;
-  std::memcpy(&copy, page, sizeof copy);
-  const bool is_fatal =
-      std::find(kFatalSignals.begin(), kFatalSignals.end(), copy.signal) != kFatalSignals.end();
-  if (copy.magic != kMagic || !is_fatal) return std::nullopt;
-  CrashReport report;
-  report.signal = copy.signal;
-  report.code = copy.code;
-  report.has_fault_address = copy.has_fault_address != 0;
-  if (report.has_fault_address) report.fault_address = copy.fault_address;
-  if (copy.message_size <= kMessageBytes) {
-    report.message = printable({copy.message.data(), copy.message_size});
-  }
-  if (copy.frame_count > kMaxFrames) return report;
-  for (std::size_t i = 0; i < copy.frame_count; ++i) {
-    report.frames.push_back(read_frame(copy, copy.frames[i]));
-  }
-  return report;
 }
 
 }  // namespace bulkhead::detail

@@ -319,7 +319,7 @@ void expect_damage_is_contained(int (*task)(int)) {
     for (int i = 0; i < 300; ++i) {
       const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(i)];
       EXPECT_EQ(outcome.value_or(first + i), first + i);
-      if (!outcome) EXPECT_EQ(outcome.failure().task(), static_cast<std::uint64_t>(i));
+      EXPECT_TRUE(outcome || outcome.failure().task() == static_cast<std::uint64_t>(i));
     }
   }
   EXPECT_EQ(pool.apply(same, 8), 8);
