@@ -7,8 +7,10 @@
 #include "runtime/pace.hpp"
 #include <bulkhead/detail/job.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,7 @@ struct ActiveJob {
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
   Ledger ledger;
   Pace pace;
+  std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun
   bool stopped = false;  ///< its waiting tasks are to be taken back from the workers
 
   /// Tasks at the front of a worker's queue have ended.
@@ -43,11 +46,14 @@ struct ActiveJob {
   void prime() { draw(1); }
   /// Gives out at most `most` tasks, drawing on the source where that is needed.
   TaskRange take(std::uint64_t most) {
-    if (ledger.unsent() < most && ledger.wants_more()) draw(most);
+    // Few at a time: elements that were drawn and do not fit into a ring are kept.
+    if (ledger.unsent() < most && ledger.wants_more()) draw(std::min(most, kDrawnAtOnce));
     return ledger.take(most);
   }
 
  private:
+  static constexpr std::uint64_t kDrawnAtOnce = 64;
+
   void draw(std::uint64_t more) {
     const Job::Supply supply = job.supply(ledger.known() + more);
     ledger.extend(supply.known, supply.complete);

@@ -27,12 +27,27 @@ constexpr milliseconds kFinalizerTime{30000};
 
 }  // namespace
 
+/// Marks that code of the user's may be running under the mutex, in this thread.
+class Coordinator::Inside {
+ public:
+  explicit Inside(std::atomic<std::thread::id>& place) : place_(place) {
+    place_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  }
+  ~Inside() { place_.store({}, std::memory_order_relaxed); }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  std::atomic<std::thread::id>& place_;
+};
+
 /// An active job, and the thread that waits for it.
 struct Coordinator::Entry {
   ActiveJob active;
   const CallOptions& options;
   std::unique_ptr<FailureDetails> given_up;
   Clock::time_point last_report = Clock::now();
+  std::thread::id thread = std::this_thread::get_id();
 
   [[nodiscard]] bool done() const { return given_up != nullptr || active.ledger.done(); }
 };
@@ -50,6 +65,12 @@ void Coordinator::require_owner() const {
 }
 
 Coordinator::Lock Coordinator::enter() {
+  if (inside_.load() == std::this_thread::get_id()) {
+    throw Error(
+        "bulkhead: the pool was used by the range, or by the coding of an element or a result, of "
+        "a call "
+        "that it is just serving; let the range be finished before the call");
+  }
   entering_.fetch_add(1);
   Lock lock(mutex_);
   entering_.fetch_sub(1);
@@ -91,6 +112,10 @@ void Coordinator::await_idle(Lock& lock) {
 void Coordinator::join() {
   require_owner();
   Lock lock = enter();
+  const auto self = std::this_thread::get_id();
+  if (std::any_of(jobs_.begin(), jobs_.end(), [&](Entry* job) { return job->thread == self; })) {
+    throw Error("bulkhead: join() from within a call of the same thread would wait for itself");
+  }
   if (state_ == State::open)
     throw Error("bulkhead: join() before close() or terminate() would wait for ever");
   await_idle(lock);
@@ -126,7 +151,10 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   require_open();
   const Definition& definition = definition_of(job);
   Entry entry{ActiveJob(job, definition.number, definition.payload), options, nullptr};
-  entry.active.prime();
+  {
+    const Inside inside(inside_);
+    entry.active.prime();
+  }
   const auto place = jobs_.insert(jobs_.end(), &entry);
   if (driving_) doorbell_.ring();
   std::exception_ptr error;
@@ -141,6 +169,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     } catch (...) {
       error = std::current_exception();
       entry.active.stop_at(0);
+      tidy();
     }
   }
   jobs_.erase(place);
@@ -238,6 +267,7 @@ void Coordinator::drive(Lock& lock, Entry& own) {
 }
 
 bool Coordinator::pass(Clock::time_point now) {
+  const Inside inside(inside_);
   bool progress = false;
   for (Slot& slot : slots_) {
     const bool drained = slot.drain(now);
@@ -253,6 +283,8 @@ bool Coordinator::pass(Clock::time_point now) {
     impatient_ = false;
     tidy();
   }
+  // Each job is served first in its turn.
+  if (jobs_.size() > 1) jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
   return progress;
 }
 
@@ -299,6 +331,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
   if (wakeup.timed_out()) {
     impatient_ = true;
     help_the_idle();
+    if (timeout >= kBelt) rouse();
   }
   if (zygote_ && wakeup.control) hear_zygote();
   if (zygote_ && wakeup.zygote) {
@@ -306,6 +339,13 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
             "bulkhead: the zygote, from which workers are forked, was killed");
   }
   replace_missing(last_control_check_);
+}
+
+/// A worker that a task has made lie about its sleep would not be woken otherwise.
+void Coordinator::rouse() {
+  for (Slot& slot : slots_) {
+    if (slot.alive() && slot.load() != 0) slot.link().wake_anyway();
+  }
 }
 
 bool Coordinator::has_news() {

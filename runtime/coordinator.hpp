@@ -34,6 +34,7 @@
 #include <optional>
 #include <string>
 #include <sys/types.h>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,7 @@ class Coordinator {
 
  private:
   enum class State : std::uint8_t { open, closed, terminated, broken };
+  class Inside;
   struct Entry;  // an active job and its place in line
   using Lock = std::unique_lock<std::mutex>;
 
@@ -92,6 +94,7 @@ class Coordinator {
   void sleep(Lock& lock, std::chrono::milliseconds timeout);
   bool arm_bells();
   bool has_news();
+  void rouse();
   [[nodiscard]] bool spare_cpu() const;
   void report_progress(Lock& lock, Entry& entry, bool last);
 
@@ -117,6 +120,8 @@ class Coordinator {
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<EventSet> events_;
 
+  std::atomic<std::thread::id>
+      inside_{};                  ///< the thread that holds the mutex and may run user code
   std::atomic<int> entering_{0};  ///< threads that want the mutex while one drives
   std::mutex mutex_;
   std::condition_variable changed_;  ///< a job is done, or nobody drives any more

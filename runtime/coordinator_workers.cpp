@@ -90,7 +90,7 @@ void Coordinator::rehire(Slot& slot) {
   try {
     slot.begin(std::make_unique<Link>(setup_.ring_bytes));
     error = request(slot);
-    if (error != 0) slot.bury(nullptr);
+    if (error != 0) slot.bury(std::nullopt);
   } catch (const SystemError& refused) {
     error = refused.error_number();
   }
@@ -138,7 +138,7 @@ void Coordinator::hear(const ControlMessage& message) {
                  std::to_string(message.pid));
       return;
     case ControlKind::fork_failed:
-      slot.bury(nullptr);
+      slot.bury(std::nullopt);
       return note_refusal(message.value);
     case ControlKind::died:
       return note_death(slot, message);
@@ -150,16 +150,21 @@ void Coordinator::hear(const ControlMessage& message) {
 void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   slot.drain(Clock::now());
   after_drain(slot);
+  if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting;
-  const std::string cause = cause_of_death(message, slot.link().crash_report());
-  slot.bury(&message);
+  FailureDetails blame = crash_details(message, slot.link().crash_report());
+  const std::string cause = blame.message;
+  slot.bury(std::move(blame));
   if (leaving_) return;
   const std::string who =
       "worker " + std::to_string(message.slot) + ", process " + std::to_string(message.pid);
   if (starting) {
     restarts_.died_at_start();
-    if (message.code != CLD_EXITED || message.value != kExitInitializer)
-      last_start_failure_ = cause;
+    const bool told = message.code == CLD_EXITED && message.value == kExitInitializer;
+    if (!told)
+      last_start_failure_ = "a worker died before it was ready" +
+                            std::string(setup_.initializer ? ", in the initializer: " : ": ") +
+                            cause;
     log_.error(who + ", did not start: " + last_start_failure_);
   } else {
     log_.warn(who + ", ended: " + cause);
@@ -194,11 +199,15 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   cause_ = std::move(why);
   leaving_ = true;
   zygote_.reset();
+  abandon_jobs(kind);
   for (Slot& slot : slots_) {
-    if (slot.state() != Slot::State::vacant) slot.bury(nullptr);
+    if (slot.state() == Slot::State::vacant) continue;
+    FailureDetails blame;
+    blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
+    blame.message = "the worker was killed: " + cause_;
+    slot.bury(std::move(blame));
   }
   if (state == State::broken) log_.error(cause_);
-  abandon_jobs(kind);
   doorbell_.ring();
   changed_.notify_all();
 }

@@ -24,4 +24,10 @@ void InFlight::pop(std::uint64_t count) {
   if (front.count == 0) runs_.pop_front();
 }
 
+std::uint64_t InFlight::count_of(const ActiveJob* job) const {
+  std::uint64_t count = 0;
+  for (const Run& run : runs_) count += run.job == job ? run.tasks.count : 0;
+  return count;
+}
+
 }  // namespace bulkhead::detail

@@ -41,6 +41,8 @@ class InFlight {
     }
   }
 
+  /// Tasks of one job.
+  [[nodiscard]] std::uint64_t count_of(const ActiveJob* job) const;
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
 

@@ -19,17 +19,23 @@ Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
 Pool::Pool(Options options) : coordinator_(make_coordinator(options)) {}
 Pool::~Pool() = default;
 
+detail::Coordinator& Pool::engine() const {
+  if (coordinator_) return *coordinator_;
+  throw PoolClosed(
+      "bulkhead: a task cannot use the pool that it runs in; make a new Pool in the task");
+}
+
 void Pool::close() {
-  coordinator_->close();
+  engine().close();
 }
 void Pool::join() {
-  coordinator_->join();
+  engine().join();
 }
 void Pool::terminate() {
-  coordinator_->terminate();
+  engine().terminate();
 }
 int Pool::workers() const {
-  return coordinator_->workers();
+  return engine().workers();
 }
 
 }  // namespace bulkhead

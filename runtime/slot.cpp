@@ -12,6 +12,10 @@
 namespace bulkhead::detail {
 namespace {
 
+/// Deaths at which a task was next in line and said not to have begun, before it is blamed after
+/// all.
+constexpr int kMostReturns = 5;
+
 /// An exception larger than this is not one that encode_exception() wrote.
 constexpr std::size_t kMaxExceptionBytes = (kMaxNestedExceptions + 4) * (kMaxMessageBytes + 64);
 
@@ -156,6 +160,9 @@ void Slot::settled(const Settled& settled, Time now) {
   busy_since_ = now;
   settled_ += settled.count;
   queue_.pop(settled.count);
+  // A task may be answered before its argument has been sent to the end, and its element is gone
+  // then. Only the last task sent can be on its way still.
+  if (queue_.empty() && !outbound_.empty()) outbound_.front().cut();
   if (settled_ == revoked_to_) revoking_ = false;
   job.settle(settled);
 }
@@ -166,8 +173,9 @@ void Slot::settled(const Settled& settled, Time now) {
 bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
   if (!alive() || revoking_) return false;
   bool any = false;
-  while (outbound_.empty() && queue_.size() < window) {
-    const TaskRange range = job.take(window - queue_.size());
+  std::uint64_t own = queue_.count_of(&job);
+  while (outbound_.empty() && own < window) {
+    const TaskRange range = job.take(window - own);
     if (range.count == 0) return any;
     Job::Encoded encoded;
     if (define(job)) {
@@ -178,6 +186,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     }
     queue_.push(&job, {range.first, encoded.accepted});
     sent_ += encoded.accepted;
+    own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
     if (encoded.failed) job.settle({1, 1, range.first + encoded.accepted});
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
@@ -254,19 +263,25 @@ void Slot::doom(std::string why) {
   verdict_ = std::move(why);
 }
 
-void Slot::bury(const ControlMessage* death) {
-  if (death != nullptr) {
-    drain(std::chrono::steady_clock::now());
-    // A doomed worker's word on whether its task had begun is worth nothing.
-    const bool ran = state_ == State::doomed || link_->tasks_begun() > settled_;
-    if (ran && !queue_.empty()) {
-      const Run front = queue_.front();
-      FailureDetails details = crash_details(*death, link_->crash_report());
-      if (state_ == State::doomed) details.message = "the worker was killed: " + verdict_;
-      details.task = front.tasks.first;
-      queue_.pop(1);
-      front.job->fail(front.tasks.first, Failure(std::move(details)));
-    }
+/// Whether the front task had begun when the worker died. The worker's own word for it is not
+/// believed where it is absurd, nor again and again: a task that makes its workers say no would be
+/// run for ever.
+bool Slot::had_begun() {
+  if (state_ == State::doomed || link_->tasks_begun() != settled_) return true;
+  if (state_ == State::starting) return false;
+  const Run front = queue_.front();
+  return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns;
+}
+
+void Slot::bury(std::optional<FailureDetails> blame) {
+  drain(std::chrono::steady_clock::now());
+  if (blame && !queue_.empty() && had_begun()) {
+    const Run front = queue_.front();
+    if (state_ == State::doomed) blame->message = "the worker was killed: " + verdict_;
+    blame->task = front.tasks.first;
+    blame->worker_pid = pid_;
+    queue_.pop(1);
+    front.job->fail(front.tasks.first, Failure(std::move(*blame)));
   }
   give_back(queue_.size());
   outbound_.clear();

@@ -13,7 +13,6 @@
 
 #include "runtime/active_job.hpp"
 #include "runtime/in_flight.hpp"
-#include "worker/control.hpp"
 #include "worker/link.hpp"
 
 #include <chrono>
@@ -36,9 +35,9 @@ class Slot {
   /// A new incarnation begins; its worker has been asked for.
   void begin(std::unique_ptr<Link> link);
   void started(int pid) { pid_ = pid; }
-  /// The incarnation has ended without a process, or with one that died as `death` tells. What was
-  /// with it goes back to its jobs, but for the task that ran, which fails.
-  void bury(const ControlMessage* death);
+  /// The incarnation has ended: its process is dead, or was never there. What was with it goes back
+  /// to its jobs, but for the task that had begun, which fails as `blame` says.
+  void bury(std::optional<FailureDetails> blame);
 
   /// Takes in what the worker has published. True if there was anything.
   bool drain(Time now);
@@ -89,6 +88,7 @@ class Slot {
   bool define(const ActiveJob& job);
   bool send(FrameHeader header, std::span<const std::byte> payload);
   void give_back(std::uint64_t count);
+  [[nodiscard]] bool had_begun();
   void doom(std::string why);
 
   State state_ = State::vacant;

@@ -30,14 +30,13 @@ void Channel::park_until(Ready ready) {
   while (!ready()) {
     if (in_.may_spin.load(std::memory_order_relaxed) != 0 && spin_until(ready)) return;
     const std::uint32_t seen = in_.wake.load(std::memory_order_acquire);
-    const std::uint32_t awake = out_.parked.load(std::memory_order_relaxed);
-    out_.parked.store(awake + 1, std::memory_order_relaxed);
+    out_.parked.store(++parked_, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!ready()) {
       ring_if_parked();
       futex_wait(in_.wake, seen);
     }
-    out_.parked.store(awake + 2, std::memory_order_relaxed);
+    out_.parked.store(++parked_, std::memory_order_relaxed);
   }
 }
 
@@ -58,9 +57,7 @@ void Channel::wait_for_room(std::uint64_t wanted) {
 
 void Channel::ring_if_parked() {
   const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
-  if (bell == kNoBell) return;
-  rung_ = bell;
-  if (!doorbell_.ring()) ::_exit(kExitLostDoorbell);
+  if (bell != kNoBell && !doorbell_.ring()) ::_exit(kExitLostDoorbell);
 }
 
 bool MessageReader::more() {

@@ -40,6 +40,8 @@ class Channel {
     rung_ = bell;
     return doorbell_.ring();
   }
+  /// False if a task, or the initializer, has closed the doorbell.
+  [[nodiscard]] bool can_ring() const { return doorbell_.usable(); }
   /// Wakes the coordinator if it sleeps; ends the process if it cannot.
   void ring_if_parked();
 
@@ -55,6 +57,7 @@ class Channel {
   RingWriter answers_;
   const Doorbell& doorbell_;
   Spin spin_;
+  std::uint32_t parked_ = 0;      ///< what `parked` should be: a task may have scribbled over it
   std::uint64_t rung_ = kNoBell;  ///< the value of bell_at that was answered last
 };
 

@@ -52,14 +52,17 @@ Received receive_control(int socket, ControlMessage& message, ControlDescriptors
     size = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
   if (size < 0) return errno == EAGAIN ? Received::nothing : Received::closed;
-  const bool cut = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-  if (size != sizeof message || cut) return Received::closed;
+  // Whatever is wrong with the message, descriptors that came with it are ours to close.
+  ControlDescriptors owned;
   const cmsghdr* control = CMSG_FIRSTHDR(&header);
-  if (control == nullptr || control->cmsg_type != SCM_RIGHTS) return Received::message;
-  std::array<int, 2> raw{-1, -1};
-  if (control->cmsg_len != CMSG_LEN(kFdBytes)) return Received::closed;
-  std::memcpy(raw.data(), CMSG_DATA(control), kFdBytes);
-  ControlDescriptors owned{Descriptor(raw[0]), Descriptor(raw[1])};
+  const bool has_fds = control != nullptr && control->cmsg_type == SCM_RIGHTS;
+  if (has_fds && control->cmsg_len == CMSG_LEN(kFdBytes)) {
+    std::array<int, 2> raw{-1, -1};
+    std::memcpy(raw.data(), CMSG_DATA(control), kFdBytes);
+    owned = {Descriptor(raw[0]), Descriptor(raw[1])};
+  }
+  const bool cut = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  if (size != sizeof message || cut || (has_fds && !owned[0])) return Received::closed;
   if (fds != nullptr) *fds = std::move(owned);
   return Received::message;
 }

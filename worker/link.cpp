@@ -39,6 +39,10 @@ void Link::publish() {
   std::uint32_t ticket = 0;
   if (!parked(ticket) || ticket == woken_) return;
   woken_ = ticket;
+  wake_anyway();
+}
+
+void Link::wake_anyway() {
   std::atomic<std::uint32_t>& wake = inbox_words(inbox_).wake;
   wake.store(wake.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   futex_wake_one(wake);

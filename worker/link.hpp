@@ -32,6 +32,9 @@ class Link {
   /// worker if it sleeps.
   void publish();
 
+  /// Wakes the worker whatever it says of itself: for one that should have answered long ago.
+  void wake_anyway();
+
   /// Chooses the point at which the worker is to ring the doorbell: when it has done half of what
   /// waits in its inbox, or, if `at_once`, after its very next step.
   void aim_bell(bool at_once);

@@ -45,19 +45,23 @@ int new_memfd() {
 
 }  // namespace
 
-Memory::Memory(const Descriptor& fd, std::size_t bytes, Access access) {
+Memory::Memory(const Descriptor& fd, std::size_t bytes, Access access) : owner_(::getpid()) {
   const auto mode = access == Access::read_write ? ipc::read_write : ipc::read_only;
   try {
-    region_ = ipc::mapped_region(Mappable(fd.get()), mode, 0, bytes);
+    region_ = std::make_unique<ipc::mapped_region>(Mappable(fd.get()), mode, 0, bytes);
   } catch (const ipc::interprocess_exception& error) {
     throw SystemError("bulkhead: cannot map " + std::to_string(bytes) + " bytes of shared memory",
                       error.get_native_error());
   }
 }
 
+Memory::~Memory() {
+  if (::getpid() != owner_) static_cast<void>(region_.release());
+}
+
 void Memory::keep_private() const {
-  ::madvise(region_.get_address(), region_.get_size(), MADV_DONTFORK);
-  ::madvise(region_.get_address(), region_.get_size(), MADV_DONTDUMP);
+  ::madvise(region_->get_address(), region_->get_size(), MADV_DONTFORK);
+  ::madvise(region_->get_address(), region_->get_size(), MADV_DONTDUMP);
 }
 
 Descriptor create_memory(std::size_t bytes) {

@@ -22,6 +22,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <sys/types.h>
 
 #include <boost/interprocess/mapped_region.hpp>
 
@@ -58,17 +60,22 @@ class Memory {
  public:
   enum class Access : std::uint8_t { read_only, read_write };
 
-  Memory() = default;
   /// Maps `bytes` of `fd`. Throws SystemError.
   Memory(const Descriptor& fd, std::size_t bytes, Access access);
 
-  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(region_.get_address()); }
-  [[nodiscard]] std::size_t size() const { return region_.get_size(); }
+  Memory(Memory&&) = default;
+  /// In a fork of the process that mapped it there is no mapping, and what is there now is somebody
+  /// else's.
+  ~Memory();
+
+  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(region_->get_address()); }
+  [[nodiscard]] std::size_t size() const { return region_->get_size(); }
   /// Keeps the mapping out of forks of this process and out of its core dumps.
   void keep_private() const;
 
  private:
-  boost::interprocess::mapped_region region_;
+  std::unique_ptr<boost::interprocess::mapped_region> region_;
+  pid_t owner_;
 };
 
 /// A new memfd of `bytes`, sealed against resizing. Throws SystemError.

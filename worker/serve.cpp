@@ -90,6 +90,7 @@ class Server {
     try {
       if (setup_.initializer) setup_.initializer();
       original_.require();
+      if (!channel_.can_ring()) ::_exit(kExitLostDoorbell);
     } catch (...) {
       original_.require();
       answer_exception(FrameKind::failed, 0, 0, "");

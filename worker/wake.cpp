@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -44,6 +45,10 @@ bool Doorbell::ring() const {
   const std::uint64_t one = 1;
   // EAGAIN: the counter is full, so the bell is ringing already.
   return ::write(fd_.get(), &one, sizeof one) == sizeof one || errno == EAGAIN;
+}
+
+bool Doorbell::usable() const {
+  return ::fcntl(fd_.get(), F_GETFD) >= 0;
 }
 
 EventSet::EventSet(int doorbell, int control, int zygote_pidfd)

@@ -19,7 +19,7 @@ namespace bulkhead::detail {
 
 /// Sleeps until `word` is not `seen` or wake_one() was called. May return for no reason.
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
-/// Wakes one process that sleeps on `word`.
+/// Wakes one process that sleeps on `word`, if there is one.
 void futex_wake_one(std::atomic<std::uint32_t>& word);
 
 /// An eventfd. The ringing end is shared by all workers of a pool and by the coordinator's threads.
@@ -30,6 +30,8 @@ class Doorbell {
   explicit Doorbell(Descriptor fd) : fd_(std::move(fd)) {}
   /// False if the descriptor is not there any more (a task closed it).
   bool ring() const;
+  /// False if the descriptor was closed.
+  [[nodiscard]] bool usable() const;
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:

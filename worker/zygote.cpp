@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <deque>
+#include <fstream>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -155,8 +156,18 @@ class ZygoteProcess {
 
   [[noreturn]] void end() {
     for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
-    for (const auto& [pid, child] : children_) ::waitpid(pid, nullptr, 0);
+    // What tasks have left running has become ours when its parent died, whatever its session: it
+    // ends too.
+    do {
+      kill_children();
+    } while (::waitpid(-1, nullptr, 0) > 0);
     ::_exit(0);
+  }
+
+  static void kill_children() {
+    std::ifstream file("/proc/thread-self/children");
+    pid_t pid = 0;
+    while (file >> pid) ::kill(pid, SIGKILL);
   }
 
   const WorkerSetup& setup_;
@@ -230,15 +241,28 @@ Zygote::~Zygote() {
   message.kind = ControlKind::end;
   (void)send_control(control_.get(), message);
   control_.reset();
-  pollfd fd{pidfd_.get(), POLLIN, 0};
-  if (::poll(&fd, 1, static_cast<int>(kFarewell.count())) != 1) {
+  if (!ends_within(kFarewell)) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-    ::poll(&fd, 1, static_cast<int>(kFarewell.count()));
+    static_cast<void>(ends_within(kFarewell));
   }
   siginfo_t info{};
   // ECHILD: the host ignores SIGCHLD, or has reaped it.
   ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info,
            WEXITED | WNOHANG);
+}
+
+/// True if the zygote's process has ended; signals of the host's do not shorten the wait.
+bool Zygote::ends_within(std::chrono::milliseconds time) const {
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  pollfd fd{pidfd_.get(), POLLIN, 0};
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() < 0) return false;
+    const int result = ::poll(&fd, 1, static_cast<int>(left.count()));
+    if (result == 1) return true;
+    if (result == 0 || errno != EINTR) return false;
+  }
 }
 
 int Zygote::request_fork(int slot, std::uint64_t epoch, const Descriptor& inbox,

@@ -43,6 +43,8 @@ class Zygote {
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
+  [[nodiscard]] bool ends_within(std::chrono::milliseconds time) const;
+
   Descriptor control_;
   Descriptor pidfd_;
   pid_t pid_ = -1;

@@ -31,6 +31,7 @@ namespace bulkhead {
 namespace {
 
 using test::only_at;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using TransportTest = test::ProcessTest;
 
@@ -379,74 +380,75 @@ TEST_F(TransportTest, ADamagedWordOfTheOutboxCostsItsTaskAtMost) {
   }
 }
 
-/// Publishes a frame that it was not asked for, and waits to be killed for it.
-int forges(int x) {
+/// Publishes a frame of its own making behind the library's back.
+void forge(int x) {
   using namespace bulkhead::detail;
   std::byte* const outbox = test::writable_outbox().data();
   auto& words = *reinterpret_cast<OutboxWords*>(outbox);
   std::byte* const data = outbox + kPageBytes + kCrashPageBytes;
-  const std::uint64_t tail = words.tail.load();
   FrameHeader header;
   header.kind = FrameKind::value;
   header.callable = 1;
   header.length = 4;
-  switch (x) {
-    case 0:
-      header.task = 1;
-      break;
-    case 1:
-      header.callable = 77;
-      break;
-    case 2:
-      header.length = 3;
-      break;
-    case 3:
-      header.kind = FrameKind::task;
-      break;
-    case 4:
-      header.kind = FrameKind::skipped;
-      header.length = 8;
-      break;
-    case 5:
-      header.kind = FrameKind::thrown;
-      header.task = 9;
-      break;
-    case 6:
-      header.kind = FrameKind::padding;
-      break;
-    case 7:
-      header.kind = FrameKind::define;
-      break;
-    case 8:
-      header.length = 1 << 30;
-      break;
-    case 9:
-      header.length = ~0U;
-      break;
-    default:
-      break;
-  }
-  header.check = x == 10 ? 1 : frame_check(header);
+  if (x == 0) header.task = 1;                   // the answer of another task
+  if (x == 1) header.callable = 77;              // of another call
+  if (x == 2) header.kind = FrameKind::task;     // not a worker's to send
+  if (x == 3) header.kind = FrameKind::define;   // nor this
+  if (x == 4) header.kind = FrameKind::skipped;  // of tasks that were not taken back
+  if (x == 5) header.kind = FrameKind::thrown;   // without an exception in it
+  if (x == 6) header.length = 1 << 30;           // longer than the ring
+  if (x == 7) header.length = ~0U;               // longer still
+  if (x == 8) header.length = 3;                 // too short for the value
+  if (x == 9) header.kind = FrameKind::padding;  // means nothing
+  header.check = frame_check(header);
+  if (x == 10) header.check ^= 1;  // damaged
+  const std::uint64_t tail = words.tail.load();
   std::memcpy(data + tail % 16'384, &header, sizeof header);
   words.tail.store(tail + (header.length > 100 ? 128 : frame_bytes(header.length)));
+}
+
+int forges_and_returns(int x) {
+  forge(x);
+  return x;
+}
+
+int forges_and_waits(int x) {
+  forge(x);
   (void)state->gate.reaches(1, std::chrono::seconds{20});
   return x;
 }
 
-TEST_F(TransportTest, AForgedAnswerCostsItsTaskAtMost) {
+TEST_F(TransportTest, AForgedAnswerIsTheEndOfItsWorker) {
   state.reset();
-  for (int x = 0; x <= 10; ++x) {
+  for (const int x : {0, 1, 2, 3, 4, 6, 7, 10}) {
     test::in_fork(
         [x] {
           Pool pool(Options{.workers = 1, .ring_bytes = 16'384});
           const auto start = std::chrono::steady_clock::now();
-          const auto outcomes = pool.try_map(forges, std::vector{x});
+          const auto outcomes = pool.try_map(forges_and_waits, std::vector{x});
           ASSERT_THAT(outcomes, SizeIs(1));
-          EXPECT_FALSE(outcomes[0]) << x;
+          ASSERT_FALSE(outcomes[0]) << x;
+          EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::crashed);
+          EXPECT_THAT(outcomes[0].failure().what(), HasSubstr("the worker was killed"));
           EXPECT_EQ(pool.apply(same, x), x);
-          EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{15}) << x;
+          EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{15});
         },
         kLimit);
+    ASSERT_FALSE(HasFailure()) << "forgery number " << x;
+  }
+}
+
+TEST_F(TransportTest, AForgedAnswerBeforeTheRealOneCostsItsTaskAtMost) {
+  for (int x = 0; x <= 10; ++x) {
+    test::in_fork(
+        [x] {
+          Pool pool(Options{.workers = 1, .ring_bytes = 16'384});
+          EXPECT_THAT(pool.try_map(forges_and_returns, std::vector{x}), SizeIs(1));
+          EXPECT_EQ(pool.apply(same, x), x);
+          EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+        },
+        kLimit);
+    ASSERT_FALSE(HasFailure()) << "forgery number " << x;
   }
 }
 

@@ -2,18 +2,20 @@
 #include <bulkhead/detail/source.hpp>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <forward_list>
+#include <functional>
 #include <iterator>
+#include <limits>
 #include <list>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <random>
 #include <ranges>
 #include <set>
 #include <span>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -26,10 +28,9 @@ namespace {
 
 static_assert(kIndexed<std::vector<int>&> && kIndexed<const std::vector<int>&>);
 static_assert(kIndexed<std::vector<int>> && kIndexed<std::array<int, 3>&>);
-static_assert(kIndexed<std::span<const int>> && kIndexed<std::ranges::iota_view<int, int>>);
+static_assert(kIndexed<std::span<const int>>);
 static_assert(!kIndexed<std::vector<bool>&> && !kIndexed<std::list<int>&>);
-static_assert(!kIndexed<std::map<int, int>&> && !kIndexed<std::ranges::iota_view<int>>);
-static_assert(!kIndexed<std::ranges::istream_view<int>>);
+static_assert(!kIndexed<std::map<int, int>&>);
 
 template <class Range>
 Source<Range> source_of(Range&& range) {
@@ -45,46 +46,59 @@ std::vector<std::ranges::range_value_t<Range>> drawn(Source<Range>& source) {
   return result;
 }
 
-/// Throws when it is dereferenced at `at`.
-auto throwing_range(int at, int size) {
-  return std::views::iota(0, size) | std::views::filter([](int) { return true; }) |
-         std::views::transform([at](int i) {
-           if (i == at) throw std::runtime_error("element " + std::to_string(i));
-           return i;
-         });
-}
-
-/// A range of one pass whose iterator only moves and whose elements only move.
-class Tickets {
+/// A range of one pass, whose iterators only move. Does what it is told at each step.
+template <class T>
+class OnePass {
  public:
   class Iterator {
    public:
-    using value_type = std::unique_ptr<int>;
+    using value_type = T;
     using difference_type = std::ptrdiff_t;
-    explicit Iterator(int& next) : next_(&next) {}
+    explicit Iterator(const OnePass& range) : range_(&range) {}
     Iterator(Iterator&&) = default;
     Iterator& operator=(Iterator&&) = default;
-    std::unique_ptr<int> operator*() const { return std::make_unique<int>(*next_); }
+    T operator*() const { return range_->element(at_); }
     Iterator& operator++() {
-      ++*next_;
+      range_->leave(at_++);
       return *this;
     }
     void operator++(int) { ++*this; }
-    bool operator==(std::default_sentinel_t) const { return *next_ == 3; }
+    bool operator==(std::default_sentinel_t) const { return at_ == range_->size; }
 
    private:
-    int* next_;
+    const OnePass* range_;
+    int at_ = 0;
   };
 
-  Iterator begin() { return Iterator(next_); }
+  OnePass(int a_size, std::function<T(int)> an_element)
+      : size(a_size), element(std::move(an_element)) {}
+
+  Iterator begin() const {
+    enter();
+    return Iterator(*this);
+  }
   static std::default_sentinel_t end() { return {}; }
 
- private:
-  int next_ = 0;
+  int size;
+  std::function<T(int)> element;
+  std::function<void()> enter = [] {};
+  std::function<void(int)> leave = [](int) {};
 };
-static_assert(std::ranges::input_range<Tickets>);
 
-// ---------------------------------------------------------------------------------------------------
+constexpr int kEndless = std::numeric_limits<int>::max();
+
+OnePass<int> counting_to(int size) {
+  return {size, [](int i) { return i; }};
+}
+
+auto throw_at(int where) {
+  return [where](int i) {
+    if (i == where) throw std::runtime_error("element " + std::to_string(i));
+    return i;
+  };
+}
+
+// -------------------------------------------------------------------------------------------------
 // Indexed
 
 TEST(Source, OfAVectorIsItsElementsInPlace) {
@@ -122,12 +136,6 @@ TEST(Source, KeepsATemporaryContainer) {
   EXPECT_EQ(source[1], std::string(100, 'b'));
 }
 
-TEST(Source, OfAnIotaIsCountedWithoutBeingDrawn) {
-  auto source = source_of(std::views::iota(10, 1'000'000'000));
-  EXPECT_EQ(source.size(), 999'999'990U);
-  EXPECT_EQ(source[999'999'989], 999'999'999);
-}
-
 TEST(Source, OfAnEmptyVectorHasEnded) {
   const std::vector<int> none;
   auto source = source_of(none);
@@ -135,25 +143,29 @@ TEST(Source, OfAnEmptyVectorHasEnded) {
   EXPECT_EQ(source.known(), 0U);
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Drawn
 
 TEST(Source, DrawsNoMoreThanItIsAskedFor) {
-  std::istringstream text("1 2 3 4 5");
-  auto source = source_of(std::views::istream<int>(text));
+  int calls = 0;
+  auto source = source_of(OnePass<int>(5, [&calls](int i) {
+    ++calls;
+    return 10 * i;
+  }));
   EXPECT_EQ(source.size(), std::nullopt);
+  EXPECT_EQ(calls, 0);
   source.draw(2);
   EXPECT_EQ(source.known(), 2U);
   EXPECT_FALSE(source.ended());
-  EXPECT_EQ(source[0], 1);
-  EXPECT_EQ(source[1], 2);
+  EXPECT_EQ(source[0], 0);
+  EXPECT_EQ(source[1], 10);
   source.draw(1);
   EXPECT_EQ(source.known(), 2U);
+  EXPECT_EQ(calls, 2);
 }
 
 TEST(Source, EndsWhereTheRangeEnds) {
-  std::istringstream text("1 2 3");
-  auto source = source_of(std::views::istream<int>(text));
+  auto source = source_of(counting_to(3));
   source.draw(3);
   EXPECT_EQ(source.known(), 3U);
   source.draw(4);
@@ -175,10 +187,6 @@ TEST(Source, DrawsFromEveryKindOfRange) {
   const std::set<int> set{2, 1};
   auto of_set = source_of(set);
   EXPECT_EQ(drawn(of_set), (std::vector<int>{1, 2}));
-
-  auto of_filter =
-      source_of(std::views::iota(0, 10) | std::views::filter([](int i) { return i % 3 == 0; }));
-  EXPECT_EQ(drawn(of_filter), (std::vector<int>{0, 3, 6, 9}));
 }
 
 TEST(Source, DrawsFromAVectorOfBool) {
@@ -197,19 +205,137 @@ TEST(Source, DrawsFromAnEmptyRange) {
 }
 
 TEST(Source, DrawsFromAnEndlessRange) {
-  auto source = source_of(std::views::iota(5));
+  auto source = source_of(counting_to(kEndless));
   source.draw(1000);
   EXPECT_EQ(source.known(), 1000U);
   EXPECT_FALSE(source.ended());
-  EXPECT_EQ(source[999], 1004);
+  EXPECT_EQ(source[999], 999);
 }
 
-TEST(Source, DrawsElementsThatOnlyMoveByIteratorsThatOnlyMove) {
-  auto source = source_of(Tickets());
+TEST(Source, DrawsElementsThatOnlyMove) {
+  auto source =
+      source_of(OnePass<std::unique_ptr<int>>(3, [](int i) { return std::make_unique<int>(i); }));
   source.draw(10);
   ASSERT_EQ(source.known(), 3U);
   EXPECT_EQ(*source[0], 0);
   EXPECT_EQ(*source[2], 2);
+}
+
+TEST(Source, LeavesElementsWhereTheyAreIfTheyStayThere) {
+  std::list<std::unique_ptr<int>> numbers;
+  numbers.push_back(std::make_unique<int>(5));
+  auto source = source_of(numbers);
+  source.draw(1);
+  EXPECT_EQ(&source[0], &numbers.front());
+  source.forget(0);
+  EXPECT_EQ(*numbers.front(), 5);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Forgetting
+
+TEST(Source, ForgetsInAnyOrderAndKeepsTheOthers) {
+  auto source = source_of(counting_to(kEndless));
+  source.draw(5);
+  source.forget(3);
+  source.forget(0);
+  EXPECT_EQ(source[1], 1);
+  EXPECT_EQ(source[2], 2);
+  EXPECT_EQ(source[4], 4);
+  source.forget(1);
+  source.forget(2);
+  EXPECT_EQ(source[4], 4);
+  source.draw(6);
+  EXPECT_EQ(source[5], 5);
+}
+
+TEST(Source, GivesForgottenElementsBackAtOnce) {
+  const std::array numbers{std::make_shared<int>(1), std::make_shared<int>(2)};
+  auto source = source_of(OnePass<std::shared_ptr<int>>(
+      2, [&numbers](int i) { return numbers.at(static_cast<std::size_t>(i)); }));
+  source.draw(2);
+  EXPECT_EQ(numbers.back().use_count(), 2);
+  source.forget(1);
+  EXPECT_EQ(numbers.back().use_count(), 1);
+  EXPECT_EQ(numbers.front().use_count(), 2);
+}
+
+TEST(Source, KeepsEachElementInItsPlaceUntilItIsForgotten) {
+  auto source = source_of(counting_to(kEndless));
+  source.draw(1);
+  const int* const first = &source[0];
+  source.draw(10'000);
+  for (std::uint64_t i = 1; i < 9'000; ++i) source.forget(i);
+  EXPECT_EQ(&source[0], first);
+  EXPECT_EQ(*first, 0);
+}
+
+TEST(Source, ForgetsAWindowThatMovesOverALongRange) {
+  constexpr int kSize = 20'000;
+  std::mt19937 random(8);
+  auto source = source_of(counting_to(kSize));
+  std::vector<std::uint64_t> out;
+  std::uint64_t next = 0;
+  while (!source.ended() || !out.empty()) {
+    source.draw(next + random() % 20);
+    while (next < source.known()) out.push_back(next++);
+    if (out.empty()) continue;
+    const std::size_t which = random() % out.size();
+    ASSERT_EQ(source[out[which]], static_cast<int>(out[which]));
+    source.forget(out[which]);
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(which));
+  }
+  EXPECT_EQ(next, kSize);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Ranges that throw
+
+TEST(Source, ThrowsWhatTheFirstElementThrows) {
+  auto source = source_of(OnePass<int>(5, throw_at(0)));
+  EXPECT_THROW(source.draw(1), std::runtime_error);
+  EXPECT_EQ(source.known(), 0U);
+}
+
+TEST(Source, KeepsWhatItHasWhenALaterElementThrows) {
+  auto source = source_of(OnePass<int>(5, throw_at(3)));
+  EXPECT_THROW(source.draw(5), std::runtime_error);
+  EXPECT_EQ(source.known(), 3U);
+  EXPECT_FALSE(source.ended());
+  EXPECT_EQ(source[2], 2);
+  source.forget(0);
+  EXPECT_EQ(source[1], 1);
+}
+
+TEST(Source, ThrowsWhatTheBeginningOfARangeThrows) {
+  OnePass<int> range = counting_to(5);
+  range.enter = [] { throw std::runtime_error("no beginning"); };
+  auto source = source_of(range);
+  EXPECT_THROW(source.draw(1), std::runtime_error);
+  EXPECT_EQ(source.known(), 0U);
+}
+
+TEST(Source, KeepsTheElementAfterWhichTheRangeThrows) {
+  OnePass<int> range = counting_to(5);
+  range.leave = throw_at(2);
+  auto source = source_of(range);
+  EXPECT_THROW(source.draw(5), std::runtime_error);
+  EXPECT_EQ(source.known(), 3U);
+  EXPECT_EQ(source[2], 2);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Views, which clang before 16 cannot compile with the C++ library of GCC
+
+#if !defined(__clang__) || __clang_major__ >= 16
+
+static_assert(kIndexed<std::ranges::iota_view<int, int>> && !kIndexed<std::ranges::iota_view<int>>);
+static_assert(!kIndexed<std::ranges::istream_view<int>>);
+
+TEST(Source, OfAnIotaIsCountedWithoutBeingDrawn) {
+  auto source = source_of(std::views::iota(10, 1'000'000'000));
+  EXPECT_EQ(source.size(), 999'999'990U);
+  EXPECT_EQ(source[999'999'989], 999'999'999);
 }
 
 TEST(Source, RunsTheFunctionOfATransformOnceForEachElement) {
@@ -239,99 +365,7 @@ TEST(Source, RunsTheFunctionOfATransformOnceEvenIfItGivesReferences) {
   EXPECT_LE(calls, 3);
 }
 
-// ---------------------------------------------------------------------------------------------------
-// Forgetting
-
-TEST(Source, ForgetsInAnyOrderAndKeepsTheOthers) {
-  auto source = source_of(std::views::iota(0));
-  source.draw(5);
-  source.forget(3);
-  source.forget(0);
-  EXPECT_EQ(source[1], 1);
-  EXPECT_EQ(source[2], 2);
-  EXPECT_EQ(source[4], 4);
-  source.forget(1);
-  source.forget(2);
-  EXPECT_EQ(source[4], 4);
-  source.draw(6);
-  EXPECT_EQ(source[5], 5);
-}
-
-TEST(Source, GivesForgottenElementsBackAtOnce) {
-  std::list<std::shared_ptr<int>> numbers{std::make_shared<int>(1), std::make_shared<int>(2)};
-  auto source =
-      source_of(numbers | std::views::transform([](const auto& number) { return number; }));
-  source.draw(2);
-  EXPECT_EQ(numbers.back().use_count(), 2);
-  source.forget(1);
-  EXPECT_EQ(numbers.back().use_count(), 1);
-  EXPECT_EQ(numbers.front().use_count(), 2);
-}
-
-TEST(Source, KeepsEachElementInItsPlaceUntilItIsForgotten) {
-  auto source = source_of(std::views::iota(0));
-  source.draw(1);
-  const int* const first = &source[0];
-  source.draw(10'000);
-  for (std::uint64_t i = 1; i < 9'000; ++i) source.forget(i);
-  EXPECT_EQ(&source[0], first);
-  EXPECT_EQ(*first, 0);
-}
-
-TEST(Source, ForgetsAWindowThatMovesOverALongRange) {
-  std::mt19937 random(8);
-  auto source = source_of(std::views::iota(std::uint64_t{0}, std::uint64_t{20'000}) |
-                          std::views::filter([](std::uint64_t) { return true; }));
-  std::vector<std::uint64_t> out;
-  std::uint64_t next = 0;
-  while (!source.ended() || !out.empty()) {
-    source.draw(next + random() % 20);
-    while (next < source.known()) out.push_back(next++);
-    if (out.empty()) continue;
-    const std::size_t which = random() % out.size();
-    ASSERT_EQ(source[out[which]], out[which]);
-    source.forget(out[which]);
-    out.erase(out.begin() + static_cast<std::ptrdiff_t>(which));
-  }
-  EXPECT_EQ(next, 20'000U);
-}
-
-// ---------------------------------------------------------------------------------------------------
-// Ranges that throw
-
-TEST(Source, ThrowsWhatTheFirstElementThrows) {
-  auto source = source_of(throwing_range(0, 5));
-  EXPECT_THROW(source.draw(1), std::runtime_error);
-  EXPECT_EQ(source.known(), 0U);
-}
-
-TEST(Source, KeepsWhatItHasWhenALaterElementThrows) {
-  auto source = source_of(throwing_range(3, 5));
-  EXPECT_THROW(source.draw(5), std::runtime_error);
-  EXPECT_EQ(source.known(), 3U);
-  EXPECT_FALSE(source.ended());
-  EXPECT_EQ(source[2], 2);
-  source.forget(0);
-  EXPECT_EQ(source[1], 1);
-}
-
-TEST(Source, ThrowsWhatBeginThrows) {
-  auto source = source_of(std::views::iota(0, 5) | std::views::filter([](int) -> bool {
-                            throw std::runtime_error("no beginning");
-                          }));
-  EXPECT_THROW(source.draw(1), std::runtime_error);
-  EXPECT_EQ(source.known(), 0U);
-}
-
-TEST(Source, KeepsTheElementAfterWhichTheRangeThrows) {
-  auto source = source_of(std::views::iota(0, 5) | std::views::filter([](int i) {
-                            if (i == 3) throw std::runtime_error("no next");
-                            return true;
-                          }));
-  EXPECT_THROW(source.draw(5), std::runtime_error);
-  EXPECT_EQ(source.known(), 3U);
-  EXPECT_EQ(source[2], 2);
-}
+#endif
 
 }  // namespace
 }  // namespace bulkhead::detail

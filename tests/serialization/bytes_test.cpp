@@ -64,7 +64,7 @@ class PieceReader final : public ByteReader {
   std::size_t next_ = 0;
 };
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // SpanReader
 
 TEST(SpanReader, GivesTheBytesInOrder) {
@@ -149,7 +149,7 @@ TEST(SpanReader, SaysWhatWasClaimedAndWhatIsLeft) {
             "and reader do not agree on the type");
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // A reader that gets its message in pieces
 
 TEST(ByteReader, ReadsAcrossPieces) {
@@ -181,7 +181,7 @@ TEST(ByteReader, ExpectsWhatAllPiecesCanHold) {
   EXPECT_THROW(in.expect(9, 1), DecodeError);
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // SpillWriter
 
 TEST(SpillWriter, KeepsWhatFitsExactlyInTheGivenMemory) {

@@ -164,6 +164,18 @@ struct Codec<Celsius> {
   }
 };
 
+/// A plain struct with a codec of the user's: one byte.
+struct Percent {
+  double value = 0;
+};
+template <>
+struct Codec<Percent> {
+  static void encode(const Percent& value, ByteWriter& out) {
+    out.put(static_cast<std::uint8_t>(value.value * 100));
+  }
+  static Percent decode(ByteReader& in) { return {in.get<std::uint8_t>() / 100.0}; }
+};
+
 /// As large as a page, and no more than a few bytes once encoded.
 struct Wide {
   std::array<double, 1024> scratch{};
@@ -185,7 +197,7 @@ namespace {
 using detail::kDeeplyEncodable;
 using detail::SpillWriter;
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What can be sent
 
 static_assert(Encodable<int> && Encodable<bool> && Encodable<long double> && Encodable<Colour>);
@@ -214,7 +226,7 @@ TEST(Codec, DoesNotTakeWhatOnlyPointsElsewhereForAPlainStruct) {
   EXPECT_FALSE(kDeeplyEncodable<std::vector<int>::iterator>);
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // There and back
 
 template <class T>
@@ -376,6 +388,18 @@ TEST(Codec, CanBeTheUsers) {
   EXPECT_THROW(decoded<Celsius>(std::vector{std::byte{90}}), std::range_error);
 }
 
+TEST(Codec, CanBeTheUsersForAPlainStructToo) {
+  EXPECT_EQ(encoded(Percent{0.5}), std::vector{std::byte{50}});
+  EXPECT_EQ(there_and_back(Percent{0.5}).value, 0.5);
+}
+
+// Such a struct may hold a pointer, which its codec follows.
+TEST(Codec, OfTheUsersIsNotPassedOverWithinAVector) {
+  if constexpr (kDeeplyEncodable<std::vector<Percent>>) {
+    EXPECT_EQ(encoded(std::vector<Percent>(3)).size(), sizeof(std::uint64_t) + 3);
+  }
+}
+
 TEST(Codec, LeavesTheBytesOfTheNextValueAlone) {
   SpillWriter out({});
   Codec<std::string>::encode("one", out);
@@ -389,7 +413,7 @@ TEST(Codec, LeavesTheBytesOfTheNextValueAlone) {
   EXPECT_TRUE(in.exhausted());
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Bytes that nobody encoded
 
 /// A size that no data has, as it stands before the elements of anything.

@@ -84,7 +84,7 @@ void expect_to_arrive(const Thrown& thrown) {
   EXPECT_EQ(described(thrown).message, thrown.what());
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Types
 
 TEST(ExceptionRecord, LogicErrorsArriveAsTheType) {
@@ -176,7 +176,7 @@ TEST(ExceptionRecord, SurvivesAnExceptionWithoutWords) {
       ::testing::ExitedWithCode(0), "");
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // system_error
 
 std::error_code code_of(const Failure& failure) {
@@ -216,7 +216,7 @@ TEST(ExceptionRecord, ASystemErrorOfAForeignCategoryArrivesAsARuntimeErrorThatNa
   EXPECT_EQ(failure.message(), "sky: rain");
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Nesting
 
 void throw_nested(int levels) {
@@ -280,7 +280,7 @@ TEST(ExceptionRecord, LeavesTheExceptionThatIsBeingHandledAlone) {
   FAIL() << "nothing was thrown";
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Texts
 
 TEST(ExceptionRecord, KeepsAMessageOfTheLongestLengthWhole) {
@@ -319,7 +319,7 @@ TEST(ExceptionRecord, KeepsAnEmptyMessage) {
   EXPECT_EQ(sent(std::runtime_error("")).message(), "");
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Bytes that nobody encoded
 
 std::string decode_error_of(std::span<const std::byte> bytes) {

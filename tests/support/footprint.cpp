@@ -4,10 +4,12 @@
 #include "tests/support/shared.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -92,6 +94,15 @@ void expect_unchanged(const Footprint& before) {
 void ProcessTest::SetUp() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   before_ = Footprint::now();
+}
+
+void ProcessTest::TearDown() {
+  expect_unchanged(before_);
+  for (const int pid : children_of(::getpid())) {
+    if (before_.children.contains(pid)) continue;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
 }
 
 }  // namespace bulkhead::test

@@ -29,11 +29,12 @@ void expect_unchanged(const Footprint& before);
 [[nodiscard]] std::set<int> children_of(int pid);
 
 /// The process tests: each leaves the process as it found it. Orphans of its children, if there are
-/// any, become its own children, so that none can get away.
+/// any, become its own children, so that none can get away: see PR_SET_CHILD_SUBREAPER in prctl(2).
 class ProcessTest : public ::testing::Test {
  protected:
   void SetUp() override;
-  void TearDown() override { expect_unchanged(before_); }
+  /// What was left behind is ended, so that it does not count against the next test too.
+  void TearDown() override;
 
  private:
   Footprint before_;

@@ -4,6 +4,8 @@
 // cannot do (little address space, say), and for bounds in time.
 #pragma once
 
+#include <dlfcn.h>
+
 #if defined(__has_feature)
 #define BULKHEAD_TEST_HAS_FEATURE(feature) __has_feature(feature)
 #else
@@ -25,6 +27,12 @@ inline constexpr bool kThreadSanitizer = false;
 #endif
 
 inline constexpr bool kSanitized = kAddressSanitizer || kThreadSanitizer;
+
+/// True if casts of objects are checked (-fsanitize=vptr, a part of undefined). The check asks the
+/// kernel about addresses by way of a pipe, and reports an error where none can be made.
+inline bool vptr_sanitizer() {
+  return ::dlsym(RTLD_DEFAULT, "__ubsan_handle_dynamic_type_cache_miss") != nullptr;
+}
 
 }  // namespace bulkhead::test
 

@@ -100,7 +100,7 @@ FrameHeader task_frame(std::uint32_t length) {
   return checked(header);
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Frames
 
 TEST(Ring, IsEmptyAtFirst) {
@@ -235,7 +235,7 @@ TEST(Ring, IsFreedByReleaseAloneNotByStepping) {
   EXPECT_TRUE(ring.put(40));
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The wrap
 
 TEST(Ring, PutsAPaddingFrameBeforeTheWrap) {
@@ -321,7 +321,7 @@ TEST(Ring, KeepsTheOrderOfEverythingOverManyLapsFromEveryOffset) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // room()
 
 TEST(RingRoom, IsAllButAHeaderAtFirst) {
@@ -392,7 +392,7 @@ TEST(RingRoom, IsWhatCanBeReservedWhateverTheReaderClaimsToHaveReleased) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // A reader that lies
 
 TEST(RingWriter, TakesAHeadBeyondItsOwnPositionForUnmoved) {
@@ -441,13 +441,25 @@ TEST(RingWriter, NeverHandsOutPlacesOutsideItsDataWhateverTheHeadIs) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // A writer that lies
 
 TEST(RingReader, SeesThroughATailBeyondTheCapacity) {
   Ring ring(256);
   ring.forge(0, task_frame(0));
   ring.tail.store(256 + 8);
+  EXPECT_EQ(ring.peek(), Peek::corrupt);
+}
+
+// Else a writer that publishes nothing but padding could keep peek() going for ever.
+TEST(RingReader, SeesThroughATailBeyondWhatItHasReleased) {
+  Ring ring(256);
+  FrameHeader padding;
+  padding.length = 256 - kFrameHeaderBytes;
+  ring.forge(0, checked(padding));
+  ring.tail.store(256);
+  EXPECT_EQ(ring.peek(), Peek::nothing);
+  ring.tail.store(512);
   EXPECT_EQ(ring.peek(), Peek::corrupt);
 }
 
@@ -548,7 +560,7 @@ TEST(RingReader, GivesOnlyPayloadsWithinItsDataWhateverTheBytesAre) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Two threads
 
 std::size_t size_of(std::uint64_t task) {

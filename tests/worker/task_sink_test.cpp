@@ -209,7 +209,7 @@ TEST(TaskSink, PublishesNothingByItself) {
   EXPECT_FALSE(inbox.reader.pending());
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Large values
 
 TEST(TaskSink, SendsUpToAQuarterOfTheRingInOnePiece) {
@@ -353,7 +353,7 @@ TEST(LargeMessage, SurvivesAWorkerThatClaimsAnyPositionAtAll) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Refusals
 
 TEST(TaskSink, RefusesWhenTheRingIsFullAndChangesNothing) {

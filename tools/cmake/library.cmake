@@ -40,6 +40,9 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bulkheadConfig.cmake.in
   ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake INSTALL_DESTINATION ${config_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/bulkheadConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
+# The installed tree may be moved, or installed to another prefix than it was configured for.
+file(RELATIVE_PATH BULKHEAD_PREFIX_FROM_PC
+  ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/bulkhead.pc.in ${PROJECT_BINARY_DIR}/bulkhead.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake
   ${PROJECT_BINARY_DIR}/bulkheadConfigVersion.cmake DESTINATION ${config_dir})

@@ -103,10 +103,9 @@ struct ForkMap {
     const InheritedCall<Context> what(context);
     const auto count = static_cast<std::uint64_t>(std::ranges::size(elements));
     Pool pool(std::move(options));
-    using Indices = std::ranges::iota_view<std::uint64_t, std::uint64_t>;
-    MapJob<InheritedCall<Context>, Indices, Gather<typename Context::Result>> job(
-        what, Indices(0, count));
-    return job.run(*pool.coordinator_, call_options);
+    MapJob<InheritedCall<Context>, Indices, Gather<typename Context::Result>> job(what,
+                                                                                  Indices{count});
+    return job.run(pool.engine(), call_options);
   }
 };
 

@@ -24,6 +24,7 @@
 #include <bulkhead/partial.hpp>
 #include <bulkhead/remote_error.hpp>
 
+#include <initializer_list>
 #include <memory>
 #include <ranges>
 #include <span>
@@ -74,6 +75,17 @@ class Pool {
     return call<detail::Outcomes, false>(f, std::forward<Range>(range), options);
   }
 
+  /// map(f, {1, 2, 3}).
+  template <class F, class T>
+  auto map(const F& f, std::initializer_list<T> elements, const CallOptions& options = {}) {
+    return map(f, std::span<const T>(elements.begin(), elements.size()), options);
+  }
+  /// try_map(f, {1, 2, 3}).
+  template <class F, class T>
+  auto try_map(const F& f, std::initializer_list<T> elements, const CallOptions& options = {}) {
+    return try_map(f, std::span<const T>(elements.begin(), elements.size()), options);
+  }
+
   /// f(a, b, ...) for each tuple (a, b, ...) of the range; otherwise as map().
   template <class F, std::ranges::input_range Range>
   auto starmap(const F& f, Range&& range, const CallOptions& options = {}) {
@@ -86,10 +98,12 @@ class Pool {
     using Arguments = std::tuple<detail::Stored<Args>...>;
     const Arguments arguments(std::forward<Args>(args)...);
     detail::require_callable<std::decay_t<F>, Arguments, true>();
-    using Result = detail::ResultOf<std::decay_t<F>, Arguments, true>;
-    if constexpr (std::is_void_v<Result>) {
+    if constexpr (!detail::kTakes<std::decay_t<F>, Arguments, true>) {
+      return detail::Mistyped{};
+    } else if constexpr (std::is_void_v<detail::ResultOf<std::decay_t<F>, Arguments, true>>) {
       call<detail::Values, true>(f, std::span(&arguments, 1), {});
     } else {
+      using Result = detail::ResultOf<std::decay_t<F>, Arguments, true>;
       auto values = call<detail::Values, true>(f, std::span(&arguments, 1), {});
       return Result(std::move(values.front()));
     }
@@ -121,11 +135,15 @@ class Pool {
       const Call what(function);
       detail::MapJob<Call, Range, Gather<typename Call::Result>> job(what,
                                                                      std::forward<Range>(range));
-      return job.run(*coordinator_, options);
+      return job.run(engine(), options);
     } else {
       return detail::Mistyped{};
     }
   }
+
+  /// Throws PoolClosed in a worker of this very pool, which was forked before there was anything
+  /// here.
+  [[nodiscard]] detail::Coordinator& engine() const;
 
   std::unique_ptr<detail::Coordinator> coordinator_;
 };

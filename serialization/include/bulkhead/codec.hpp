@@ -4,7 +4,9 @@
 // of functors travel by it. What has a codec out of the box:
 //   - everything that cereal serializes (include its header for the type, or give the type a
 //   serialize())
-//   - trivially copyable structs without pointers, by a copy of their bytes
+//   - trivially copyable structs, by a copy of their bytes: a pointer inside one is copied too, and
+//   points
+//     nowhere in the other process
 //   - std::string and vectors of trivially copyable elements, by one copy
 // For any other type, or another format, specialize it:
 //
@@ -35,12 +37,14 @@
 #include <utility>
 #include <vector>
 
+#include <cereal/types/array.hpp>
 #include <cereal/types/map.hpp>
 #include <cereal/types/memory.hpp>
 #include <cereal/types/optional.hpp>
 #include <cereal/types/string.hpp>
 #include <cereal/types/tuple.hpp>
 #include <cereal/types/utility.hpp>
+#include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
 
 namespace bulkhead {
@@ -60,6 +64,13 @@ template <class T>
 inline constexpr bool kRefersElsewhere<std::reference_wrapper<T>> = true;
 template <class T>
 inline constexpr bool kRefersElsewhere<std::initializer_list<T>> = true;
+template <class... Ts>
+inline constexpr bool kRefersElsewhere<std::tuple<Ts...>> = (kRefersElsewhere<Ts> || ...);
+template <class A, class B>
+inline constexpr bool kRefersElsewhere<std::pair<A, B>> =
+    kRefersElsewhere<A> || kRefersElsewhere<B>;
+template <class T, std::size_t N>
+inline constexpr bool kRefersElsewhere<std::array<T, N>> = kRefersElsewhere<T>;
 template <std::input_or_output_iterator T>
   requires std::is_class_v<T>
 inline constexpr bool kRefersElsewhere<T> = true;
@@ -74,10 +85,17 @@ concept ByCereal = !Bitwise<T> && !kRefersElsewhere<T> && std::is_default_constr
                    cereal::traits::is_output_serializable<T, WriteArchive>::value &&
                    cereal::traits::is_input_serializable<T, ReadArchive>::value;
 
+/// T goes by a copy of its bytes: unless the user has given it a codec of his own.
+template <class T>
+concept PlainCoded = requires {
+  requires Codec<T>::kPlain;
+};
+
 /// One contiguous array of plain elements: a size, then the bytes.
 template <class T>
 inline constexpr bool kBulk = false;
-template <Bitwise T, class A>
+template <PlainCoded T, class A>
+  requires std::is_default_constructible_v<T>
 inline constexpr bool kBulk<std::vector<T, A>> = !std::is_same_v<T, bool>;
 template <Bitwise C, class Tr, class A>
 inline constexpr bool kBulk<std::basic_string<C, Tr, A>> = true;
@@ -87,6 +105,17 @@ concept Bulk = kBulk<T>;
 /// Elements that a bulk value grows by at a time, so that no claimed size is believed before its
 /// bytes have come.
 inline constexpr std::size_t kBulkStepBytes = 256 * 1024;
+
+/// No value is larger: what claims to be makes no sense.
+inline constexpr std::uint64_t kMaxBulkBytes = std::uint64_t{1} << 39;
+
+/// Throws DecodeError if an array of `count` elements cannot be meant.
+template <class Element>
+void require_possible(std::uint64_t count) {
+  if (count <= kMaxBulkBytes / sizeof(Element)) return;
+  throw DecodeError("the data claims an array of " + std::to_string(count) +
+                    " elements; writer and reader do not agree on the type");
+}
 
 }  // namespace detail
 
@@ -124,6 +153,7 @@ struct Codec<T> {
       in.read(value.data(), count * sizeof(Element));
       return value;
     }
+    detail::require_possible<Element>(count);
     value.reserve(count);
     constexpr std::size_t kStep = detail::kBulkStepBytes / sizeof(Element) + 1;
     for (std::size_t done = 0; done < count;) {
@@ -136,9 +166,56 @@ struct Codec<T> {
   }
 };
 
+namespace detail {
+
+/// The user has specialized Codec<T>.
+template <class T>
+concept UserCoded = requires(const T& value, ByteWriter& out) {
+  Codec<T>::encode(value, out);
+}
+&&!requires {
+  Codec<T>::kPlain;
+}
+&&!requires {
+  Codec<T>::kBulk;
+}
+&&!requires {
+  Codec<T>::kCereal;
+}
+&&!requires {
+  Codec<T>::kVector;
+};
+
+template <class T>
+inline constexpr bool kOfUserCoded = false;
+template <class T, class A>
+inline constexpr bool kOfUserCoded<std::vector<T, A>> = UserCoded<T>;
+
+}  // namespace detail
+
+/// A vector of elements that have a codec of the user's.
+template <detail::UserCoded T, class A>
+struct Codec<std::vector<T, A>> {
+  static constexpr bool kVector = true;
+
+  static void encode(const std::vector<T, A>& values, ByteWriter& out) {
+    out.put(static_cast<std::uint64_t>(values.size()));
+    for (const T& value : values) Codec<T>::encode(value, out);
+  }
+  static std::vector<T, A> decode(ByteReader& in) {
+    std::vector<T, A> values;
+    const auto count = in.get<std::uint64_t>();
+    if (count > detail::kUnprovenElements) in.expect(count, 1);
+    for (std::uint64_t i = 0; i < count; ++i) values.push_back(Codec<T>::decode(in));
+    return values;
+  }
+};
+
 template <detail::ByCereal T>
-  requires(!detail::Bulk<T>)
+  requires(!detail::Bulk<T> && !detail::kOfUserCoded<T>)
 struct Codec<T> {
+  static constexpr bool kCereal = true;
+
   static void encode(const T& value, ByteWriter& out) {
     detail::WriteArchive archive(out);
     archive(value);
@@ -160,11 +237,6 @@ concept Encodable = requires(const T& value, ByteWriter& out, ByteReader& in) {
 
 namespace detail {
 
-/// T goes by a copy of its bytes: unless the user has given it a codec of his own.
-template <class T>
-concept PlainCoded = requires {
-  requires Codec<T>::kPlain;
-};
 /// T goes by its count and a copy of its elements' bytes.
 template <class T>
 concept BulkCoded = requires {
@@ -177,7 +249,16 @@ inline constexpr bool kDeeplyEncodable = Encodable<T>;
 template <class T>
   requires(!Bitwise<T> && Encodable<T> && requires { typename T::value_type; })
 inline constexpr bool kDeeplyEncodable<T> =
-    kDeeplyEncodable<std::remove_const_t<typename T::value_type>>;
+    kDeeplyEncodable<std::remove_const_t<typename T::value_type>> &&
+    (std::is_default_constructible_v<typename T::value_type> || kOfUserCoded<T>);
+template <class T>
+  requires(!std::is_polymorphic_v<T>)
+inline constexpr bool kDeeplyEncodable<std::unique_ptr<T>> =
+    kDeeplyEncodable<std::remove_const_t<T>>;
+template <class T>
+  requires(!std::is_polymorphic_v<T>)
+inline constexpr bool kDeeplyEncodable<std::shared_ptr<T>> =
+    kDeeplyEncodable<std::remove_const_t<T>>;
 template <class A, class B>
 inline constexpr bool kDeeplyEncodable<std::pair<A, B>> =
     kDeeplyEncodable<std::remove_const_t<A>>&& kDeeplyEncodable<std::remove_const_t<B>>;

@@ -63,6 +63,7 @@ class Partial {
 /// the arguments must be what a pool can send (see pool.hpp, codec.hpp).
 template <class F, class... Bound>
 Partial<std::decay_t<F>, detail::Stored<Bound>...> partial(F&& f, Bound&&... bound) {
+  detail::require_sendable<std::decay_t<F>>();
   return {std::forward<F>(f), detail::Stored<Bound>(std::forward<Bound>(bound))...};
 }
 

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -120,14 +121,14 @@ class Outcomes {
   }
   void place(std::uint64_t index, Placed<R> value) {
     if constexpr (std::is_void_v<R>) {
-      at(index) = std::monostate{};
+      put(index, std::monostate{});
     } else {
-      at(index) = std::move(value);
+      put(index, std::move(value));
     }
     ++placed_;
   }
   void fail(std::uint64_t index, Failure failure) {
-    at(index) = std::move(failure);
+    put(index, std::move(failure));
     ++placed_;
   }
   /// One outcome per element. Throws BrokenPool if the pool broke before any task had ended.
@@ -137,15 +138,18 @@ class Outcomes {
     }
     resize(known);
     for (std::uint64_t index = 0; given_up != nullptr && index < known; ++index) {
-      if (is_open(outcomes_[index])) outcomes_[index] = given_up_failure(*given_up, index);
+      if (is_open(outcomes_[index])) put(index, given_up_failure(*given_up, index));
     }
     return std::move(outcomes_);
   }
 
  private:
-  Outcome<R>& at(std::uint64_t index) {
+  // Not by assignment: values may have none.
+  template <class T>
+  void put(std::uint64_t index, T&& ending) {
     if (index >= outcomes_.size()) resize(index + 1);
-    return outcomes_[index];
+    std::destroy_at(&outcomes_[index]);
+    std::construct_at(&outcomes_[index], std::forward<T>(ending));
   }
   // Not resize(count, value): results may be move-only.
   void resize(std::uint64_t count) {

@@ -99,7 +99,10 @@ class PieceBuffer<R> {
     std::memcpy(reinterpret_cast<std::byte*>(&count_) + prefix_, bytes.data(), step);
     prefix_ += step;
     // Addresses only, no memory yet: that comes with the bytes.
-    if (prefix_ == sizeof count_) value_.reserve(count_);
+    if (prefix_ == sizeof count_) {
+      require_possible<Element>(count_);
+      value_.reserve(count_);
+    }
     return bytes.subspan(step);
   }
 

@@ -146,4 +146,23 @@ class Source<Range> {
   std::uint64_t size_;
 };
 
+/// Elements that are their own indices.
+struct Indices {
+  std::uint64_t count = 0;
+};
+
+template <>
+class Source<Indices> {
+ public:
+  explicit Source(Indices indices) : count_(indices.count) {}
+  [[nodiscard]] std::optional<std::uint64_t> size() const { return count_; }
+  void draw(std::uint64_t) {}
+  [[nodiscard]] std::uint64_t known() const { return count_; }
+  [[nodiscard]] bool ended() const { return true; }
+  void forget(std::uint64_t) {}
+
+ private:
+  std::uint64_t count_;
+};
+
 }  // namespace bulkhead::detail

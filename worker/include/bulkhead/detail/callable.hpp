@@ -90,6 +90,19 @@ inline constexpr bool kTakes =
     kSpread ? kTakesParts<F, Argument>
             : std::is_invocable_v<F&, Argument&&> || std::is_invocable_v<F&, Argument&>;
 
+/// Stops the compilation with a sentence if F cannot be sent to a worker.
+template <class F>
+constexpr void require_sendable() {
+  static_assert(
+      kIsFunction<F> || kIsStateless<F> || StatefulFunctor<F>,
+      "bulkhead: this callable cannot be sent to workers that already run: it is a lambda with "
+      "captures, a functor without serialize(), a member function pointer, a std::function "
+      "or the like. Use a captureless lambda around it; bind values with "
+      "bulkhead::partial(f, a, b...); give the functor `template <class Archive> void "
+      "serialize(Archive&)`; or use bulkhead::fork_map, whose workers are forked at the "
+      "call and see every capture");
+}
+
 /// Stops the compilation with a sentence if F cannot be the function of a pool's call.
 template <class F, class Argument, bool kSpread>
 constexpr void require_callable() {
@@ -97,13 +110,7 @@ constexpr void require_callable() {
       kTakes<F, Argument, kSpread>,
       "bulkhead: the function cannot be called with an element of the range (map, try_map), or "
       "with the parts of one (starmap, apply); compare its parameters with the element type");
-  static_assert(
-      kIsFunction<F> || kIsStateless<F> || StatefulFunctor<F>,
-      "bulkhead: this callable has state that cannot be sent to workers that already run: it is a "
-      "lambda with captures, or a functor without serialize(). Bind values with "
-      "bulkhead::partial(f, a, b...), or give the functor `template <class Archive> void "
-      "serialize(Archive&)`, or use bulkhead::fork_map, whose workers are forked at the call "
-      "and see every capture");
+  require_sendable<F>();
 }
 
 /// What a call with a wrong function returns, after require_callable() has said what is wrong:

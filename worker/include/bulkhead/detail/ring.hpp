@@ -30,7 +30,7 @@ static_assert(Position::is_always_lock_free);
 class RingWriter {
  public:
   RingWriter() = default;
-  /// `capacity` is a power of two and at least 64; `data`, `tail` and `head` outlive the writer.
+  /// `capacity` is a power of two and at least 128; `data`, `tail` and `head` outlive the writer.
   RingWriter(std::byte* data, std::uint64_t capacity, Position* tail, const Position* head)
       : data_(data), capacity_(capacity), tail_(tail), head_(head) {}
 
@@ -183,7 +183,10 @@ class RingReader {
   /// Steps over the frame that peek() showed. Its bytes are still not the writer's: see release().
   void advance() { read_ = next_; }
   /// Gives all that was stepped over back to the writer.
-  void release() { head_->store(read_, std::memory_order_release); }
+  void release() {
+    released_ = read_;
+    head_->store(read_, std::memory_order_release);
+  }
   /// True if something was published that has not been stepped over.
   [[nodiscard]] bool pending() const { return tail_->load(std::memory_order_acquire) != read_; }
   [[nodiscard]] std::uint64_t position() const { return read_; }
@@ -192,7 +195,9 @@ class RingReader {
   /// False if the writer's position makes no sense.
   bool refresh_tail() {
     const std::uint64_t tail = tail_->load(std::memory_order_acquire);
-    if (tail - read_ > capacity_ || tail % kFrameAlign != 0) return false;
+    const std::uint64_t stepped_over = read_ - released_;
+    if (tail - released_ > capacity_ || tail - released_ < stepped_over) return false;
+    if (tail % kFrameAlign != 0) return false;
     tail_seen_ = tail;
     return true;
   }
@@ -203,6 +208,7 @@ class RingReader {
   Position* head_ = nullptr;
   std::uint64_t read_ = 0;
   std::uint64_t next_ = 0;
+  std::uint64_t released_ = 0;   ///< what the writer may have written over since begins here
   std::uint64_t tail_seen_ = 0;  ///< the writer's position when last looked at
 };
 

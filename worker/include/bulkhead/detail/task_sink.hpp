@@ -30,6 +30,12 @@ class LargeMessage {
 
   /// Sends and publishes pieces; true once the last one has left.
   bool pump(RingWriter& ring);
+  /// Nobody waits for the rest any more: ends the message where it is, and lets go of `tail`.
+  void cut() {
+    if (sent_ < head_.size()) head_.resize(sent_);
+    tail_ = {};
+    sent_ = head_.size();
+  }
 
  private:
   /// Pieces smaller than this are not sent, unless they are the last.

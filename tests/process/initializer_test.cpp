@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+//
+// Initializers and finalizers, and workers that cannot start.
+#include "tests/support/process.hpp"
+#include "tests/support/victims.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <ranges>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+namespace bulkhead {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using InitializerTest = test::ProcessTest;
+using FinalizerTest = test::ProcessTest;
+
+struct State {
+  test::Tally starts;
+  test::Tally ends;
+  test::Tally gate;
+};
+const test::Shared<State> state;
+
+std::string greeting;
+
+int same(int x) {
+  return x;
+}
+
+/// A logger that writes into `text`.
+std::shared_ptr<spdlog::logger> logger_into(std::ostringstream& text) {
+  return std::make_shared<spdlog::logger>("pool",
+                                          std::make_shared<spdlog::sinks::ostream_sink_st>(text));
+}
+
+std::size_t count(const std::string& text, const std::string& word) {
+  std::size_t hits = 0;
+  for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++hits;
+  return hits;
+}
+
+// Row 119: init-runs.
+TEST_F(InitializerTest, RunsOncePerWorkerBeforeItsFirstTask) {
+  state.reset();
+  const std::string name = "captured";
+  Pool pool(Options{.workers = 3, .initializer = [&name] {
+                      greeting = "hello, " + name;
+                      state->starts.add();
+                    }});
+  EXPECT_THAT(pool.map([](int) { return greeting; }, std::views::iota(0, 100)),
+              Each("hello, captured"));
+  EXPECT_TRUE(state->starts.reaches(3));
+  EXPECT_EQ(greeting, "") << "it has run in the caller's process";
+  EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+  EXPECT_THAT(pool.map([](int) { return greeting; }, std::views::iota(0, 100)),
+              Each("hello, captured"));
+  EXPECT_TRUE(state->starts.reaches(4)) << "the successor was not initialized";
+}
+
+struct Start {
+  const char* name;
+  std::function<void()> initializer;
+  const char* text;
+};
+
+class BadStartTest : public test::ProcessTest, public ::testing::WithParamInterface<Start> {};
+
+const Start kBadStarts[] = {
+    {"Throws", [] { throw std::runtime_error("no licence"); }, "std::runtime_error: no licence"},
+    {"ThrowsAnInt", [] { throw 42; }, "int"},
+    {"IsKilled", [] { test::kills_itself(0); }, "SIGKILL"},
+    {"Segfaults", [] { test::segfaults(0); }, "SIGSEGV"},
+    {"LeavesQuietly", [] { test::leaves_quietly(0); }, "code 0"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Starts, BadStartTest, ::testing::ValuesIn(kBadStarts),
+                         [](const auto& start) { return std::string(start.param.name); });
+
+// Rows 120 and 121: init-throws, init-dies.
+TEST_P(BadStartTest, BreaksThePoolWithTheCauseAndWithoutAStormOfForks) {
+  state.reset();
+  std::ostringstream text;
+  const auto initializer = GetParam().initializer;
+  Pool pool(Options{.workers = 2,
+                    .initializer =
+                        [initializer] {
+                          state->starts.add();
+                          initializer();
+                        },
+                    .logger = logger_into(text)});
+  const auto start = std::chrono::steady_clock::now();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    try {
+      (void)pool.map(same, std::views::iota(0, 10));
+      ADD_FAILURE() << "there cannot be a worker";
+    } catch (const BrokenPool& error) {
+      EXPECT_THAT(error.what(), HasSubstr(GetParam().text));
+      EXPECT_THAT(error.what(), HasSubstr("broken"));
+    }
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{10});
+  EXPECT_LE(state->starts.value(), 2U * 2 + 2) << "too many workers were started";
+  EXPECT_EQ(count(text.str(), "the pool is broken"), 1U) << text.str();
+  pool.terminate();
+  EXPECT_THROW((void)pool.apply(same, 1), Error);
+}
+
+// Row 123: init-throws-destroy.
+TEST_P(BadStartTest, DoesNotHoldUpTheEndOfThePool) {
+  for (int round = 0; round < 10; ++round) {
+    const Pool pool(Options{.workers = 2, .initializer = GetParam().initializer});
+  }
+  Pool pool(Options{.workers = 2, .initializer = GetParam().initializer});
+  pool.close();
+  pool.join();
+}
+
+TEST_P(BadStartTest, IsAnErrorOfTryMapToo) {
+  Pool pool(Options{.workers = 1, .initializer = GetParam().initializer});
+  EXPECT_THROW((void)pool.try_map(same, std::views::iota(0, 10)), BrokenPool);
+}
+
+// Row 122: init-throws-late.
+TEST_F(InitializerTest, ThatFailsForSuccessorsLeavesThePoolToTheOthers) {
+  state.reset();
+  Pool pool(Options{.workers = 3, .initializer = [] {
+                      state->starts.add();
+                      if (state->starts.value() > 3) throw std::runtime_error("too late");
+                    }});
+  EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  ASSERT_TRUE(state->starts.reaches(3));
+  for (int death = 0; death < 2; ++death) {
+    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+    EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  }
+  EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+  EXPECT_THROW((void)pool.map(same, std::views::iota(0, 100)), BrokenPool);
+  EXPECT_LE(state->starts.value(), 3U + 3U * 2 + 3);
+}
+
+// The pool breaks while a call has results already: they are kept.
+TEST_F(InitializerTest, APoolThatBreaksInTheMiddleOfACallKeepsWhatWasDone) {
+  state.reset();
+  Pool pool(Options{.workers = 1, .initializer = [] {
+                      state->starts.add();
+                      if (state->starts.value() > 1) throw std::runtime_error("too late");
+                    }});
+  const auto outcomes = pool.try_map(test::only_at<5, test::kills_itself>, std::views::iota(0, 10));
+  ASSERT_THAT(outcomes, SizeIs(10));
+  for (int x = 0; x < 5; ++x) EXPECT_EQ(*outcomes[static_cast<std::size_t>(x)], x);
+  EXPECT_EQ(outcomes[5].failure().kind(), FailureKind::crashed);
+  for (std::size_t i = 6; i < 10; ++i) {
+    ASSERT_FALSE(outcomes[i]);
+    EXPECT_EQ(outcomes[i].failure().kind(), FailureKind::not_run);
+    EXPECT_EQ(outcomes[i].failure().task(), i);
+    EXPECT_THAT(outcomes[i].failure().what(), HasSubstr("too late"));
+  }
+  EXPECT_THROW((void)pool.apply(same, 1), BrokenPool);
+}
+
+TEST_F(InitializerTest, ThatHangsDoesNotHoldUpTheEndOfThePool) {
+  state.reset();
+  const auto start = std::chrono::steady_clock::now();
+  {
+    const Pool pool(Options{.workers = 2, .initializer = [] {
+                              state->starts.add();
+                              (void)state->gate.reaches(1, std::chrono::seconds{60});
+                            }});
+    EXPECT_TRUE(state->starts.reaches(2));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{20});
+}
+
+// ---------------------------------------------------------------------------------------------
+
+TEST_F(FinalizerTest, RunsInEachWorkerThatLeavesInOrder) {
+  state.reset();
+  Pool pool(Options{.workers = 3, .finalizer = [] { state->ends.add(); }});
+  EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  pool.close();
+  EXPECT_EQ(state->ends.value(), 0U);
+  pool.join();
+  EXPECT_EQ(state->ends.value(), 3U);
+}
+
+TEST_F(FinalizerTest, DoesNotRunAfterTerminate) {
+  state.reset();
+  Pool pool(Options{.workers = 3, .finalizer = [] { state->ends.add(); }});
+  EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  pool.terminate();
+  pool.join();
+  EXPECT_EQ(state->ends.value(), 0U);
+}
+
+// Row 77: die-exit-hook.
+TEST_F(FinalizerTest, ThatThrowsIsLoggedAndHoldsUpNothing) {
+  std::ostringstream text;
+  Pool pool(Options{.workers = 2,
+                    .finalizer = [] { throw std::range_error("will not go"); },
+                    .logger = logger_into(text)});
+  EXPECT_EQ(pool.apply(same, 1), 1);
+  pool.close();
+  pool.join();
+  EXPECT_EQ(count(text.str(), "std::range_error: will not go"), 2U) << text.str();
+}
+
+// Row 77: die-exit-hook.
+TEST_F(FinalizerTest, ThatCrashesHoldsUpNothing) {
+  for (const auto victim : {test::kills_itself, test::segfaults, test::leaves_with_code_one,
+                            test::exits_with_code_42}) {
+    state.reset();
+    Pool pool(Options{.workers = 2, .finalizer = [victim] {
+                        state->ends.add();
+                        victim(0);
+                      }});
+    EXPECT_EQ(pool.apply(same, 1), 1);
+    pool.close();
+    pool.join();
+    EXPECT_EQ(state->ends.value(), 2U) << "workers were started again, or not asked";
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead

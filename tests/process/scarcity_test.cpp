@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: MIT
+//
+// Bad days: no memory, no descriptors, no processes, system calls that are refused. An error says
+// so and nothing is left behind; a pool that runs goes on with what it has.
+#include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
+#include "tests/support/victims.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <new>
+#include <ostream>
+#include <ranges>
+#include <string>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <system_error>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using test::in_fork;
+using test::only_at;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ScarcityTest = test::ProcessTest;
+
+/// A user that nobody else is, so that limits on his processes count only those of the test.
+constexpr uid_t kNobodyElse = 54'321;
+
+int same(int x) {
+  return x;
+}
+
+void set_limit(int resource, rlim_t limit) {
+  const rlimit both{limit, limit};
+  ASSERT_EQ(::setrlimit(static_cast<__rlimit_resource>(resource), &both), 0);
+}
+
+// ---------------------------------------------------------------------------------------------
+// System calls that are refused, as by a strict sandbox.
+
+/// From now on `number` fails in this process and its forks.
+void refuse(long number, int error) {
+  const auto call = static_cast<std::uint32_t>(number);
+  std::array<sock_filter, 4> program{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),  // the number of the call comes first
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter{program.size(), program.data()};
+  ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+struct Refusal {
+  const char* name;
+  long number;
+  int error;
+};
+
+void PrintTo(const Refusal& refusal, std::ostream* out) {
+  *out << refusal.name;
+}
+
+class RefusalTest : public test::ProcessTest, public ::testing::WithParamInterface<Refusal> {};
+
+constexpr std::array kRefusals{
+    Refusal{"memfd_create", SYS_memfd_create, ENOSYS},
+    Refusal{"memfd_create_for_want_of_memory", SYS_memfd_create, ENOMEM},
+    Refusal{"ftruncate", SYS_ftruncate, ENOSPC},
+    Refusal{"eventfd", SYS_eventfd2, EMFILE},
+    Refusal{"epoll_create", SYS_epoll_create1, EMFILE},
+    Refusal{"epoll_ctl", SYS_epoll_ctl, ENOSPC},
+    Refusal{"socketpair", SYS_socketpair, EACCES},
+    Refusal{"pidfd_open", SYS_pidfd_open, ENOSYS},
+    Refusal{"fork", SYS_clone, EAGAIN},
+    Refusal{"sendmsg", SYS_sendmsg, EPERM},
+};
+
+INSTANTIATE_TEST_SUITE_P(Calls, RefusalTest, ::testing::ValuesIn(kRefusals),
+                         [](const auto& refusal) { return std::string(refusal.param.name); });
+
+// Row 182: shm-absent. The fork that this runs in compares its footprint.
+TEST_P(RefusalTest, IsAnErrorOfTheConstructorThatLeavesNothingBehind) {
+  in_fork([] {
+    refuse(GetParam().number, GetParam().error);
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      try {
+        const Pool pool(4);
+        ADD_FAILURE() << "the pool was made";
+      } catch (const SystemError& error) {
+        EXPECT_EQ(error.error_number(), GetParam().error);
+        EXPECT_THAT(error.what(), HasSubstr(std::generic_category().message(GetParam().error)));
+      }
+    }
+  });
+}
+
+TEST_F(ScarcityTest, APoolCanDoWithoutTheNewestSystemCalls) {
+  for (const long number : {SYS_close_range, SYS_clone3, SYS_openat2, SYS_statx}) {
+    in_fork([number] {
+      refuse(number, ENOSYS);
+      Pool pool(2);
+      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+      EXPECT_THROW((void)pool.apply(test::segfaults, 0), CrashError);
+      EXPECT_EQ(pool.apply(same, 4), 4);
+    });
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Descriptors.
+
+/// Uses up all descriptors but `left`, until it is destroyed.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(std::size_t left) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit few{100, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) fillers_.push_back(fd);
+    for (; left != 0 && !fillers_.empty(); --left) {
+      ::close(fillers_.back());
+      fillers_.pop_back();
+    }
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+  ~FewDescriptors() {
+    for (const int fd : fillers_) ::close(fd);
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+
+ private:
+  rlimit before_{};
+  std::vector<int> fillers_;
+};
+
+// Row 179: fds-out-start. For each number of descriptors that are left: a pool, or an error.
+TEST_F(ScarcityTest, ForWantOfDescriptorsThereIsAPoolOrAnErrorThatLeavesNothingBehind) {
+  if (test::vptr_sanitizer()) GTEST_SKIP() << "the vptr sanitizer needs descriptors itself";
+  int pools = 0;
+  int refusals = 0;
+  for (std::size_t left = 0; left < 16; ++left) {
+    const FewDescriptors few(left);
+    try {
+      Pool pool(16);
+      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+      ++pools;
+    } catch (const SystemError& error) {
+      EXPECT_EQ(error.error_number(), EMFILE) << error.what();
+      ++refusals;
+    }
+  }
+  EXPECT_GT(pools, 0);
+  EXPECT_GT(refusals, 0);
+}
+
+// Row 180: fds-out-running.
+TEST_F(ScarcityTest, ACallGoesOnThoughTheHostHasUsedUpAllDescriptors) {
+  if (test::vptr_sanitizer()) GTEST_SKIP() << "the vptr sanitizer needs descriptors itself";
+  in_fork([] {
+    Pool pool(3);
+    EXPECT_EQ(pool.apply(same, 1), 1);
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const rlimit none{0, limit.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    EXPECT_THAT(pool.map(same, std::views::iota(0, 10'000)), SizeIs(10'000));
+    // A successor cannot be had for now: the others do its work.
+    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+    EXPECT_THAT(pool.map(same, std::views::iota(0, 10'000)), SizeIs(10'000));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_TRUE(test::eventually([&pool] {
+      EXPECT_EQ(pool.apply(same, 2), 2);
+      return test::workers_of(pool).size() == 3;
+    })) << "the missing worker was not replaced later";
+  });
+}
+
+// ---------------------------------------------------------------------------------------------
+// Processes.
+
+void become_another_user() {
+  ASSERT_EQ(::setgid(kNobodyElse), 0);
+  ASSERT_EQ(::setuid(kNobodyElse), 0);
+  // Else /proc/self would be root's.
+  ASSERT_EQ(::prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
+bool is_root() {
+  return ::getuid() == 0;
+}
+
+// Row 178: fork-eagain-start. The host, the zygote and some of the workers.
+TEST_F(ScarcityTest, ForWantOfProcessesTheConstructorFailsAndLeavesNothingBehind) {
+  if (!is_root()) GTEST_SKIP() << "only root can become a user without processes";
+  for (const rlim_t processes : {1, 2, 3, 5, 9}) {
+    in_fork([processes] {
+      become_another_user();
+      set_limit(RLIMIT_NPROC, processes);
+      try {
+        const Pool pool(8);
+        ADD_FAILURE() << "eight workers and a zygote were forked";
+      } catch (const SystemError& error) {
+        EXPECT_EQ(error.error_number(), EAGAIN);
+        EXPECT_THAT(error.what(), HasSubstr("fork"));
+      }
+    });
+  }
+  in_fork([] {
+    become_another_user();
+    set_limit(RLIMIT_NPROC, 10);
+    Pool pool(8);
+    EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  });
+}
+
+void limit_processes_of(pid_t pid, rlim_t soft) {
+  const rlimit limit{soft, 100};
+  ASSERT_EQ(::prlimit(pid, RLIMIT_NPROC, &limit, nullptr), 0);
+}
+
+// Row 127: respawn-fork-fails.
+TEST_F(ScarcityTest, IfASuccessorCannotBeForkedThePoolGoesOnWithFewerAndTriesAgain) {
+  if (!is_root()) GTEST_SKIP() << "only root can become a user without processes";
+  in_fork([] {
+    become_another_user();
+    set_limit(RLIMIT_NPROC, 100);
+    Pool pool(2);
+    const pid_t zygote = test::zygote_of(pool);
+    limit_processes_of(zygote, 1);
+    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+    for (int round = 0; round < 20; ++round) {
+      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+    }
+    EXPECT_THAT(test::workers_of(pool), SizeIs(1));
+    limit_processes_of(zygote, 100);
+    EXPECT_TRUE(test::eventually([&pool] {
+      EXPECT_EQ(pool.apply(same, 2), 2);
+      return test::workers_of(pool).size() == 2;
+    })) << "the missing worker was not replaced later";
+  });
+}
+
+TEST_F(ScarcityTest, IfNoSuccessorCanBeForkedForLongThePoolIsBrokenAndSaysWhy) {
+  if (!is_root()) GTEST_SKIP() << "only root can become a user without processes";
+  in_fork([] {
+    become_another_user();
+    set_limit(RLIMIT_NPROC, 100);
+    Pool pool(1);
+    limit_processes_of(test::zygote_of(pool), 1);
+    const auto outcomes = pool.try_map(only_at<1, test::kills_itself>, std::views::iota(0, 3));
+    ASSERT_THAT(outcomes, SizeIs(3));
+    EXPECT_EQ(outcomes[0].value_or(-1), 0);
+    EXPECT_EQ(outcomes[1].failure().kind(), FailureKind::crashed);
+    EXPECT_EQ(outcomes[2].failure().kind(), FailureKind::not_run);
+    EXPECT_THAT(outcomes[2].failure().what(), HasSubstr(std::generic_category().message(EAGAIN)));
+    EXPECT_THROW((void)pool.apply(same, 1), BrokenPool);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------
+// Memory.
+
+std::size_t address_space_in_use() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t pages = 0;
+  file >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+struct Chunks {
+  std::vector<std::string> texts;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(texts);
+  }
+};
+
+// Row 184: mem-parent. One that arrives in one array, and one that is collected before.
+TEST_F(ScarcityTest, AResultForWhichTheCallerHasNoMemoryFailsItsTaskOnly) {
+  if (test::kSanitized) GTEST_SKIP() << "a sanitizer needs unlimited address space";
+  in_fork([] {
+    Pool pool(2);
+    EXPECT_EQ(pool.apply(same, 1), 1);
+    const auto array = [](int x) {
+      return std::vector<char>(static_cast<std::size_t>(x == 3 ? 400'000'000 : 1000), 'a');
+    };
+    const auto chunks = [](int x) {
+      return Chunks{std::vector<std::string>(x == 3 ? 400 : 1, std::string(1'000'000, 'c'))};
+    };
+    set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{100} << 20));
+    const auto arrays = pool.try_map(array, std::views::iota(0, 10));
+    ASSERT_THAT(arrays, SizeIs(10));
+    const auto collected = pool.try_map(chunks, std::views::iota(0, 10));
+    ASSERT_THAT(collected, SizeIs(10));
+    for (int x = 0; x < 10; ++x) {
+      const auto i = static_cast<std::size_t>(x);
+      EXPECT_EQ(arrays[i].has_value(), x != 3);
+      EXPECT_EQ(collected[i].has_value(), x != 3);
+    }
+    EXPECT_THAT(arrays[3].failure().what(), HasSubstr("bad_alloc"));
+    EXPECT_THAT(collected[3].failure().what(), HasSubstr("bad_alloc"));
+    EXPECT_THROW((void)pool.map(array, std::vector{3}), std::bad_alloc);
+    EXPECT_EQ(pool.apply(same, 5), 5);
+  });
+}
+
+TEST_F(ScarcityTest, AnArgumentForWhichTheWorkerHasNoMemoryFailsItsTaskOnly) {
+  if (test::kSanitized) GTEST_SKIP() << "a sanitizer needs unlimited address space";
+  Pool pool(Options{.workers = 1, .initializer = [] {
+                      set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{50} << 20));
+                    }});
+  const pid_t worker = pool.apply(::getpid);
+  std::vector<std::vector<char>> arguments(5, std::vector<char>(1000));
+  arguments[2].resize(200'000'000);
+  const auto size = [](const std::vector<char>& bytes) { return bytes.size(); };
+  const auto outcomes = pool.try_map(size, arguments);
+  ASSERT_THAT(outcomes, SizeIs(5));
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(outcomes[i].has_value(), i != 2) << i;
+  EXPECT_THAT(outcomes[2].failure().what(), HasSubstr("bad_alloc"));
+  EXPECT_EQ(pool.apply(::getpid), worker);
+}
+
+// Row 115: task-memhog.
+TEST_F(ScarcityTest, ATaskThatAsksForTooMuchFailsAndItsWorkerLives) {
+  if (test::kSanitized) GTEST_SKIP() << "a sanitizer needs unlimited address space";
+  Pool pool(Options{.workers = 1, .initializer = [] {
+                      set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{50} << 20));
+                    }});
+  const pid_t worker = pool.apply(::getpid);
+  const auto hog = [](int x) {
+    return std::vector<char>(static_cast<std::size_t>(x) * 100'000'000).size();
+  };
+  const auto outcomes = pool.try_map(hog, std::views::iota(0, 3));
+  EXPECT_TRUE(outcomes[0]);
+  EXPECT_FALSE(outcomes[1]);
+  EXPECT_THROW((void)pool.map(hog, std::vector{5}), std::bad_alloc);
+  EXPECT_EQ(pool.apply(::getpid), worker);
+}
+
+}  // namespace
+}  // namespace bulkhead

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//
+// One pool, many threads.
+#include "tests/support/process.hpp"
+#include "tests/support/victims.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <atomic>
+#include <numeric>
+#include <ranges>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using ::testing::SizeIs;
+using ThreadsTest = test::ProcessTest;
+
+struct State {
+  test::Tally begun;
+  test::Tally gate;
+};
+const test::Shared<State> state;
+
+int add(int a, int b) {
+  return a + b;
+}
+
+/// Runs `body(i)` in `count` threads at once.
+template <class Body>
+void in_threads(int count, Body body) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) threads.emplace_back(body, i);
+  for (std::thread& thread : threads) thread.join();
+}
+
+// Row 175: host-threads.
+TEST_F(ThreadsTest, EachCallGetsItsOwnResults) {
+  Pool pool(3);
+  in_threads(16, [&pool](int thread) {
+    for (int round = 0; round < 5; ++round) {
+      const int offset = 1000 * thread + 100 * round;
+      const std::vector<int> sums = pool.map(partial(add, offset), std::views::iota(0, 100));
+      std::vector<int> expected(100);
+      std::iota(expected.begin(), expected.end(), offset);
+      EXPECT_EQ(sums, expected);
+      EXPECT_EQ(pool.apply(add, offset, 1), offset + 1);
+    }
+  });
+}
+
+TEST_F(ThreadsTest, FailuresReachTheCallThatTheyBelongTo) {
+  Pool pool(2);
+  in_threads(8, [&pool](int thread) {
+    for (int round = 0; round < 5; ++round) {
+      if (thread % 4 == 0) {
+        EXPECT_THROW((void)pool.map(test::only_at<9, test::kills_itself>, std::views::iota(0, 20)),
+                     CrashError);
+      } else if (thread % 4 == 1) {
+        const auto fail = [](int x) {
+          if (x == 9) throw std::out_of_range("nine");
+        };
+        EXPECT_THROW(pool.map(fail, std::views::iota(0, 20)), std::out_of_range);
+      } else {
+        EXPECT_THAT(pool.map(partial(add, 1), std::views::iota(0, 200)), SizeIs(200));
+      }
+    }
+  });
+}
+
+// A long call keeps nobody from a short one.
+TEST_F(ThreadsTest, AShortCallIsNotHeldUpByALongOne) {
+  state.reset();
+  Pool pool(2);
+  const auto wait = [](int x) {
+    state->begun.add();
+    return state->gate.reaches(1) ? x : -1;
+  };
+  std::thread caller([&] { EXPECT_EQ(pool.map(wait, std::vector{5}), std::vector{5}); });
+  EXPECT_TRUE(state->begun.reaches(1));
+  for (int x = 0; x < 100; ++x) EXPECT_EQ(pool.apply(add, x, x), 2 * x);
+  state->gate.add();
+  caller.join();
+}
+
+TEST_F(ThreadsTest, EachCallHasItsOwnProgress) {
+  Pool pool(2);
+  in_threads(6, [&pool](int thread) {
+    const std::thread::id self = std::this_thread::get_id();
+    const auto tasks = static_cast<std::uint64_t>(100 * (thread + 1));
+    Progress last;
+    const CallOptions options{.progress = [&](const Progress& progress) {
+      EXPECT_EQ(std::this_thread::get_id(), self);
+      EXPECT_EQ(progress.total, tasks);
+      last = progress;
+    }};
+    EXPECT_THAT(
+        pool.map(partial(add, thread), std::views::iota(0, static_cast<int>(tasks)), options),
+        SizeIs(tasks));
+    EXPECT_EQ(last.done, tasks);
+  });
+}
+
+TEST_F(ThreadsTest, AProgressCallbackMayCallThePool) {
+  Pool pool(2);
+  int calls = 0;
+  const CallOptions options{.progress = [&](const Progress&) {
+    ++calls;
+    EXPECT_EQ(pool.apply(add, calls, 1), calls + 1);
+  }};
+  EXPECT_THAT(pool.map(partial(add, 1), std::views::iota(0, 1000), options), SizeIs(1000));
+  EXPECT_GE(calls, 1);
+}
+
+TEST_F(ThreadsTest, CallsAndTheEndOfThePoolMayRace) {
+  for (int round = 0; round < 20; ++round) {
+    state.reset();
+    Pool pool(2);
+    in_threads(5, [&pool, round](int thread) {
+      state->begun.add();
+      if (thread == 4) {
+        EXPECT_TRUE(state->begun.reaches(5));
+        if (round % 2 == 0) return pool.terminate();
+        pool.close();
+        return pool.join();
+      }
+      try {
+        for (int call = 0; call < 50; ++call) {
+          EXPECT_EQ(pool.apply(add, call, 1), call + 1);
+        }
+      } catch (const PoolClosed&) {  // as it may
+      } catch (const CancelledError&) {
+        EXPECT_EQ(round % 2, 0) << "a closed pool cancels nothing";
+      }
+    });
+  }
+}
+
+// Row 177: host-concurrent-create.
+TEST_F(ThreadsTest, EachThreadMayHaveAPoolOfItsOwn) {
+  in_threads(6, [](int thread) {
+    for (int round = 0; round < 3; ++round) {
+      Pool pool(Options{.workers = 2, .risk_locks_held_by_other_threads = true});
+      EXPECT_EQ(pool.apply(add, thread, round), thread + round);
+      EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+      EXPECT_EQ(pool.apply(add, thread, round), thread + round);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace bulkhead
