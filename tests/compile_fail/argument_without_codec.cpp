@@ -11,5 +11,6 @@ struct Order {
 
 int main() {
   bulkhead::Pool pool(1);
-  return pool.map([](const Order& order) { return order.text.size(); }, std::vector<Order>{{"x"}}).empty();
+  return pool.map([](const Order& order) { return order.text.size(); }, std::vector<Order>{{"x"}})
+      .empty();
 }

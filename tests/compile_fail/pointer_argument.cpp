@@ -7,6 +7,7 @@
 
 int main() {
   bulkhead::Pool pool(1);
-  return pool.map([](std::string_view text) { return text.size(); }, std::vector<std::string_view>{"x"})
+  return pool
+      .map([](std::string_view text) { return text.size(); }, std::vector<std::string_view>{"x"})
       .empty();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/support/footprint.hpp"
 
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/shared.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 
 namespace bulkhead::test {
@@ -92,6 +94,8 @@ void expect_unchanged(const Footprint& before) {
 }
 
 void ProcessTest::SetUp() {
+  // ThreadSanitizer starts a thread of its own beside the first one of the program.
+  if (kThreadSanitizer) std::thread([] {}).join();
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   before_ = Footprint::now();
 }

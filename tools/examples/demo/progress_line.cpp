@@ -34,8 +34,9 @@ void ProgressLine::print(const bulkhead::Progress& progress, const char* before,
   const auto done = static_cast<std::size_t>(progress.done);
   const double seconds = time_.seconds();
   std::fprintf(stderr, "%s   %3zu of %zu done, %zu failed, %.1f s, %.1f per second%s", before, done,
-               static_cast<std::size_t>(progress.total.value_or(0)), static_cast<std::size_t>(progress.failed),
-               seconds, seconds > 0.0 ? static_cast<double>(done) / seconds : 0.0, after);
+               static_cast<std::size_t>(progress.total.value_or(0)),
+               static_cast<std::size_t>(progress.failed), seconds,
+               seconds > 0.0 ? static_cast<double>(done) / seconds : 0.0, after);
 }
 
 }  // namespace demo
