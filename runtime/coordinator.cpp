@@ -121,6 +121,7 @@ void Coordinator::join() {
   await_idle(lock);
   if (!zygote_) return;
   leaving_ = true;
+  driving_ = true;
   for (Slot& slot : slots_) slot.dismiss();
   const auto deadline = Clock::now() + kFinalizerTime;
   while (zygote_ && anyone_alive() && Clock::now() < deadline) {
@@ -128,6 +129,7 @@ void Coordinator::join() {
     park(lock, kBelt);
   }
   if (anyone_alive()) log_.warn("workers were killed: their finalizers took longer than 30 s");
+  driving_ = false;
   give_up(state_, FailureKind::cancelled, "the pool was closed");
 }
 
