@@ -125,6 +125,7 @@ void Coordinator::join() {
   for (Slot& slot : slots_) slot.dismiss();
   const auto deadline = Clock::now() + kFinalizerTime;
   while (zygote_ && anyone_alive() && Clock::now() < deadline) {
+    yield_to_others(lock);
     pass(Clock::now());
     park(lock, kBelt);
   }
