@@ -56,7 +56,8 @@ Memory::Memory(const Descriptor& fd, std::size_t bytes, Access access) : owner_(
 }
 
 Memory::~Memory() {
-  if (::getpid() != owner_) static_cast<void>(region_.release());
+  // Gives back the object without its destructor, which would unmap.
+  if (::getpid() != owner_) ::operator delete(static_cast<void*>(region_.release()));
 }
 
 void Memory::keep_private() const {

@@ -307,6 +307,32 @@ TEST(Codec, BringsVectorsBack) {
   expect_back(std::vector<Person>{{"Ann", 33, {Colour::red}}, {}});
 }
 
+/// Counts the pieces in which a value is written.
+class PieceCounter : public ByteWriter {
+ public:
+  [[nodiscard]] int pieces() const { return pieces_; }
+
+ private:
+  void write_slow(const std::byte*, std::size_t) override { ++pieces_; }
+  int pieces_ = 0;
+};
+
+template <class T>
+void expect_written_as_one_array(const std::vector<T>& array) {
+  const std::pair<int, std::vector<T>> value(5, array);
+  PieceCounter counter;
+  Codec<std::pair<int, std::vector<T>>>::encode(value, counter);
+  EXPECT_EQ(counter.pieces(), 3) << "the number, the count, the elements";
+  expect_back(value);
+}
+
+TEST(Codec, CopiesArraysInsideOtherTypesInOnePiece) {
+  expect_written_as_one_array(std::vector<double>(100, 1.5));
+  expect_written_as_one_array(std::vector<std::byte>(100, std::byte{7}));
+  expect_written_as_one_array(std::vector<Colour>(100, Colour::red));
+  expect_written_as_one_array(std::vector<Point>(100, Point{1, 2}));
+}
+
 TEST(Codec, BringsVectorsOfBoolBack) {
   expect_back(std::vector<bool>());
   std::vector<bool> bits(131);

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <string>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <thread>
@@ -20,6 +21,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// A file on disk by its number: files that were inherited may be given another name meanwhile.
+std::string what_is_open(const fs::path& descriptor) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(descriptor, error);
+  struct stat status {};
+  if (!target.is_absolute() || ::stat(descriptor.c_str(), &status) != 0) return target;
+  return "file " + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+}
+
 std::set<std::string> open_descriptors() {
   std::set<std::string> descriptors;
   for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
@@ -28,7 +38,7 @@ std::set<std::string> open_descriptors() {
     // The iterator's own descriptor is gone by the time it is looked at, or is the directory
     // itself.
     if (error || target.string().find("/fd") != std::string::npos) continue;
-    descriptors.insert(entry.path().filename().string() + " -> " + target.string());
+    descriptors.insert(entry.path().filename().string() + " -> " + what_is_open(entry.path()));
   }
   return descriptors;
 }

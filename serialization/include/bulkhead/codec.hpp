@@ -19,8 +19,8 @@
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/archive.hpp>
+#include <bulkhead/detail/bulk.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -102,21 +102,6 @@ inline constexpr bool kBulk<std::basic_string<C, Tr, A>> = true;
 template <class T>
 concept Bulk = kBulk<T>;
 
-/// Elements that a bulk value grows by at a time, so that no claimed size is believed before its
-/// bytes have come.
-inline constexpr std::size_t kBulkStepBytes = 256 * 1024;
-
-/// No value is larger: what claims to be makes no sense.
-inline constexpr std::uint64_t kMaxBulkBytes = std::uint64_t{1} << 39;
-
-/// Throws DecodeError if an array of `count` elements cannot be meant.
-template <class Element>
-void require_possible(std::uint64_t count) {
-  if (count <= kMaxBulkBytes / sizeof(Element)) return;
-  throw DecodeError("the data claims an array of " + std::to_string(count) +
-                    " elements; writer and reader do not agree on the type");
-}
-
 }  // namespace detail
 
 template <detail::Bitwise T>
@@ -138,30 +123,11 @@ struct Codec<T> {
 template <detail::Bulk T>
 struct Codec<T> {
   static constexpr bool kBulk = true;
-  using Element = typename T::value_type;
 
-  static void encode(const T& value, ByteWriter& out) {
-    out.put(static_cast<std::uint64_t>(value.size()));
-    out.write(value.data(), value.size() * sizeof(Element));
-  }
+  static void encode(const T& value, ByteWriter& out) { detail::write_bulk(value, out); }
   static T decode(ByteReader& in) {
-    const auto count = in.get<std::uint64_t>();
-    in.expect(count, sizeof(Element));
     T value;
-    if (count * sizeof(Element) <= in.available()) {
-      value.resize(count);
-      in.read(value.data(), count * sizeof(Element));
-      return value;
-    }
-    detail::require_possible<Element>(count);
-    value.reserve(count);
-    constexpr std::size_t kStep = detail::kBulkStepBytes / sizeof(Element) + 1;
-    for (std::size_t done = 0; done < count;) {
-      const std::size_t step = std::min<std::size_t>(kStep, count - done);
-      value.resize(done + step);
-      in.read(value.data() + done, step * sizeof(Element));
-      done += step;
-    }
+    detail::read_bulk(value, in);
     return value;
   }
 };

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <bulkhead/bytes.hpp>
+#include <bulkhead/detail/bulk.hpp>
 #include <bulkhead/error.hpp>
 
 #include <cstdint>
@@ -32,6 +33,7 @@ class WriteArchive : public cereal::OutputArchive<WriteArchive, cereal::AllowEmp
  public:
   explicit WriteArchive(ByteWriter& out) : OutputArchive(this), out_(out) {}
   void saveBinary(const void* data, std::size_t size) { out_.write(data, size); }
+  [[nodiscard]] ByteWriter& bytes() { return out_; }
 
  private:
   ByteWriter& out_;
@@ -41,6 +43,7 @@ class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyC
  public:
   explicit ReadArchive(ByteReader& in) : InputArchive(this), in_(in) {}
   void loadBinary(void* data, std::size_t size) { in_.read(data, size); }
+  [[nodiscard]] ByteReader& bytes() { return in_; }
 
   void check_size(std::uint64_t count) {
     if (count > kUnprovenElements) in_.expect(count, 1);
@@ -120,6 +123,15 @@ template <class T>
 inline constexpr bool kPlainStruct =
     std::is_class_v<T>&& std::is_trivially_copyable_v<T> && !kCerealBothWays<T>;
 
+/// A vector of them is an array to be copied.
+template <class T>
+inline constexpr bool kPlainElement = std::is_arithmetic_v<T> || std::is_enum_v<T>;
+template <class T>
+  requires std::is_class_v<T>
+inline constexpr bool kPlainElement<T> = kPlainStruct<T> && std::is_default_constructible_v<T>;
+template <>
+inline constexpr bool kPlainElement<bool> = false;
+
 }  // namespace bulkhead::detail
 
 namespace cereal {
@@ -141,15 +153,25 @@ inline void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, bo
   value = byte != 0;
 }
 
-// cereal's own makes room for as many elements as the data claims, however large one is in memory.
-// This one grows with what has come.
+// cereal's own copies arrays of arithmetic elements only, and makes room for as many elements as
+// the data claims, however large one is in memory.
+template <class Archive, class T, class A>
+  requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> &&
+      bulkhead::detail::kPlainElement<T>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const std::vector<T, A>& vector) {
+  bulkhead::detail::write_bulk(vector, archive.bytes());
+}
 template <class T, class A>
-  requires(!std::is_arithmetic_v<T>)
+  requires(!std::is_same_v<T, bool>)
 void CEREAL_LOAD_FUNCTION_NAME(bulkhead::detail::ReadArchive& archive, std::vector<T, A>& vector) {
-  std::uint64_t count = 0;
-  archive(make_size_tag(count));
-  vector.clear();
-  for (; count != 0; --count) archive(vector.emplace_back());
+  if constexpr (bulkhead::detail::kPlainElement<T>) {
+    bulkhead::detail::read_bulk(vector, archive.bytes());
+  } else {
+    std::uint64_t count = 0;
+    archive(make_size_tag(count));
+    vector.clear();
+    for (; count != 0; --count) archive(vector.emplace_back());
+  }
 }
 
 // The archive is deduced so that the first condition shields the second, which asks the probes.
