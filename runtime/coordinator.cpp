@@ -4,7 +4,6 @@
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
-#include <limits>
 #include <unistd.h>
 
 namespace bulkhead::detail {
@@ -12,45 +11,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// With tasks out, nothing is waited for longer than this without a look around: a belt, for a
-/// worker that cannot ring any more.
-constexpr milliseconds kBelt{1000};
-/// Workers that are to ring when half of their tasks are done are given this long for it.
-constexpr milliseconds kStall{4};
-/// An idle worker waits this long before tasks that wait behind others are taken for it.
-constexpr milliseconds kIdleStall{1};
-constexpr milliseconds kProgressInterval{100};
-/// Deaths are noticed at the latest after this time, however busy the coordinator is.
-constexpr milliseconds kControlInterval{2};
 /// Time for the finalizers of all workers.
 constexpr milliseconds kFinalizerTime{30000};
 
 }  // namespace
-
-/// Marks that code of the user's may be running under the mutex, in this thread.
-class Coordinator::Inside {
- public:
-  explicit Inside(std::atomic<std::thread::id>& place) : place_(place) {
-    place_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  }
-  ~Inside() { place_.store({}, std::memory_order_relaxed); }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-
- private:
-  std::atomic<std::thread::id>& place_;
-};
-
-/// An active job, and the thread that waits for it.
-struct Coordinator::Entry {
-  ActiveJob active;
-  const CallOptions& options;
-  std::unique_ptr<FailureDetails> given_up;
-  Clock::time_point last_report = Clock::now();
-  std::thread::id thread = std::this_thread::get_id();
-
-  [[nodiscard]] bool done() const { return given_up != nullptr || active.ledger.done(); }
-};
 
 // ---------------------------------------------------------------------------------------------------
 // Entering and leaving
@@ -242,158 +206,6 @@ void Coordinator::abandon_jobs(FailureKind kind) {
     entry->given_up = std::make_unique<FailureDetails>();
     entry->given_up->kind = kind;
     entry->given_up->message = cause_;
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------
-// Driving
-
-void Coordinator::drive(Lock& lock, Entry& own) {
-  driving_ = true;
-  const bool reports = static_cast<bool>(own.options.progress);
-  try {
-    while (!own.done()) {
-      yield_to_others(lock);
-      const auto now = Clock::now();
-      if (now - last_control_check_ >= kControlInterval) hear_zygote();
-      if (own.done()) break;
-      if (!pass(now)) park(lock, reports ? kProgressInterval : kBelt);
-      if (reports && Clock::now() - own.last_report >= kProgressInterval) break;
-    }
-  } catch (const std::exception& error) {
-    // Out of memory, or a bug of ours: the books cannot be trusted any more.
-    give_up(State::broken, FailureKind::not_run,
-            std::string("bulkhead: the coordinator failed: ") + error.what());
-  }
-  driving_ = false;
-  changed_.notify_all();
-}
-
-bool Coordinator::pass(Clock::time_point now) {
-  const Inside inside(inside_);
-  bool progress = false;
-  for (Slot& slot : slots_) {
-    const bool drained = slot.drain(now);
-    if (drained) after_drain(slot);
-    const bool fed = feed(slot, now);
-    if (slot.alive() && (drained || fed)) {
-      slot.link().allow_spinning(spare_cpu());
-      slot.publish();
-    }
-    progress |= drained || fed;
-  }
-  if (progress) {
-    impatient_ = false;
-    tidy();
-  }
-  // Each job is served first in its turn.
-  if (jobs_.size() > 1) jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
-  return progress;
-}
-
-bool Coordinator::feed(Slot& slot, Clock::time_point now) {
-  bool fed = slot.pump();
-  for (Entry* entry : jobs_) {
-    if (entry->done()) continue;
-    ActiveJob& job = entry->active;
-    const std::uint64_t unsent =
-        job.ledger.total() ? job.ledger.unsent() : std::numeric_limits<std::uint64_t>::max();
-    fed |= slot.feed(job, job.pace.window(unsent, slots_.size()), now);
-  }
-  return fed;
-}
-
-/// After progress: jobs that were stopped want their waiting tasks back, and those that are done
-/// want their threads to know.
-void Coordinator::tidy() {
-  bool anyone_done = false;
-  for (Entry* entry : jobs_) {
-    anyone_done |= entry->done();
-    if (!std::exchange(entry->active.stopped, false)) continue;
-    for (Slot& slot : slots_) slot.revoke();
-  }
-  if (anyone_done) changed_.notify_all();
-}
-
-void Coordinator::park(Lock& lock, milliseconds limit) {
-  for (Slot& slot : slots_) {
-    if (slot.alive()) slot.link().aim_bell(impatient_ || slot.idle());
-  }
-  if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;
-  if (!arm_bells()) sleep(lock, std::min(limit, patience()));
-  for (Slot& slot : slots_) {
-    if (slot.alive()) slot.link().disarm_bell();
-  }
-}
-
-void Coordinator::sleep(Lock& lock, milliseconds timeout) {
-  lock.unlock();
-  const Wakeup wakeup = events_->wait(timeout);
-  lock.lock();
-  last_control_check_ = Clock::now();
-  if (wakeup.timed_out()) {
-    impatient_ = true;
-    help_the_idle();
-    if (timeout >= kBelt) rouse();
-  }
-  if (zygote_ && wakeup.control) hear_zygote();
-  if (zygote_ && wakeup.zygote) {
-    give_up(State::broken, FailureKind::not_run,
-            "bulkhead: the zygote, from which workers are forked, was killed");
-  }
-  replace_missing(last_control_check_);
-}
-
-/// A worker that a task has made lie about its sleep would not be woken otherwise.
-void Coordinator::rouse() {
-  for (Slot& slot : slots_) {
-    if (slot.alive() && slot.load() != 0) slot.link().wake_anyway();
-  }
-}
-
-bool Coordinator::has_news() {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [](Slot& slot) { return slot.alive() && slot.link().has_news(); });
-}
-
-/// Tells the workers when to ring. True if one may have passed that point already: then one must
-/// not sleep.
-bool Coordinator::arm_bells() {
-  for (Slot& slot : slots_) {
-    if (slot.alive()) slot.link().arm_bell();
-  }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  return has_news();
-}
-
-/// True if this thread and all workers with tasks have a CPU each.
-bool Coordinator::spare_cpu() const {
-  const auto busy = std::count_if(slots_.begin(), slots_.end(),
-                                  [](const Slot& slot) { return slot.load() != 0; });
-  return busy + 1 <= cpus_;
-}
-
-milliseconds Coordinator::patience() const {
-  milliseconds timeout = kBelt;
-  const bool idle =
-      std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.idle(); });
-  for (const Slot& slot : slots_) {
-    if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
-    if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
-    if (slot.state() != Slot::State::vacant || leaving_ || !restarts_.allowed()) continue;
-    const auto pause = restarts_.not_before() - Clock::now();
-    timeout = std::clamp(std::chrono::ceil<milliseconds>(pause), milliseconds{1}, timeout);
-  }
-  return timeout;
-}
-
-/// Tasks that wait behind a long one go to whoever has nothing to do.
-void Coordinator::help_the_idle() {
-  const bool idle =
-      std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.idle(); });
-  if (!idle) return;
-  for (Slot& slot : slots_) {
-    if (slot.has_waiting()) slot.revoke();
   }
 }
 

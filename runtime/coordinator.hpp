@@ -83,6 +83,10 @@ class Coordinator {
   [[nodiscard]] ModuleToken token_of(const void* function) const;
 
   // Driving.
+  /// With tasks out, nothing is waited for longer than this without a look around: a belt, for a
+  /// worker that cannot ring any more.
+  static constexpr std::chrono::milliseconds kBelt{1000};
+  static constexpr std::chrono::milliseconds kProgressInterval{100};
   void drive(Lock& lock, Entry& own);
   void yield_to_others(Lock& lock);
   bool pass(Clock::time_point now);
@@ -143,6 +147,31 @@ class Coordinator {
   std::uint32_t next_callable_ = 1;
   std::map<std::pair<Describe, const void*>, Definition> definitions_;
   std::list<Definition> temporary_;
+};
+
+/// Marks that code of the user's may be running under the mutex, in this thread.
+class Coordinator::Inside {
+ public:
+  explicit Inside(std::atomic<std::thread::id>& place) : place_(place) {
+    place_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  }
+  ~Inside() { place_.store({}, std::memory_order_relaxed); }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  std::atomic<std::thread::id>& place_;
+};
+
+/// An active job, and the thread that waits for it.
+struct Coordinator::Entry {
+  ActiveJob active;
+  const CallOptions& options;
+  std::unique_ptr<FailureDetails> given_up;
+  Clock::time_point last_report = Clock::now();
+  std::thread::id thread = std::this_thread::get_id();
+
+  [[nodiscard]] bool done() const { return given_up != nullptr || active.ledger.done(); }
 };
 
 }  // namespace bulkhead::detail

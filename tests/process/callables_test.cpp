@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What can be called, with what, from what kind of range, and what may come back.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -37,7 +38,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using CallableTest = test::ProcessTest;
 using ArgumentTest = test::ProcessTest;
-using SourceTest = test::ProcessTest;
 
 int twice(int x) {
   return 2 * x;
@@ -285,7 +285,7 @@ TEST_F(ArgumentTest, VectorOfBoolInAndOut) {
 TEST_F(ArgumentTest, ResultsThatCanOnlyBeMoved) {
   Pool pool(2);
   const auto make = [](int x) { return std::make_unique<int>(x); };
-  const std::vector<std::unique_ptr<int>> results = pool.map(make, std::views::iota(0, 100));
+  const std::vector<std::unique_ptr<int>> results = pool.map(make, test::numbers(0, 100));
   ASSERT_THAT(results, SizeIs(100));
   for (int x = 0; x < 100; ++x) EXPECT_EQ(*results[static_cast<std::size_t>(x)], x);
   auto outcomes = pool.try_map(make, std::vector{7});
@@ -330,143 +330,6 @@ TEST_F(ArgumentTest, ReferencesComeBackAsValues) {
                              [](const auto& a, const auto& b) { return a.size() < b.size(); });
   };
   EXPECT_EQ(pool.apply(longest, std::vector<std::string>{"a", "abc", "ab"}), "abc");
-}
-
-// ---------------------------------------------------------------------------------------------
-
-TEST_F(SourceTest, ContainersOfAllKinds) {
-  Pool pool(2);
-  EXPECT_THAT(pool.map(twice, std::array{1, 2}), ElementsAre(2, 4));
-  EXPECT_THAT(pool.map(twice, std::deque{1, 2}), ElementsAre(2, 4));
-  EXPECT_THAT(pool.map(twice, std::list{1, 2}), ElementsAre(2, 4));
-  EXPECT_THAT(pool.map(twice, std::forward_list{1, 2}), ElementsAre(2, 4));
-  EXPECT_THAT(pool.map(twice, std::set{2, 1}), ElementsAre(2, 4));
-  const int array[] = {1, 2};
-  EXPECT_THAT(pool.map(twice, array), ElementsAre(2, 4));
-  const std::map<std::string, int> map{{"a", 1}, {"b", 2}};
-  EXPECT_THAT(pool.map(twice, map | std::views::values), ElementsAre(2, 4));
-}
-
-TEST_F(SourceTest, ViewsOfAllKinds) {
-  Pool pool(2);
-  const std::vector xs{1, 2, 3, 4};
-  const auto odd = [](int x) { return x % 2 != 0; };
-  EXPECT_THAT(pool.map(twice, std::views::iota(0, 3)), ElementsAre(0, 2, 4));
-  EXPECT_THAT(pool.map(twice, xs | std::views::transform(twice)), ElementsAre(4, 8, 12, 16));
-  EXPECT_THAT(pool.map(twice, xs | std::views::filter(odd)), ElementsAre(2, 6));
-  EXPECT_THAT(pool.map(twice, xs | std::views::reverse | std::views::take(2)), ElementsAre(8, 6));
-  EXPECT_THAT(pool.map(twice, std::views::single(4)), ElementsAre(8));
-  EXPECT_THAT(
-      pool.map(twice, std::views::iota(5) | std::views::take_while([](int x) { return x < 8; })),
-      ElementsAre(10, 12, 14));
-}
-
-TEST_F(SourceTest, AStreamIsReadOnce) {
-  Pool pool(2);
-  std::string text;
-  for (int x = 0; x < 1000; ++x) text += std::to_string(x) + ' ';
-  std::istringstream stream(text);
-  const std::vector<int> results = pool.map(twice, std::ranges::istream_view<int>(stream));
-  ASSERT_THAT(results, SizeIs(1000));
-  for (int x = 0; x < 1000; ++x) EXPECT_EQ(results[static_cast<std::size_t>(x)], 2 * x);
-}
-
-TEST_F(SourceTest, AStreamedElementThatIsHeldByADeadWorkerIsNotLost) {
-  Pool pool(2);
-  std::string text;
-  for (int x = 0; x < 1000; ++x) text += std::to_string(x) + ' ';
-  std::istringstream stream(text);
-  const auto task = [](int x) {
-    if (x % 100 == 50) ::_exit(1);
-    return x;
-  };
-  const auto outcomes = pool.try_map(task, std::ranges::istream_view<int>(stream));
-  ASSERT_THAT(outcomes, SizeIs(1000));
-  for (int x = 0; x < 1000; ++x) {
-    const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(x)];
-    EXPECT_EQ(outcome.value_or(-1), x % 100 == 50 ? -1 : x);
-  }
-}
-
-// The elements of a transformed range are computed by the caller's code: each exactly once.
-TEST_F(SourceTest, AComputedElementIsComputedOnce) {
-  Pool pool(3);
-  std::vector<int> computed(500);
-  const auto compute = [&computed](int x) {
-    ++computed[static_cast<std::size_t>(x)];
-    return x;
-  };
-  const auto task = [](int x) {
-    if (x % 50 == 7) ::_exit(1);
-  };
-  const auto outcomes =
-      pool.try_map(task, std::views::iota(0, 500) | std::views::transform(compute));
-  EXPECT_THAT(outcomes, SizeIs(500));
-  EXPECT_THAT(computed, Each(1));
-}
-
-// Row 16: an endless source is drawn on only as far as it is needed.
-TEST_F(SourceTest, AnEndlessRangeEndsWithTheFirstFailure) {
-  Pool pool(2);
-  const auto task = [](int x) {
-    if (x == 1000) throw std::length_error("far enough");
-    return x;
-  };
-  try {
-    pool.map(task, std::views::iota(0));
-    ADD_FAILURE() << "an endless call came to its end";
-  } catch (const RemoteError& error) {
-    EXPECT_EQ(error.failure().task(), 1000U);
-  }
-}
-
-struct Faulty {
-  int good;
-  auto elements() const {
-    return std::views::iota(0, 100) | std::views::transform([this](int x) {
-             if (x >= good) throw std::domain_error("the source is dry");
-             return x;
-           });
-  }
-};
-
-// Rows 17 and 18: what the source throws comes through as it is, and the pool goes on.
-TEST_F(SourceTest, AnExceptionOfTheRangeComesThroughUnchanged) {
-  Pool pool(2);
-  for (const int good : {0, 1, 50, 99, 0}) {
-    const Faulty faulty{good};
-    try {
-      pool.map(twice, faulty.elements());
-      ADD_FAILURE() << "nothing was thrown";
-    } catch (const std::domain_error& error) {
-      EXPECT_STREQ(error.what(), "the source is dry");
-      EXPECT_EQ(dynamic_cast<const RemoteError*>(&error), nullptr) << "no task has failed";
-    }
-    EXPECT_THROW((void)pool.try_map(twice, faulty.elements()), std::domain_error);
-    EXPECT_EQ(pool.apply(twice, 4), 8);
-  }
-}
-
-TEST_F(SourceTest, AnExceptionOfTheRangeOutweighsFailedTasks) {
-  Pool pool(2);
-  const auto fail = [](int) { throw std::out_of_range("task"); };
-  EXPECT_THROW((void)pool.try_map(fail, Faulty{50}.elements()), std::domain_error);
-}
-
-// Row 20: sized-source-lies.
-struct Liar {
-  std::list<int> xs;
-  [[nodiscard]] std::size_t size() const { return 1'000; }
-  [[nodiscard]] auto begin() const { return xs.begin(); }
-  [[nodiscard]] auto end() const { return xs.end(); }
-};
-
-TEST_F(SourceTest, ARangeThatMisstatesItsSizeGivesTheElementsItHas) {
-  Pool pool(2);
-  EXPECT_THAT(pool.map([](int x) { return std::to_string(x); }, Liar{{1, 2, 3}}),
-              ElementsAre("1", "2", "3"));
-  EXPECT_THAT(pool.map(twice, Liar{{1, 2, 3}}), ElementsAre(2, 4, 6));
-  EXPECT_THAT(pool.try_map(twice, Liar{{1}}), SizeIs(1));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The ledger under fire: workers are killed at random moments, and the books must still be right.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -14,7 +15,6 @@
 #include <iterator>
 #include <numeric>
 #include <random>
-#include <ranges>
 #include <set>
 #include <thread>
 #include <unistd.h>
@@ -77,7 +77,7 @@ TEST_P(SeedTest, EachElementHasOneOutcomeAndNoneThatBeganRunsAgain) {
   Pool pool(3);
   const pid_t zygote = test::zygote_of(pool);
   std::thread killer(kill_at, zygote, moments, GetParam());
-  const auto outcomes = pool.try_map(work, std::views::iota(0, kTasks));
+  const auto outcomes = pool.try_map(work, test::numbers(0, kTasks));
   killer.join();
   ASSERT_THAT(outcomes, SizeIs(kTasks));
   std::uint32_t failed = 0;

@@ -2,6 +2,7 @@
 //
 // Codecs that throw: four places (argument and result, writing and reading), each of which costs
 // the one task, and no worker.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include <bulkhead/pool.hpp>
@@ -10,7 +11,6 @@
 #include <cstdint>
 #include <dlfcn.h>
 #include <functional>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <unistd.h>
@@ -141,7 +141,7 @@ TEST_P(CodecFaultTest, AResultThatCannotBeEncodedFailsItsTask) {
         return wrap(static_cast<int>(i % 3 == 1 ? Flaw::encode_throws : Flaw::none), size);
       },
       GetParam());
-  const auto outcomes = pool.try_map(flawed, std::views::iota(0, 60));
+  const auto outcomes = pool.try_map(flawed, test::numbers(0, 60));
   ASSERT_THAT(outcomes, SizeIs(60));
   expect_every_third_failed(outcomes, "while encoding the result: cannot be encoded");
   EXPECT_EQ(outcomes[0]->bytes.size(), GetParam());
@@ -157,7 +157,7 @@ TEST_P(CodecFaultTest, AResultThatCannotBeDecodedFailsItsTask) {
         return wrap(static_cast<int>(i % 3 == 1 ? Flaw::decode_throws : Flaw::none), size);
       },
       GetParam());
-  const auto outcomes = pool.try_map(flawed, std::views::iota(0, 60));
+  const auto outcomes = pool.try_map(flawed, test::numbers(0, 60));
   ASSERT_THAT(outcomes, SizeIs(60));
   expect_every_third_failed(outcomes, "while decoding the result: cannot be decoded");
   EXPECT_EQ(outcomes[0]->bytes.size(), GetParam());
@@ -174,13 +174,12 @@ TEST_P(CodecFaultTest, BytesThatDoNotMakeAValueFailTheirTask) {
     // The sanitizers end a process that asks for so much.
     if (test::kSanitized && flaw == Flaw::claims_too_many) continue;
     std::vector<Parcel> parcels(9, parcel(Flaw::none));
-    for (const std::size_t i : {1, 4, 7}) parcels[i].flaw = flaw;
+    for (const std::size_t i : {1U, 4U, 7U}) parcels[i].flaw = flaw;
     expect_every_third_failed(pool.try_map(weigh, parcels), "while decoding the argument");
     const auto back = partial(
         [](std::size_t size, int its_flaw, int i) { return wrap(i % 3 == 1 ? its_flaw : 0, size); },
         GetParam(), static_cast<int>(flaw));
-    expect_every_third_failed(pool.try_map(back, std::views::iota(0, 9)),
-                              "while decoding the result");
+    expect_every_third_failed(pool.try_map(back, test::numbers(0, 9)), "while decoding the result");
   }
   EXPECT_EQ(workers_of(pool), workers);
 }
@@ -254,7 +253,7 @@ TEST_F(CallableFaultTest, StateThatCannotBeEncodedIsAnErrorOfTheCall) {
 TEST_F(CallableFaultTest, StateThatCannotBeDecodedFailsEachTaskOfTheCall) {
   Pool pool(2);
   const std::set<int> workers = workers_of(pool);
-  const auto outcomes = pool.try_map(Flawed(Flaw::decode_throws), std::views::iota(0, 100));
+  const auto outcomes = pool.try_map(Flawed(Flaw::decode_throws), test::numbers(0, 100));
   ASSERT_THAT(outcomes, SizeIs(100));
   for (const auto& outcome : outcomes) {
     ASSERT_FALSE(outcome);
@@ -267,7 +266,7 @@ TEST_F(CallableFaultTest, StateThatCannotBeDecodedFailsEachTaskOfTheCall) {
 
 TEST_F(CallableFaultTest, StateMayBeLargerThanTheRing) {
   Pool pool(Options{.workers = 2, .ring_bytes = 4096});
-  const auto results = pool.map(Flawed(Flaw::none, 1'000'000), std::views::iota(0, 100));
+  const auto results = pool.map(Flawed(Flaw::none, 1'000'000), test::numbers(0, 100));
   ASSERT_THAT(results, SizeIs(100));
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(results[i], 1'000'000 + i);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Workers that die, at each point of a task's life: one death costs one task.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
@@ -14,7 +15,6 @@
 #include <fstream>
 #include <numeric>
 #include <ostream>
-#include <ranges>
 #include <set>
 #include <string>
 #include <sys/wait.h>
@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Ends, EndTest, ::testing::ValuesIn(kEnds),
 TEST_P(EndTest, CostsThatTaskOnlyAndIsNamed) {
   Pool pool(2);
   const std::set<int> workers = workers_of(pool);
-  const auto outcomes = pool.try_map(GetParam().task, std::views::iota(0, 10));
+  const auto outcomes = pool.try_map(GetParam().task, test::numbers(0, 10));
   ASSERT_THAT(outcomes, SizeIs(10));
   for (int x = 0; x < 10; ++x) {
     EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].value_or(-1), x == 3 ? -1 : x);
@@ -118,15 +118,14 @@ TEST_P(EndTest, CostsThatTaskOnlyAndIsNamed) {
 
 TEST_P(EndTest, IsThrownByMapAndApply) {
   Pool pool(2);
-  EXPECT_THROW((void)pool.map(GetParam().task, std::views::iota(0, 10)), CrashError);
+  EXPECT_THROW((void)pool.map(GetParam().task, test::numbers(0, 10)), CrashError);
   EXPECT_THROW((void)pool.apply(GetParam().task, 3), CrashError);
   EXPECT_EQ(pool.apply(GetParam().task, 4), 4);
 }
 
 TEST_F(DeathTest, ATaskThatEndsItsOnlyThreadFails) {
   Pool pool(2);
-  const auto outcomes =
-      pool.try_map(only_at<3, test::ends_its_only_thread>, std::views::iota(0, 10));
+  const auto outcomes = pool.try_map(only_at<3, test::ends_its_only_thread>, test::numbers(0, 10));
   ASSERT_THAT(outcomes, SizeIs(10));
   for (int x = 0; x < 10; ++x) {
     EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].value_or(-1), x == 3 ? -1 : x);
@@ -151,7 +150,7 @@ TEST_F(DeathTest, KillingAnIdleWorkerCostsNothing) {
   const std::set<int> first = workers_of(pool);
   for (const int pid : first) {
     ::kill(pid, SIGKILL);
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
     await_end(pid);
   }
   const auto replaced = [&] {
@@ -167,7 +166,7 @@ TEST_F(DeathTest, KillingAllIdleWorkersCostsNothing) {
   Pool pool(4);
   for (int round = 0; round < 5; ++round) {
     for (const int pid : workers_of(pool)) ::kill(pid, SIGKILL);
-    const std::vector<int> results = pool.map(same, std::views::iota(0, 100));
+    const std::vector<int> results = pool.map(same, test::numbers(0, 100));
     ASSERT_THAT(results, SizeIs(100));
     EXPECT_EQ(std::accumulate(results.begin(), results.end(), 0), 4950);
   }
@@ -301,7 +300,7 @@ TEST_P(DeathOnTheWayTest, WhileItsResultIsEncodedCostsTheTask) {
         return DiesEncoded{manner_of(i), std::string(size, 'r')};
       },
       GetParam());
-  const auto outcomes = pool.try_map(make, std::views::iota(std::size_t{0}, std::size_t{20}));
+  const auto outcomes = pool.try_map(make, test::numbers(std::size_t{0}, std::size_t{20}));
   expect_three_deaths(outcomes);
   for (const auto& outcome : outcomes) {
     EXPECT_TRUE(!outcome || outcome->bytes == std::string(GetParam(), 'r'));
@@ -324,8 +323,8 @@ TEST_F(DeathTest, WhileItsArgumentIsDestroyedCostsTheTask) {
 TEST_F(DeathTest, WhileTheCallableIsDestroyedCostsNothing) {
   Pool pool(2);
   for (const Manner manner : {Manner::is_killed, Manner::segfaults, Manner::leaves}) {
-    EXPECT_THAT(pool.map(DiesDestroyed(manner), std::views::iota(0, 50)), SizeIs(50));
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 50)), SizeIs(50));
+    EXPECT_THAT(pool.map(DiesDestroyed(manner), test::numbers(0, 50)), SizeIs(50));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 50)), SizeIs(50));
   }
 }
 
@@ -362,7 +361,7 @@ TEST_F(DeathTest, WhileItWaitsForRoomCostsTheTask) {
     EXPECT_TRUE(test::eventually([&] { return state_of(victim) == 'S'; })) << "it does not wait";
     ::kill(victim, SIGKILL);
   }};
-  const auto outcomes = pool.try_map(task, std::views::iota(0, 7), options);
+  const auto outcomes = pool.try_map(task, test::numbers(0, 7), options);
   ASSERT_THAT(outcomes, SizeIs(7));
   ASSERT_FALSE(outcomes[0]);
   EXPECT_EQ(outcomes[0].failure().signal(), SIGKILL);
@@ -405,7 +404,7 @@ TEST_F(DeathTest, WorkersThatKillEachOtherHangNobody) {
       ::kill(state->pids[(x + 1) % everyone], SIGKILL);
       return true;
     };
-    const auto outcomes = pool.try_map(task, std::views::iota(0U, everyone));
+    const auto outcomes = pool.try_map(task, test::numbers(0U, everyone));
     ASSERT_THAT(outcomes, SizeIs(everyone));
     for (const auto& outcome : outcomes) {
       if (outcome) {
@@ -414,7 +413,7 @@ TEST_F(DeathTest, WorkersThatKillEachOtherHangNobody) {
         EXPECT_EQ(outcome.failure().signal(), SIGKILL) << outcome.failure().what();
       }
     }
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
   }
 }
 
@@ -430,7 +429,7 @@ TEST_F(DeathTest, LeavesTasksOfOtherWorkersAlone) {
   const CallOptions options{.progress = [](const Progress& progress) {
     if (progress.failed == 1) state->gate.add();
   }};
-  const auto outcomes = pool.try_map(task, std::views::iota(0, 4), options);
+  const auto outcomes = pool.try_map(task, test::numbers(0, 4), options);
   ASSERT_THAT(outcomes, SizeIs(4));
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(outcomes[i].value_or(false));
   EXPECT_EQ(outcomes[3].failure().kind(), FailureKind::crashed);
@@ -440,7 +439,7 @@ TEST_F(DeathTest, LeavesTasksOfOtherWorkersAlone) {
 // Row 82: die-kept-results.
 TEST_F(DeathTest, KeepsTheResultsThatItsWorkerHasGiven) {
   Pool pool(1);
-  const auto outcomes = pool.try_map(only_at<8, test::kills_itself>, std::views::iota(0, 9));
+  const auto outcomes = pool.try_map(only_at<8, test::kills_itself>, test::numbers(0, 9));
   ASSERT_THAT(outcomes, SizeIs(9));
   for (int x = 0; x < 8; ++x) EXPECT_EQ(*outcomes[static_cast<std::size_t>(x)], x);
   EXPECT_FALSE(outcomes[8]);
@@ -453,7 +452,7 @@ TEST_F(DeathTest, GivesQueuedTasksToOthersAtNoCost) {
     if (x == 20'000) ::_exit(1);
     return x;
   };
-  const auto outcomes = pool.try_map(task, std::views::iota(0, 40'000));
+  const auto outcomes = pool.try_map(task, test::numbers(0, 40'000));
   ASSERT_THAT(outcomes, SizeIs(40'000));
   for (int x = 0; x < 40'000; ++x) {
     ASSERT_EQ(outcomes[static_cast<std::size_t>(x)].value_or(-1), x == 20'000 ? -1 : x);
@@ -495,7 +494,7 @@ TEST_F(DeathTest, OfAChildOfTheHostIsTheHostsBusiness) {
   if (child == 0) ::_exit(5);
   const test::Process process(child);
   EXPECT_TRUE(process.ends_within(test::kPatience));
-  EXPECT_THAT(pool.map(same, std::views::iota(0, 1000)), SizeIs(1000));
+  EXPECT_THAT(pool.map(same, test::numbers(0, 1000)), SizeIs(1000));
   EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child) << "the pool has reaped it";

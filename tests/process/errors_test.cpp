@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a task throws, and how its caller learns of it.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -12,7 +13,6 @@
 #include <mutex>
 #include <new>
 #include <optional>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -63,7 +63,7 @@ int fail_at_four(int x) {
 TEST_F(ErrorTest, AnExceptionArrivesAsItsStandardTypeWithItsOrigin) {
   Pool pool(2);
   const std::set<int> workers = workers_of(pool);
-  const auto call = [&] { pool.map(fail_at_four, std::views::iota(0, 10)); };
+  const auto call = [&] { pool.map(fail_at_four, test::numbers(0, 10)); };
   expect_throws<std::out_of_range>(call, [](const std::out_of_range& error) {
     EXPECT_THAT(error.what(), HasSubstr("no such place"));
   });
@@ -183,7 +183,7 @@ TEST_F(ErrorTest, WhatIsNoStdExceptionIsAnErrorOfItsTaskOnly) {
     if (x == 3) throw std::string("string");
     return x;
   };
-  const auto outcomes = pool.try_map(task, std::views::iota(0, 5));
+  const auto outcomes = pool.try_map(task, test::numbers(0, 5));
   ASSERT_THAT(outcomes, SizeIs(5));
   EXPECT_THAT(outcomes[0].failure().type_name(), "int");
   EXPECT_THAT(outcomes[1].failure().type_name(), HasSubstr("char const*"));
@@ -228,7 +228,7 @@ TEST_F(ErrorTest, MapThrowsTheFailureOfTheLowestIndexEvenIfAnotherOneCameFirst) 
   const CallOptions options{.progress = [](const Progress& progress) {
     if (progress.failed == 1) state->gate.add();
   }};
-  expect_throws<RemoteError>([&] { pool.map(task, std::views::iota(0, 10), options); },
+  expect_throws<RemoteError>([&] { pool.map(task, test::numbers(0, 10), options); },
                              [](const RemoteError& error) {
                                EXPECT_EQ(error.failure().task(), 2U);
                                EXPECT_EQ(error.failure().message(), "two");
@@ -247,7 +247,7 @@ TEST_F(ErrorTest, AfterAFailureMapBeginsNoTaskBehindIt) {
   const CallOptions options{.progress = [](const Progress& progress) {
     if (progress.failed != 0) state->gate.add();
   }};
-  EXPECT_THROW(pool.map(task, std::views::iota(0, 101), options), std::runtime_error);
+  EXPECT_THROW(pool.map(task, test::numbers(0, 101), options), std::runtime_error);
   EXPECT_EQ(state->begun.value(), 2U);
 }
 
@@ -256,7 +256,7 @@ TEST_F(ErrorTest, ExceptionsCostNoWorker) {
   Pool pool(3);
   const std::set<int> workers = workers_of(pool);
   for (int round = 0; round < 50; ++round) {
-    EXPECT_THROW(pool.map(fail_at_four, std::views::iota(0, 10)), std::out_of_range);
+    EXPECT_THROW(pool.map(fail_at_four, test::numbers(0, 10)), std::out_of_range);
     EXPECT_THAT(pool.map(fail_at_four, std::vector{1, 2}), ElementsAre(1, 2));
   }
   EXPECT_EQ(workers_of(pool), workers);
@@ -321,7 +321,7 @@ TEST_F(ErrorTest, AnExceptionWithoutATextCostsItsTaskOnly) {
     if (x == 3) throw Silent();
     return x;
   };
-  const auto outcomes = pool.try_map(task, std::views::iota(0, 10));
+  const auto outcomes = pool.try_map(task, test::numbers(0, 10));
   ASSERT_THAT(outcomes, SizeIs(10));
   for (int x = 0; x < 10; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 3);
   EXPECT_EQ(outcomes[3].failure().task(), 3U);
@@ -338,7 +338,7 @@ TEST_F(ErrorTest, AnExceptionWhoseTextKillsCostsItsTaskOnly) {
     if (x == 3) throw Deadly();
     return x;
   };
-  const auto outcomes = pool.try_map(task, std::views::iota(0, 10));
+  const auto outcomes = pool.try_map(task, test::numbers(0, 10));
   ASSERT_THAT(outcomes, SizeIs(10));
   for (int x = 0; x < 10; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 3);
   EXPECT_EQ(outcomes[3].failure().kind(), FailureKind::crashed);

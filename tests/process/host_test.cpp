@@ -2,6 +2,7 @@
 //
 // The process that a pool lives in stays its own: signals, children, forks, threads, descriptors,
 // output.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
@@ -17,7 +18,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -62,9 +62,9 @@ int wait_for_gate(int x) {
 
 /// Results, a crash and a recovery: all that a pool can be asked for.
 void expect_usable(Pool& pool) {
-  EXPECT_THAT(pool.map(same, std::views::iota(0, 500)), SizeIs(500));
+  EXPECT_THAT(pool.map(same, test::numbers(0, 500)), SizeIs(500));
   EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
-  const auto outcomes = pool.try_map(only_at<7, test::segfaults>, std::views::iota(0, 20));
+  const auto outcomes = pool.try_map(only_at<7, test::segfaults>, test::numbers(0, 20));
   for (int x = 0; x < 20; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 7);
 }
 
@@ -120,8 +120,7 @@ TEST_F(HostTest, AnInterruptOfTheTerminalReachesTheHostAndNoWorker) {
       throw std::runtime_error("interrupted");
     }};
     state->ready.add();
-    EXPECT_THROW((void)pool.map(wait_for_gate, std::views::iota(0, 100), options),
-                 std::runtime_error);
+    EXPECT_THROW((void)pool.map(wait_for_gate, test::numbers(0, 100), options), std::runtime_error);
     EXPECT_EQ(interrupts, 1);
     EXPECT_EQ(state->begun.value(), 2U);
   });
@@ -137,7 +136,7 @@ TEST_F(HostTest, AnInterruptThatEndsTheHostEndsItsWorkers) {
   Fork host([] {
     ::setpgid(0, 0);
     Pool pool(2);
-    (void)pool.map(wait_for_gate, std::views::iota(0, 100));
+    (void)pool.map(wait_for_gate, test::numbers(0, 100));
   });
   ASSERT_TRUE(state->begun.reaches(2));
   ::kill(-host.process().pid(), SIGINT);
@@ -156,7 +155,7 @@ TEST_F(HostTest, AnIgnoredInterruptStaysIgnored) {
       return x;
     };
     state->pids[0] = -::getpid();
-    EXPECT_THAT(pool.map(interrupt_all, std::views::iota(0, 1000)), SizeIs(1000));
+    EXPECT_THAT(pool.map(interrupt_all, test::numbers(0, 1000)), SizeIs(1000));
     struct sigaction action {};
     ::sigaction(SIGINT, nullptr, &action);
     EXPECT_EQ(action.sa_handler, SIG_IGN);
@@ -272,7 +271,7 @@ TEST_F(HostTest, AForkOfTheHostThatLivesOnKeepsNoWorkerAlive) {
       ::_exit(0);
     }
     state->ready.add();
-    (void)pool.map(wait_for_gate, std::views::iota(0, 100));
+    (void)pool.map(wait_for_gate, test::numbers(0, 100));
   });
   ASSERT_TRUE(state->begun.reaches(2));
   std::vector<Process> processes;
@@ -292,7 +291,7 @@ TEST_F(HostTest, APoolOutlivesTheThreadThatMadeIt) {
   const std::set<int> workers = workers_of(*pool);
   EXPECT_THAT(workers, SizeIs(2));
   for (int round = 0; round < 20; ++round) {
-    EXPECT_THAT(pool->map(same, std::views::iota(0, 500)), SizeIs(500));
+    EXPECT_THAT(pool->map(same, test::numbers(0, 500)), SizeIs(500));
   }
   EXPECT_EQ(workers_of(*pool), workers) << "workers have died with the thread";
   expect_usable(*pool);
@@ -315,11 +314,9 @@ TEST_F(HostTest, WorkersHoldNoDescriptorsOfTheHostNorOfEachOther) {
     const int before = open_descriptors();
     Pool pool(workers);
     EXPECT_LE(open_descriptors() - before, 4) << "the host holds descriptors for each worker";
-    EXPECT_THAT(pool.map([](int) { return open_descriptors(); }, std::views::iota(0, 100)),
-                Each(1));
+    EXPECT_THAT(pool.map([](int) { return open_descriptors(); }, test::numbers(0, 100)), Each(1));
     expect_usable(pool);
-    EXPECT_THAT(pool.map([](int) { return open_descriptors(); }, std::views::iota(0, 100)),
-                Each(1));
+    EXPECT_THAT(pool.map([](int) { return open_descriptors(); }, test::numbers(0, 100)), Each(1));
   }
   for (const int fd : held) ::close(fd);
 }
@@ -341,8 +338,8 @@ TEST_F(HostTest, AHostWithoutStandardStreamsIsServedToo) {
   Fork host([] {
     for (const int fd : {0, 1, 2}) ::close(fd);
     Pool pool(2);
-    if (pool.map(same, std::views::iota(0, 500)).size() != 500) ::_exit(11);
-    const auto outcomes = pool.try_map(only_at<7, test::segfaults>, std::views::iota(0, 20));
+    if (pool.map(same, test::numbers(0, 500)).size() != 500) ::_exit(11);
+    const auto outcomes = pool.try_map(only_at<7, test::segfaults>, test::numbers(0, 20));
     if (outcomes[7] || !outcomes[8]) ::_exit(12);
     if (pool.apply(test::closes_its_standard_streams, 5) != 5) ::_exit(13);
     if (pool.apply(same, 6) != 6) ::_exit(14);
@@ -389,7 +386,7 @@ TEST_F(HostTest, UnflushedOutputAppearsOnce) {
       Pool pool(3);
       EXPECT_THROW((void)pool.apply(test::exits_with_code_42, 0), CrashError);
       const auto print = [](int x) { std::printf("task %d;\n", x); };
-      pool.map(print, std::views::iota(0, 10));
+      pool.map(print, test::numbers(0, 10));
       if (!in_order) return;
       pool.close();
       pool.join();
@@ -406,7 +403,7 @@ TEST_F(HostTest, ExitHandlersOfTheHostRunOnceAndInTheHost) {
     (void)output_of([in_order] {
       std::atexit([] { state->count.add(); });
       Pool pool(8);
-      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+      EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
       EXPECT_THROW((void)pool.apply(test::exits_with_code_42, 0), CrashError);
       if (!in_order) return;
       pool.close();

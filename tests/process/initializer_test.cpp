@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Initializers and finalizers, and workers that cannot start.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
@@ -9,7 +10,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <ranges>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -63,12 +63,12 @@ TEST_F(InitializerTest, RunsOncePerWorkerBeforeItsFirstTask) {
                       greeting = "hello, " + name;
                       state->starts.add();
                     }});
-  EXPECT_THAT(pool.map([](int) { return greeting; }, std::views::iota(0, 100)),
+  EXPECT_THAT(pool.map([](int) { return greeting; }, test::numbers(0, 100)),
               Each("hello, captured"));
   EXPECT_TRUE(state->starts.reaches(3));
   EXPECT_EQ(greeting, "") << "it has run in the caller's process";
   EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
-  EXPECT_THAT(pool.map([](int) { return greeting; }, std::views::iota(0, 100)),
+  EXPECT_THAT(pool.map([](int) { return greeting; }, test::numbers(0, 100)),
               Each("hello, captured"));
   EXPECT_TRUE(state->starts.reaches(4)) << "the successor was not initialized";
 }
@@ -107,7 +107,7 @@ TEST_P(BadStartTest, BreaksThePoolWithTheCauseAndWithoutAStormOfForks) {
   const auto start = std::chrono::steady_clock::now();
   for (int attempt = 0; attempt < 3; ++attempt) {
     try {
-      (void)pool.map(same, std::views::iota(0, 10));
+      (void)pool.map(same, test::numbers(0, 10));
       ADD_FAILURE() << "there cannot be a worker";
     } catch (const BrokenPool& error) {
       EXPECT_THAT(error.what(), HasSubstr(GetParam().text));
@@ -133,7 +133,7 @@ TEST_P(BadStartTest, DoesNotHoldUpTheEndOfThePool) {
 
 TEST_P(BadStartTest, IsAnErrorOfTryMapToo) {
   Pool pool(Options{.workers = 1, .initializer = GetParam().initializer});
-  EXPECT_THROW((void)pool.try_map(same, std::views::iota(0, 10)), BrokenPool);
+  EXPECT_THROW((void)pool.try_map(same, test::numbers(0, 10)), BrokenPool);
 }
 
 // Row 122: init-throws-late.
@@ -143,14 +143,14 @@ TEST_F(InitializerTest, ThatFailsForSuccessorsLeavesThePoolToTheOthers) {
                       state->starts.add();
                       if (state->starts.value() > 3) throw std::runtime_error("too late");
                     }});
-  EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
   ASSERT_TRUE(state->starts.reaches(3));
   for (int death = 0; death < 2; ++death) {
     EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
   }
   EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
-  EXPECT_THROW((void)pool.map(same, std::views::iota(0, 100)), BrokenPool);
+  EXPECT_THROW((void)pool.map(same, test::numbers(0, 100)), BrokenPool);
   EXPECT_LE(state->starts.value(), 3U + 3U * 2 + 3);
 }
 
@@ -161,7 +161,7 @@ TEST_F(InitializerTest, APoolThatBreaksInTheMiddleOfACallKeepsWhatWasDone) {
                       state->starts.add();
                       if (state->starts.value() > 1) throw std::runtime_error("too late");
                     }});
-  const auto outcomes = pool.try_map(test::only_at<5, test::kills_itself>, std::views::iota(0, 10));
+  const auto outcomes = pool.try_map(test::only_at<5, test::kills_itself>, test::numbers(0, 10));
   ASSERT_THAT(outcomes, SizeIs(10));
   for (int x = 0; x < 5; ++x) EXPECT_EQ(*outcomes[static_cast<std::size_t>(x)], x);
   EXPECT_EQ(outcomes[5].failure().kind(), FailureKind::crashed);
@@ -192,7 +192,7 @@ TEST_F(InitializerTest, ThatHangsDoesNotHoldUpTheEndOfThePool) {
 TEST_F(FinalizerTest, RunsInEachWorkerThatLeavesInOrder) {
   state.reset();
   Pool pool(Options{.workers = 3, .finalizer = [] { state->ends.add(); }});
-  EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
   pool.close();
   EXPECT_EQ(state->ends.value(), 0U);
   pool.join();
@@ -202,7 +202,7 @@ TEST_F(FinalizerTest, RunsInEachWorkerThatLeavesInOrder) {
 TEST_F(FinalizerTest, DoesNotRunAfterTerminate) {
   state.reset();
   Pool pool(Options{.workers = 3, .finalizer = [] { state->ends.add(); }});
-  EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+  EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
   pool.terminate();
   pool.join();
   EXPECT_EQ(state->ends.value(), 0U);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // How pools end: closed, terminated, destroyed, or with their process.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
@@ -15,7 +16,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -148,7 +148,7 @@ TEST_F(LifetimeTest, ClosingLetsTheCallsThatRunComeToTheirEnd) {
   state.reset();
   Pool pool(3);
   std::vector<int> results;
-  std::thread caller([&] { results = pool.map(wait_for_gate, std::views::iota(0, 50)); });
+  std::thread caller([&] { results = pool.map(wait_for_gate, test::numbers(0, 50)); });
   EXPECT_TRUE(state->begun.reaches(3));
   pool.close();
   state->gate.add();
@@ -179,11 +179,11 @@ TEST_F(LifetimeTest, TerminatingEndsTheCallsOfOtherThreadsAtOnce) {
   std::vector<Process> workers;
   for (const int pid : workers_of(pool)) workers.emplace_back(pid);
   std::vector<Outcome<int>> outcomes;
-  std::thread lenient([&] { outcomes = pool.try_map(wait_for_gate, std::views::iota(0, 1000)); });
+  std::thread lenient([&] { outcomes = pool.try_map(wait_for_gate, test::numbers(0, 1000)); });
   std::thread strict([&] {
     EXPECT_TRUE(state->begun.reaches(3));
     const CallOptions options{.progress = [](const Progress&) { state->ready.add(); }};
-    EXPECT_THROW((void)pool.map(wait_for_gate, std::views::iota(0, 1000), options), CancelledError);
+    EXPECT_THROW((void)pool.map(wait_for_gate, test::numbers(0, 1000), options), CancelledError);
   });
   EXPECT_TRUE(state->begun.reaches(3));
   EXPECT_TRUE(state->ready.reaches(1)) << "the second call is not waiting";
@@ -206,7 +206,7 @@ TEST_F(LifetimeTest, TheProgressCallbackMayTerminateThePool) {
   state.reset();
   Pool pool(2);
   const CallOptions options{.progress = [&pool](const Progress&) { pool.terminate(); }};
-  EXPECT_THROW((void)pool.map(wait_for_gate, std::views::iota(0, 1000), options), CancelledError);
+  EXPECT_THROW((void)pool.map(wait_for_gate, test::numbers(0, 1000), options), CancelledError);
 }
 
 TEST_F(LifetimeTest, ResultsThatWereThereBeforeTheTerminationAreKept) {
@@ -214,7 +214,7 @@ TEST_F(LifetimeTest, ResultsThatWereThereBeforeTheTerminationAreKept) {
   Pool pool(1);
   const auto task = [](int x) { return x < 5 ? x : wait_for_gate(x); };
   std::vector<Outcome<int>> outcomes;
-  std::thread caller([&] { outcomes = pool.try_map(task, std::views::iota(0, 10)); });
+  std::thread caller([&] { outcomes = pool.try_map(task, test::numbers(0, 10)); });
   EXPECT_TRUE(state->begun.reaches(1));
   pool.terminate();
   caller.join();
@@ -233,7 +233,7 @@ TEST_F(LifetimeTest, APoolIsTerminatedWithItsScope) {
       pool.terminate();
       throw std::domain_error("unwinding");
     }};
-    (void)pool.map(wait_for_gate, std::views::iota(0, 1000), options);
+    (void)pool.map(wait_for_gate, test::numbers(0, 1000), options);
   };
   EXPECT_THROW(abandon(), std::domain_error);
   EXPECT_LT(stopwatch.elapsed(), kBound);
@@ -251,7 +251,7 @@ TEST_F(LifetimeTest, TasksThatIgnoreAllSignalsAreTerminatedToo) {
   Pool pool(2);
   const auto stubborn = [](int x) { return wait_for_gate(test::ignores_signals(x)); };
   std::thread caller(
-      [&] { EXPECT_THROW((void)pool.map(stubborn, std::views::iota(0, 2)), CancelledError); });
+      [&] { EXPECT_THROW((void)pool.map(stubborn, test::numbers(0, 2)), CancelledError); });
   EXPECT_TRUE(state->begun.reaches(2));
   const Stopwatch stopwatch;
   pool.terminate();
@@ -269,7 +269,7 @@ TEST_F(LifetimeTest, StoppedWorkersAreTerminatedToo) {
     return x;
   };
   std::thread caller(
-      [&] { EXPECT_THROW((void)pool.map(stop, std::views::iota(0, 2)), CancelledError); });
+      [&] { EXPECT_THROW((void)pool.map(stop, test::numbers(0, 2)), CancelledError); });
   EXPECT_TRUE(state->begun.reaches(2));
   const Stopwatch stopwatch;
   pool.terminate();
@@ -281,7 +281,7 @@ TEST_F(LifetimeTest, StoppedWorkersAreTerminatedToo) {
 TEST_F(LifetimeTest, AHundredPoolsLeaveNothingBehind) {
   const auto live = [](int round) {
     Pool pool(2);
-    EXPECT_EQ(pool.map(same, std::views::iota(0, 100)).size(), 100U);
+    EXPECT_EQ(pool.map(same, test::numbers(0, 100)).size(), 100U);
     if (round % 3 != 0) return;
     pool.close();
     pool.join();
@@ -319,7 +319,7 @@ void expect_gone_after(int signal, int (*task)(int)) {
     for (const int pid : workers) state->pids[count++] = pid;
     if (task == nullptr) state->begun.add(3);
     state->ready.add();
-    if (task != nullptr) (void)pool.map(task, std::views::iota(0, 100));
+    if (task != nullptr) (void)pool.map(task, test::numbers(0, 100));
     (void)state->gate.reaches(1, std::chrono::seconds{60});
   });
   ASSERT_TRUE(state->ready.reaches(1));
@@ -395,7 +395,7 @@ TEST_F(CoordinatorDeathTest, OfTheZygoteBreaksThePool) {
       EXPECT_TRUE(state->begun.reaches(2));
       zygote.send(SIGKILL);
     }};
-    EXPECT_THROW((void)pool.map(wait_for_gate, std::views::iota(0, 10), options), BrokenPool);
+    EXPECT_THROW((void)pool.map(wait_for_gate, test::numbers(0, 10), options), BrokenPool);
     EXPECT_THROW((void)pool.apply(same, 1), BrokenPool);
     for (const Process& worker : workers) EXPECT_TRUE(worker.ends_within(test::kPatience));
   });

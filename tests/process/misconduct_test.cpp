@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Tasks that misbehave without dying, and tasks that do unusual things and may.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
@@ -15,7 +16,6 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -53,7 +53,7 @@ TEST_F(MisconductTest, OfATaskThatForksAndReturnsTwiceOnlyTheWorkerAnswers) {
   Pool pool(2);
   const std::set<int> workers = workers_of(pool);
   for (int round = 0; round < 20; ++round) {
-    EXPECT_THAT(pool.map(only_at<3, test::forks_and_both_return>, std::views::iota(0, 10)),
+    EXPECT_THAT(pool.map(only_at<3, test::forks_and_both_return>, test::numbers(0, 10)),
                 ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
   }
   EXPECT_EQ(workers_of(pool), workers);
@@ -67,7 +67,7 @@ TEST_F(MisconductTest, OfATaskThatForksAndThrowsTwiceOnlyTheWorkerAnswers) {
     throw std::runtime_error(copy ? "the copy" : "the worker");
   };
   for (int round = 0; round < 20; ++round) {
-    const auto outcomes = pool.try_map(task, std::views::iota(0, 10));
+    const auto outcomes = pool.try_map(task, test::numbers(0, 10));
     ASSERT_THAT(outcomes, SizeIs(10));
     EXPECT_EQ(outcomes[3].failure().message(), "the worker");
     EXPECT_EQ(outcomes[9].value_or(-1), 9);
@@ -151,7 +151,7 @@ TEST_F(MisconductTest, ATaskThatClosesAllDescriptorsCostsItselfAtMost) {
   Pool pool(2);
   for (int round = 0; round < 10; ++round) {
     const auto outcomes =
-        pool.try_map(only_at<3, test::closes_its_descriptors>, std::views::iota(0, 100));
+        pool.try_map(only_at<3, test::closes_its_descriptors>, test::numbers(0, 100));
     ASSERT_THAT(outcomes, SizeIs(100));
     for (int x = 0; x < 100; ++x) {
       const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(x)];
@@ -168,8 +168,7 @@ TEST_F(MisconductTest, TasksMayCloseOrReplaceTheStandardStreams) {
        {test::closes_its_standard_streams, test::replaces_its_standard_streams}) {
     Pool pool(2);
     const std::set<int> workers = workers_of(pool);
-    EXPECT_THAT(pool.map(victim, std::views::iota(0, 10)),
-                ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+    EXPECT_THAT(pool.map(victim, test::numbers(0, 10)), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
     EXPECT_EQ(workers_of(pool), workers);
     pool.close();
     pool.join();
@@ -199,7 +198,7 @@ TEST_F(MisconductTest, ATaskThatLeaksDescriptorsFailsItselfAndNoOther) {
     const auto leak = [](int) {
       if (::dup(1) < 0) throw std::system_error(errno, std::generic_category(), "dup");
     };
-    const auto outcomes = pool.try_map(leak, std::views::iota(0, 100));
+    const auto outcomes = pool.try_map(leak, test::numbers(0, 100));
     EXPECT_TRUE(outcomes[0]);
     EXPECT_FALSE(outcomes[99]);
     EXPECT_THAT(outcomes[99].failure().what(), HasSubstr("Too many open files"));
@@ -223,7 +222,7 @@ TEST_F(MisconductTest, AThreadThatATaskLeavesDoesNotHoldUpTheEnd) {
   const auto start = std::chrono::steady_clock::now();
   for (const bool in_order : {false, true}) {
     Pool pool(2);
-    EXPECT_THAT(pool.map(test::leaves_a_thread, std::views::iota(0, 10)),
+    EXPECT_THAT(pool.map(test::leaves_a_thread, test::numbers(0, 10)),
                 ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
     if (!in_order) continue;
     pool.close();
@@ -288,7 +287,7 @@ TEST_F(MisconductTest, ATaskThatUsesAnInheritedPoolIsToldSo) {
   outer = &elder;
   Pool younger(2);
   const auto use = [](int x) { return outer->apply(same, x); };
-  const auto outcomes = younger.try_map(use, std::views::iota(0, 10));
+  const auto outcomes = younger.try_map(use, test::numbers(0, 10));
   ASSERT_THAT(outcomes, SizeIs(10));
   for (const auto& outcome : outcomes) {
     ASSERT_FALSE(outcome);
@@ -306,7 +305,7 @@ TEST_F(MisconductTest, ATaskThatUsesItsOwnPoolIsToldSo) {
   const auto use = [](int x) { return reinterpret_cast<Pool*>(place.data())->apply(same, x); };
   const auto destroy = [](Pool* pool) { pool->~Pool(); };
   const std::unique_ptr<Pool, decltype(destroy)> pool(new (place.data()) Pool(2), destroy);
-  const auto outcomes = pool->try_map(use, std::views::iota(0, 4));
+  const auto outcomes = pool->try_map(use, test::numbers(0, 4));
   ASSERT_THAT(outcomes, SizeIs(4));
   for (const auto& outcome : outcomes) {
     ASSERT_FALSE(outcome);
@@ -320,12 +319,12 @@ TEST_F(MisconductTest, ATaskMayHaveAPoolOfItsOwn) {
   Pool pool(2);
   const auto nested = [](int x) {
     Pool inner(2);
-    const std::vector<int> results = inner.map(same, std::views::iota(x, x + 10));
+    const std::vector<int> results = inner.map(same, test::numbers(x, x + 10));
     int sum = 0;
     for (const int result : results) sum += result;
     return sum;
   };
-  EXPECT_THAT(pool.map(nested, std::views::iota(0, 6)), ElementsAre(45, 55, 65, 75, 85, 95));
+  EXPECT_THAT(pool.map(nested, test::numbers(0, 6)), ElementsAre(45, 55, 65, 75, 85, 95));
 }
 
 // Row 150: nested-kill.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Options that make no sense, and those that do.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include <bulkhead/pool.hpp>
@@ -8,7 +9,6 @@
 #include <climits>
 #include <cstddef>
 #include <memory>
-#include <ranges>
 #include <sched.h>
 #include <set>
 #include <sstream>
@@ -68,7 +68,7 @@ TEST_F(OptionsTest, ImpossibleRingsAreRefusedWithTheValue) {
 }
 
 TEST_F(OptionsTest, RingsNeedNotBePowersOfTwo) {
-  for (const std::size_t ring : {4096, 4097, 100'000}) {
+  for (const std::size_t ring : {4096U, 4097U, 100'000U}) {
     Pool pool(Options{.workers = 1, .ring_bytes = ring});
     EXPECT_EQ(pool.apply([](std::string text) { return text; }, std::string(50'000, 't')).size(),
               50'000U);
@@ -143,7 +143,7 @@ TEST_F(OptionsTest, TheSmallestAndTheLargestPoolWork) {
   for (const int workers : {1, test::kSanitized ? 100 : 1024}) {
     Pool pool(Options{.workers = workers, .ring_bytes = 4096});
     EXPECT_EQ(pool.workers(), workers);
-    EXPECT_THAT(pool.map([](int) { return 5; }, std::views::iota(0, 2000)), Each(5));
+    EXPECT_THAT(pool.map([](int) { return 5; }, test::numbers(0, 2000)), Each(5));
     EXPECT_THAT(workers_of(pool), SizeIs(workers));
     pool.close();
     pool.join();

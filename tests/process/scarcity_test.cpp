@@ -2,6 +2,7 @@
 //
 // Bad days: no memory, no descriptors, no processes, system calls that are refused. An error says
 // so and nothing is left behind; a pool that runs goes on with what it has.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
@@ -16,7 +17,6 @@
 #include <linux/seccomp.h>
 #include <new>
 #include <ostream>
-#include <ranges>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -114,7 +114,7 @@ TEST_F(ScarcityTest, APoolCanDoWithoutTheNewestSystemCalls) {
     in_fork([number] {
       refuse(number, ENOSYS);
       Pool pool(2);
-      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+      EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
       EXPECT_THROW((void)pool.apply(test::segfaults, 0), CrashError);
       EXPECT_EQ(pool.apply(same, 4), 4);
     });
@@ -158,7 +158,7 @@ TEST_F(ScarcityTest, ForWantOfDescriptorsThereIsAPoolOrAnErrorThatLeavesNothingB
     const FewDescriptors few(left);
     try {
       Pool pool(16);
-      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+      EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
       ++pools;
     } catch (const SystemError& error) {
       EXPECT_EQ(error.error_number(), EMFILE) << error.what();
@@ -179,10 +179,10 @@ TEST_F(ScarcityTest, ACallGoesOnThoughTheHostHasUsedUpAllDescriptors) {
     ::getrlimit(RLIMIT_NOFILE, &limit);
     const rlimit none{0, limit.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 10'000)), SizeIs(10'000));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 10'000)), SizeIs(10'000));
     // A successor cannot be had for now: the others do its work.
     EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 10'000)), SizeIs(10'000));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 10'000)), SizeIs(10'000));
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
     EXPECT_TRUE(test::eventually([&pool] {
       EXPECT_EQ(pool.apply(same, 2), 2);
@@ -208,7 +208,7 @@ bool is_root() {
 // Row 178: fork-eagain-start. The host, the zygote and some of the workers.
 TEST_F(ScarcityTest, ForWantOfProcessesTheConstructorFailsAndLeavesNothingBehind) {
   if (!is_root()) GTEST_SKIP() << "only root can become a user without processes";
-  for (const rlim_t processes : {1, 2, 3, 5, 9}) {
+  for (const rlim_t processes : {1U, 2U, 3U, 5U, 9U}) {
     in_fork([processes] {
       become_another_user();
       set_limit(RLIMIT_NPROC, processes);
@@ -226,7 +226,7 @@ TEST_F(ScarcityTest, ForWantOfProcessesTheConstructorFailsAndLeavesNothingBehind
     // ThreadSanitizer has a thread of its own in each process.
     set_limit(RLIMIT_NPROC, test::kThreadSanitizer ? 20 : 10);
     Pool pool(8);
-    EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+    EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
   });
 }
 
@@ -246,7 +246,7 @@ TEST_F(ScarcityTest, IfASuccessorCannotBeForkedThePoolGoesOnWithFewerAndTriesAga
     limit_processes_of(zygote, 1);
     EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
     for (int round = 0; round < 20; ++round) {
-      EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+      EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
     }
     EXPECT_THAT(test::workers_of(pool), SizeIs(1));
     limit_processes_of(zygote, 100);
@@ -264,7 +264,7 @@ TEST_F(ScarcityTest, IfNoSuccessorCanBeForkedForLongThePoolIsBrokenAndSaysWhy) {
     set_limit(RLIMIT_NPROC, 100);
     Pool pool(1);
     limit_processes_of(test::zygote_of(pool), 1);
-    const auto outcomes = pool.try_map(only_at<1, test::kills_itself>, std::views::iota(0, 3));
+    const auto outcomes = pool.try_map(only_at<1, test::kills_itself>, test::numbers(0, 3));
     ASSERT_THAT(outcomes, SizeIs(3));
     EXPECT_EQ(outcomes[0].value_or(-1), 0);
     EXPECT_EQ(outcomes[1].failure().kind(), FailureKind::crashed);
@@ -305,9 +305,9 @@ TEST_F(ScarcityTest, AResultForWhichTheCallerHasNoMemoryFailsItsTaskOnly) {
       return Chunks{std::vector<std::string>(x == 3 ? 400 : 1, std::string(1'000'000, 'c'))};
     };
     set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{100} << 20));
-    const auto arrays = pool.try_map(array, std::views::iota(0, 10));
+    const auto arrays = pool.try_map(array, test::numbers(0, 10));
     ASSERT_THAT(arrays, SizeIs(10));
-    const auto collected = pool.try_map(chunks, std::views::iota(0, 10));
+    const auto collected = pool.try_map(chunks, test::numbers(0, 10));
     ASSERT_THAT(collected, SizeIs(10));
     for (int x = 0; x < 10; ++x) {
       const auto i = static_cast<std::size_t>(x);
@@ -347,7 +347,7 @@ TEST_F(ScarcityTest, ATaskThatAsksForTooMuchFailsAndItsWorkerLives) {
   const auto hog = [](int x) {
     return std::vector<char>(static_cast<std::size_t>(x) * 100'000'000).size();
   };
-  const auto outcomes = pool.try_map(hog, std::views::iota(0, 3));
+  const auto outcomes = pool.try_map(hog, test::numbers(0, 3));
   EXPECT_TRUE(outcomes[0]);
   EXPECT_FALSE(outcomes[1]);
   EXPECT_THROW((void)pool.map(hog, std::vector{5}), std::bad_alloc);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // One pool, many threads.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
@@ -8,7 +9,6 @@
 #include <chrono>
 #include <cstdint>
 #include <numeric>
-#include <ranges>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -45,7 +45,7 @@ TEST_F(ThreadsTest, EachCallGetsItsOwnResults) {
   in_threads(16, [&pool](int thread) {
     for (int round = 0; round < 5; ++round) {
       const int offset = 1000 * thread + 100 * round;
-      const std::vector<int> sums = pool.map(partial(add, offset), std::views::iota(0, 100));
+      const std::vector<int> sums = pool.map(partial(add, offset), test::numbers(0, 100));
       std::vector<int> expected(100);
       std::iota(expected.begin(), expected.end(), offset);
       EXPECT_EQ(sums, expected);
@@ -59,15 +59,15 @@ TEST_F(ThreadsTest, FailuresReachTheCallThatTheyBelongTo) {
   in_threads(8, [&pool](int thread) {
     for (int round = 0; round < 5; ++round) {
       if (thread % 4 == 0) {
-        EXPECT_THROW((void)pool.map(test::only_at<9, test::kills_itself>, std::views::iota(0, 20)),
+        EXPECT_THROW((void)pool.map(test::only_at<9, test::kills_itself>, test::numbers(0, 20)),
                      CrashError);
       } else if (thread % 4 == 1) {
         const auto fail = [](int x) {
           if (x == 9) throw std::out_of_range("nine");
         };
-        EXPECT_THROW(pool.map(fail, std::views::iota(0, 20)), std::out_of_range);
+        EXPECT_THROW(pool.map(fail, test::numbers(0, 20)), std::out_of_range);
       } else {
-        EXPECT_THAT(pool.map(partial(add, 1), std::views::iota(0, 200)), SizeIs(200));
+        EXPECT_THAT(pool.map(partial(add, 1), test::numbers(0, 200)), SizeIs(200));
       }
     }
   });
@@ -99,9 +99,8 @@ TEST_F(ThreadsTest, EachCallHasItsOwnProgress) {
       EXPECT_EQ(progress.total, tasks);
       last = progress;
     }};
-    EXPECT_THAT(
-        pool.map(partial(add, thread), std::views::iota(0, static_cast<int>(tasks)), options),
-        SizeIs(tasks));
+    EXPECT_THAT(pool.map(partial(add, thread), test::numbers(0, static_cast<int>(tasks)), options),
+                SizeIs(tasks));
     EXPECT_EQ(last.done, tasks);
   });
 }
@@ -113,7 +112,7 @@ TEST_F(ThreadsTest, AProgressCallbackMayCallThePool) {
     ++calls;
     EXPECT_EQ(pool.apply(add, calls, 1), calls + 1);
   }};
-  EXPECT_THAT(pool.map(partial(add, 1), std::views::iota(0, 1000), options), SizeIs(1000));
+  EXPECT_THAT(pool.map(partial(add, 1), test::numbers(0, 1000), options), SizeIs(1000));
   EXPECT_GE(calls, 1);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The rings: values of every size, full rings, and workers that write nonsense into theirs.
+#include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
@@ -15,7 +16,6 @@
 #include <cstdint>
 #include <cstring>
 #include <numeric>
-#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -159,7 +159,7 @@ TEST_F(TransportTest, HundredsOfMegabytesCrossARingOfOne) {
     words.front() += 1;
     return words;
   };
-  for (const std::size_t megabytes : {100, 300}) {
+  for (const std::size_t megabytes : {100U, 300U}) {
     std::vector<std::uint32_t> words(megabytes * 1'000'000 / sizeof(std::uint32_t));
     std::iota(words.begin(), words.end(), 0U);
     const std::vector<std::uint32_t> back =
@@ -230,7 +230,7 @@ TEST_F(TransportTest, WorkersWaitForASlowCollector) {
     state->begun.add();
     return Slow{std::vector<std::byte>(16'384)};
   };
-  EXPECT_THAT(pool.map(task, std::views::iota(0, 600)), SizeIs(600));
+  EXPECT_THAT(pool.map(task, test::numbers(0, 600)), SizeIs(600));
   EXPECT_LE(Codec<Slow>::most_ahead, 2U * (64 + 2));
   EXPECT_GE(Codec<Slow>::most_ahead, 4U) << "the workers have not gone ahead at all";
 }
@@ -304,7 +304,7 @@ namespace {
 TEST_F(TransportTest, AHugeResultHoldsUpNoSmallOnes) {
   state.reset();
   Pool pool(4);
-  const auto outcomes = pool.try_map([](int x) { return Cargo{x}; }, std::views::iota(0, 500));
+  const auto outcomes = pool.try_map([](int x) { return Cargo{x}; }, test::numbers(0, 500));
   ASSERT_THAT(outcomes, SizeIs(500));
   for (int x = 0; x < 500; ++x) {
     const Outcome<Cargo>& outcome = outcomes[static_cast<std::size_t>(x)];
@@ -323,7 +323,7 @@ void expect_damage_is_contained(int (*task)(int)) {
   Pool pool(Options{.workers = 2, .ring_bytes = 16'384});
   for (int round = 0; round < 5; ++round) {
     const int first = 300 * round;
-    const auto outcomes = pool.try_map(task, std::views::iota(first, first + 300));
+    const auto outcomes = pool.try_map(task, test::numbers(first, first + 300));
     ASSERT_THAT(outcomes, SizeIs(300));
     for (int i = 0; i < 300; ++i) {
       const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(i)];
@@ -381,7 +381,7 @@ TEST_F(TransportTest, ADamagedWordOfTheOutboxCostsItsTaskAtMost) {
           ASSERT_THAT(outcomes, SizeIs(1));
           EXPECT_EQ(outcomes[0].value_or(x), x);
           EXPECT_EQ(pool.apply(same, x), x);
-          EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+          EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
         },
         kLimit);
     ASSERT_FALSE(HasFailure()) << "damage number " << x;
@@ -453,7 +453,7 @@ TEST_F(TransportTest, AForgedAnswerBeforeTheRealOneCostsItsTaskAtMost) {
           Pool pool(Options{.workers = 1, .ring_bytes = 16'384});
           EXPECT_THAT(pool.try_map(forges_and_returns, std::vector{x}), SizeIs(1));
           EXPECT_EQ(pool.apply(same, x), x);
-          EXPECT_THAT(pool.map(same, std::views::iota(0, 100)), SizeIs(100));
+          EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
         },
         kLimit);
     ASSERT_FALSE(HasFailure()) << "forgery number " << x;
@@ -473,8 +473,7 @@ TEST_F(TransportTest, AThreadThatKeepsWritingNonsenseHarmsNoOtherWorker) {
       [] {
         Pool pool(Options{.workers = 2, .ring_bytes = 16'384});
         for (int round = 0; round < 20; ++round) {
-          const auto outcomes =
-              pool.try_map(only_at<150, keeps_scribbling>, std::views::iota(0, 300));
+          const auto outcomes = pool.try_map(only_at<150, keeps_scribbling>, test::numbers(0, 300));
           EXPECT_THAT(outcomes, SizeIs(300));
         }
       },

@@ -2,7 +2,7 @@
 //
 // Tasks that misbehave. Each takes an element and would give it back if it got that far:
 //
-//   pool.try_map(only_at<3, segfaults>, std::views::iota(0, 10))    // element 3 crashes
+//   pool.try_map(only_at<3, segfaults>, test::numbers(0, 10))    // element 3 crashes
 #pragma once
 
 #include <cstddef>

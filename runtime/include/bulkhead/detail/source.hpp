@@ -12,14 +12,15 @@
 
 #include <concepts>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -39,7 +40,6 @@ class Kept {
   explicit Kept(std::ranges::range_reference_t<Range>&& element)
       : value_(std::in_place, std::forward<std::ranges::range_reference_t<Range>>(element)) {}
   [[nodiscard]] const std::ranges::range_value_t<Range>& get() const { return *value_; }
-  [[nodiscard]] bool needed() const { return value_.has_value(); }
   void forget() { value_.reset(); }
 
  private:
@@ -52,8 +52,7 @@ class Kept<Range> {
  public:
   explicit Kept(std::ranges::range_reference_t<Range> element) : value_(std::addressof(element)) {}
   [[nodiscard]] const std::ranges::range_value_t<Range>& get() const { return *value_; }
-  [[nodiscard]] bool needed() const { return value_ != nullptr; }
-  void forget() { value_ = nullptr; }
+  void forget() {}
 
  private:
   const std::ranges::range_value_t<Range>* value_;
@@ -87,8 +86,7 @@ class Source {
       if (*next_ == std::ranges::end(range_)) {
         ended_ = true;
       } else {
-        kept_.emplace_back(**next_);
-        ++known_;
+        keep(**next_);
         ++*next_;
       }
     }
@@ -98,26 +96,38 @@ class Source {
 
   /// An available element that has not been forgotten.
   [[nodiscard]] const Value& operator[](std::uint64_t index) const {
-    return kept_[index - base_].get();
+    return blocks_.find(index / kBlock)->second.elements[index % kBlock].get();
   }
 
   /// The element will not be needed any more.
   void forget(std::uint64_t index) {
-    kept_[index - base_].forget();
-    while (!kept_.empty() && !kept_.front().needed()) {
-      kept_.pop_front();
-      ++base_;
-    }
+    const auto block = blocks_.find(index / kBlock);
+    block->second.elements[index % kBlock].forget();
+    if (++block->second.forgotten == kBlock) blocks_.erase(block);
   }
 
  private:
+  static constexpr std::uint64_t kBlock = 64;
+  struct Block {
+    std::vector<Kept<Range>> elements;
+    std::uint64_t forgotten = 0;
+  };
+
+  void keep(std::ranges::range_reference_t<Range>&& element) {
+    Block& block = blocks_[known_ / kBlock];
+    block.elements.reserve(kBlock);
+    block.elements.emplace_back(std::forward<std::ranges::range_reference_t<Range>>(element));
+    ++known_;
+  }
+
   Range range_;
   std::optional<std::ranges::iterator_t<Range>> next_;
   bool begun_ = false;
   bool ended_ = false;
   std::uint64_t known_ = 0;
-  std::uint64_t base_ = 0;  ///< index of kept_.front()
-  std::deque<Kept<Range>> kept_;
+  /// Those that may still be needed. An element that is long in settling keeps its block, and not
+  /// all that came after it.
+  std::map<std::uint64_t, Block> blocks_;
 };
 
 template <class Range>
