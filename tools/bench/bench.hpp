@@ -117,17 +117,12 @@ void verify(const std::vector<T>& inputs, const std::vector<T>& results, Functio
   }
 }
 
-/// Values of the large workload with which it is warmed up: all would be another 2 GiB.
-constexpr std::size_t kLargeWarmUp = 2;
-
-/// Seconds that `map(inputs)` takes, after a warm-up with the first `warm_up` inputs. A warm-up
-/// with all of them leaves the allocator with the memory that results need, so that the kernel's
-/// handing out of fresh pages, which costs every peer the same, is not what is measured.
+/// Seconds that `map(inputs)` takes, after a warm-up that leaves the allocator with the memory that
+/// results need: the kernel's handing out of fresh pages costs every peer the same, and more than
+/// most of them.
 template <typename T, typename Map, typename Function>
-double time_map(const std::vector<T>& inputs, Map map, Function function, std::size_t warm_up) {
-  const std::size_t few = std::min(inputs.size(), warm_up);
-  const std::vector<T> head(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(few));
-  verify(head, map(head), function);
+double time_map(const std::vector<T>& inputs, Map map, Function function) {
+  verify(inputs, map(inputs), function);
 
   std::vector<T> results;
   const double taken = seconds([&] { results = map(inputs); });
@@ -142,7 +137,7 @@ template <typename Map>
 Figure noop(std::size_t size, Map map) {
   std::vector<std::int64_t> inputs(size);
   for (std::size_t i = 0; i < size; ++i) inputs[i] = static_cast<std::int64_t>(i);
-  return {static_cast<double>(size) / time_map(inputs, map, increment, size), "tasks/s"};
+  return {static_cast<double>(size) / time_map(inputs, map, increment), "tasks/s"};
 }
 
 template <typename Apply>
@@ -162,14 +157,14 @@ Figure latency(std::size_t size, Apply apply) {
 template <typename Map>
 Figure small(std::size_t size, Map map) {
   const auto inputs = make_items(size, kSmallBytes);
-  return {static_cast<double>(size) / time_map(inputs, map, increment_all, size), "items/s"};
+  return {static_cast<double>(size) / time_map(inputs, map, increment_all), "items/s"};
 }
 
 template <typename Map>
 Figure large(std::size_t size, Map map) {
   const auto inputs = make_items(size, kLargeBytes);
   const double both_ways = 2.0 * static_cast<double>(size) * kLargeBytes;
-  return {both_ways / time_map(inputs, map, increment_first, kLargeWarmUp) / 1e9, "GB/s"};
+  return {both_ways / time_map(inputs, map, increment_first) / 1e9, "GB/s"};
 }
 
 template <typename Cycle>

@@ -22,7 +22,6 @@ LARGE_BYTES = 16 * 1024 * 1024
 MAX_SIZE = 10_000_000
 MAX_INPUT_BYTES = 2 * 1024**3
 WARM_UP_CALLS = 100
-LARGE_WARM_UP = 2
 
 NEXT_BYTE = bytes((byte + 1) % 256 for byte in range(256))  # table for bytes.translate
 FORK = multiprocessing.get_context("fork")
@@ -115,10 +114,9 @@ def verify(inputs: Sequence, results: Sequence, function: Callable) -> None:
         require(y == function(x), f"wrong result at index {index}")
 
 
-def time_map(pool: Any, inputs: Sequence, function: Callable, warm_up: int) -> float:
-    """Seconds that a map takes, after a warm-up with the first `warm_up` inputs (see bench.hpp)."""
-    head = inputs[:warm_up]
-    verify(head, pool.map(function, head), function)
+def time_map(pool: Any, inputs: Sequence, function: Callable) -> float:
+    """Seconds that a map takes, after a warm-up (see bench.hpp)."""
+    verify(inputs, pool.map(function, inputs), function)
     start = time.perf_counter()
     results = pool.map(function, inputs)
     taken = time.perf_counter() - start
@@ -128,7 +126,7 @@ def time_map(pool: Any, inputs: Sequence, function: Callable, warm_up: int) -> f
 
 def noop(new_pool: Callable, size: int) -> Figure:
     with new_pool(2) as pool:
-        return size / time_map(pool, list(range(size)), increment, size), "tasks/s"
+        return size / time_map(pool, list(range(size)), increment), "tasks/s"
 
 
 def latency(new_pool: Callable, size: int) -> Figure:
@@ -144,12 +142,12 @@ def latency(new_pool: Callable, size: int) -> Figure:
 
 def small(new_pool: Callable, size: int) -> Figure:
     with new_pool(2) as pool:
-        return size / time_map(pool, make_items(size, SMALL_BYTES), increment_all, size), "items/s"
+        return size / time_map(pool, make_items(size, SMALL_BYTES), increment_all), "items/s"
 
 
 def large(new_pool: Callable, size: int) -> Figure:
     with new_pool(2) as pool:
-        taken = time_map(pool, make_items(size, LARGE_BYTES), increment_first, LARGE_WARM_UP)
+        taken = time_map(pool, make_items(size, LARGE_BYTES), increment_first)
     return 2 * size * LARGE_BYTES / taken / 1e9, "GB/s"
 
 
