@@ -26,7 +26,8 @@ struct ActiveJob {
   Ledger ledger;
   Pace pace;
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun
-  bool stopped = false;  ///< its waiting tasks are to be taken back from the workers
+  bool stopped = false;    ///< its waiting tasks are to be taken back from the workers
+  bool abandoned = false;  ///< its running tasks are to be killed
 
   /// Tasks at the front of a worker's queue have ended.
   void settle(const Settled& settled) {
@@ -41,6 +42,11 @@ struct ActiveJob {
   void stop_at(std::uint64_t limit) {
     ledger.stop_at(limit);
     stopped = true;
+  }
+  /// Nobody wants its results any more, not even those of the tasks that run.
+  void abandon() {
+    abandoned = true;
+    stop_at(0);
   }
   /// Asks the source for its first element, so that an empty job is known to be done.
   void prime() { draw(1); }

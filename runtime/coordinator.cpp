@@ -38,15 +38,19 @@ Coordinator::Lock Coordinator::enter() {
   entering_.fetch_add(1);
   Lock lock(mutex_);
   entering_.fetch_sub(1);
-  entering_.notify_all();
+  entered_.fetch_add(1);
+  entered_.notify_all();
   return lock;
 }
 
-/// A mutex is not fair: who drives must step back for those who want in.
+/// A mutex is not fair: who drives must step back for those who want in, though not for those who
+/// come while it waits.
 void Coordinator::yield_to_others(Lock& lock) {
-  if (entering_.load() == 0) return;
+  const unsigned waiting = entering_.load();
+  if (waiting == 0) return;
+  const unsigned before = entered_.load();
   lock.unlock();
-  for (int count = entering_.load(); count != 0; count = entering_.load()) entering_.wait(count);
+  for (unsigned now = before; now - before < waiting; now = entered_.load()) entered_.wait(now);
   lock.lock();
 }
 
@@ -70,7 +74,7 @@ void Coordinator::close() {
 }
 
 void Coordinator::await_idle(Lock& lock) {
-  changed_.wait(lock, [this] { return jobs_.empty() && !driving_; });
+  changed_->wait(lock, [this] { return jobs_.empty() && !driving_; });
 }
 
 void Coordinator::join() {
@@ -84,6 +88,7 @@ void Coordinator::join() {
     throw Error("bulkhead: join() before close() or terminate() would wait for ever");
   await_idle(lock);
   if (!zygote_) return;
+  const Inside inside(inside_);
   leaving_ = true;
   driving_ = true;
   for (Slot& slot : slots_) slot.dismiss();
@@ -102,6 +107,7 @@ void Coordinator::terminate() {
   require_owner();
   const Lock lock = enter();
   if (state_ == State::terminated) return;
+  const Inside inside(inside_);
   give_up(State::terminated, FailureKind::cancelled, "the pool was terminated");
 }
 
@@ -116,32 +122,35 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   require_owner();
   Lock lock = enter();
   require_open();
-  const Definition& definition = definition_of(job);
-  Entry entry{ActiveJob(job, definition.number, definition.payload), options, nullptr};
+  const Definition* definition = nullptr;
+  std::optional<Entry> own;
   {
     const Inside inside(inside_);
-    entry.active.prime();
+    definition = &definition_of(job);
+    own.emplace(ActiveJob(job, definition->number, definition->payload), options);
+    own->active.prime();
   }
+  Entry& entry = *own;
   const auto place = jobs_.insert(jobs_.end(), &entry);
   if (driving_) doorbell_.ring();
   std::exception_ptr error;
   while (!entry.done()) {
     try {
       if (driving_) {
-        changed_.wait_for(lock, options.progress ? kProgressInterval : kBelt);
+        changed_->wait_for(lock, options.progress ? kProgressInterval : kBelt);
       } else {
         drive(lock, entry);
       }
       if (!error) report_progress(lock, entry, entry.done());
     } catch (...) {
       error = std::current_exception();
-      entry.active.stop_at(0);
+      entry.active.abandon();
       tidy();
     }
   }
   jobs_.erase(place);
-  if (definition.temporary) forget(definition);
-  changed_.notify_all();
+  if (definition->temporary) forget(*definition);
+  changed_->notify_all();
   if (error) std::rethrow_exception(error);
   return {std::move(entry.given_up), entry.active.ledger.known()};
 }
@@ -153,9 +162,12 @@ Coordinator::Definition& Coordinator::definition_of(const Job& job) {
   }
   const auto key = std::pair(job.describe(), job.function());
   const auto found = definitions_.find(key);
+  if (found != definitions_.end() && ModuleMap::generation() == generation_) return found->second;
+  // Where modules have come and gone, the same address may be another function: looked at again.
+  std::vector<std::byte> payload = encode_definition(job);
   if (found != definitions_.end()) return found->second;
-  Definition definition{next_callable_++, encode_definition(job), false};
-  return definitions_.emplace(key, std::move(definition)).first->second;
+  return definitions_.emplace(key, Definition{next_callable_++, std::move(payload), false})
+      .first->second;
 }
 
 void Coordinator::forget(const Definition& definition) {

@@ -107,7 +107,8 @@ class Coordinator {
   void rehire(Slot& slot);
   [[nodiscard]] int request(Slot& slot);
   void note_refusal(int error);
-  void hear_zygote();
+  bool hear_zygote();
+  void require_zygote();
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
   void replace_missing(Clock::time_point now);
@@ -125,10 +126,12 @@ class Coordinator {
   std::unique_ptr<EventSet> events_;
 
   std::atomic<std::thread::id>
-      inside_{};                  ///< the thread that holds the mutex and may run user code
-  std::atomic<int> entering_{0};  ///< threads that want the mutex while one drives
+      inside_{};                       ///< the thread that holds the mutex and may run user code
+  std::atomic<unsigned> entered_{0};   ///< threads that have got it
+  std::atomic<unsigned> entering_{0};  ///< threads that want the mutex while one drives
   std::mutex mutex_;
-  std::condition_variable changed_;  ///< a job is done, or nobody drives any more
+  /// A job is done, or nobody drives any more.
+  std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();
   bool driving_ = false;
   State state_ = State::open;
   bool leaving_ = false;          ///< workers have been asked to leave: none is replaced
@@ -140,6 +143,7 @@ class Coordinator {
   std::vector<Slot> slots_;
   Restarts restarts_;
   Clock::time_point last_control_check_{};
+  Clock::time_point last_rouse_{};
   Spin spin_;
   bool impatient_ =
       false;  ///< bells are to ring at each step: some worker has been silent for long
@@ -152,15 +156,15 @@ class Coordinator {
 /// Marks that code of the user's may be running under the mutex, in this thread.
 class Coordinator::Inside {
  public:
-  explicit Inside(std::atomic<std::thread::id>& place) : place_(place) {
-    place_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  }
-  ~Inside() { place_.store({}, std::memory_order_relaxed); }
+  explicit Inside(std::atomic<std::thread::id>& place)
+      : place_(place), before_(place.exchange(std::this_thread::get_id())) {}
+  ~Inside() { place_.store(before_); }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
  private:
   std::atomic<std::thread::id>& place_;
+  std::thread::id before_;
 };
 
 /// An active job, and the thread that waits for it.

@@ -22,6 +22,7 @@ constexpr milliseconds kControlInterval{2};
 }  // namespace
 
 void Coordinator::drive(Lock& lock, Entry& own) {
+  const Inside inside(inside_);
   driving_ = true;
   const bool reports = static_cast<bool>(own.options.progress);
   try {
@@ -39,11 +40,10 @@ void Coordinator::drive(Lock& lock, Entry& own) {
             std::string("bulkhead: the coordinator failed: ") + error.what());
   }
   driving_ = false;
-  changed_.notify_all();
+  changed_->notify_all();
 }
 
 bool Coordinator::pass(Clock::time_point now) {
-  const Inside inside(inside_);
   bool progress = false;
   for (Slot& slot : slots_) {
     const bool drained = slot.drain(now);
@@ -76,16 +76,19 @@ bool Coordinator::feed(Slot& slot, Clock::time_point now) {
   return fed;
 }
 
-/// After progress: jobs that were stopped want their waiting tasks back, and those that are done
-/// want their threads to know.
+/// After progress: jobs that were stopped want their waiting tasks back, those that were abandoned
+/// want their running ones to end, and those that are done want their threads to know.
 void Coordinator::tidy() {
   bool anyone_done = false;
   for (Entry* entry : jobs_) {
     anyone_done |= entry->done();
-    if (!std::exchange(entry->active.stopped, false)) continue;
-    for (Slot& slot : slots_) slot.revoke();
+    for (Slot& slot : slots_) {
+      if (entry->active.stopped) slot.revoke(setup_.fences);
+      if (entry->active.abandoned && slot.abandon(entry->active)) after_drain(slot);
+    }
+    entry->active.stopped = false;
   }
-  if (anyone_done) changed_.notify_all();
+  if (anyone_done) changed_->notify_all();
 }
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
@@ -107,7 +110,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
   if (wakeup.timed_out()) {
     impatient_ = true;
     help_the_idle();
-    if (timeout >= kBelt) rouse();
+    if (last_control_check_ - last_rouse_ >= kBelt) rouse();
   }
   if (zygote_ && wakeup.control) hear_zygote();
   if (zygote_ && wakeup.zygote) {
@@ -119,8 +122,9 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
 
 /// A worker that a task has made lie about its sleep would not be woken otherwise.
 void Coordinator::rouse() {
+  last_rouse_ = last_control_check_;
   for (Slot& slot : slots_) {
-    if (slot.alive() && slot.load() != 0) slot.link().wake_anyway();
+    if (slot.alive() && !slot.idle()) slot.link().wake_anyway();
   }
 }
 
@@ -135,7 +139,10 @@ bool Coordinator::arm_bells() {
   for (Slot& slot : slots_) {
     if (slot.alive()) slot.link().arm_bell();
   }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // A worker that passes its last task fences by itself when it goes to sleep.
+  const bool many =
+      std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.load() > 1; });
+  static_cast<void>(heavy_fence(many ? setup_.fences : Fences::equal));
   return has_news();
 }
 
@@ -166,7 +173,7 @@ void Coordinator::help_the_idle() {
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.idle(); });
   if (!idle) return;
   for (Slot& slot : slots_) {
-    if (slot.has_waiting()) slot.revoke();
+    if (slot.has_waiting()) slot.revoke(setup_.fences);
   }
 }
 

@@ -36,7 +36,11 @@ Coordinator::Coordinator(const Options& options, int workers)
 }
 
 Coordinator::~Coordinator() {
-  if (::getpid() != owner_) return;
+  if (::getpid() != owner_) {
+    // Threads of the owner may be waiting for it, and its destructor would wait for them here.
+    ::operator delete(static_cast<void*>(changed_.release()));
+    return;
+  }
   try {
     terminate();
     Lock lock(mutex_);
@@ -55,7 +59,7 @@ void Coordinator::hire_all() {
     int error = request(slot);
     while (error == EAGAIN && Clock::now() < deadline) {
       zygote_->wait(milliseconds{10});
-      hear_zygote();
+      require_zygote();
       if (!zygote_) return;
       error = request(slot);
     }
@@ -66,7 +70,7 @@ void Coordinator::hire_all() {
     if (Clock::now() >= deadline)
       throw SystemError("bulkhead: the workers were not forked", ETIMEDOUT);
     zygote_->wait(milliseconds{100});
-    hear_zygote();
+    require_zygote();
     if (refusal_ == 0) continue;
     throw SystemError(
         "bulkhead: cannot fork " + std::to_string(count) +
@@ -99,7 +103,7 @@ void Coordinator::rehire(Slot& slot) {
 
 void Coordinator::note_refusal(int error) {
   refusal_ = error;
-  restarts_.refused(Clock::now());
+  restarts_.refused(Clock::now(), !anyone_alive());
   last_start_failure_ = SystemError("the system refuses to start a worker", error).what();
   log_.warn(last_start_failure_ + "; going on with fewer");
 }
@@ -112,19 +116,25 @@ void Coordinator::replace_missing(Clock::time_point now) {
       rehire(slot);
     }
   }
-  if (anyone_alive() || restarts_.allowed()) return;
+  if (anyone_alive() || !restarts_.hopeless()) return;
   give_up(State::broken, FailureKind::not_run,
           "bulkhead: the pool is broken, no worker can be started: " + last_start_failure_);
 }
 
-void Coordinator::hear_zygote() {
+/// False if it has ended.
+bool Coordinator::hear_zygote() {
   last_control_check_ = Clock::now();
   ControlMessage message;
   while (zygote_) {
     const Received received = zygote_->receive(message);
-    if (received != Received::message) return;
+    if (received != Received::message) return received != Received::closed;
     hear(message);
   }
+  return true;
+}
+
+void Coordinator::require_zygote() {
+  if (!hear_zygote()) throw SystemError("bulkhead: the zygote has ended before its time", ECHILD);
 }
 
 void Coordinator::hear(const ControlMessage& message) {
@@ -209,7 +219,7 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   }
   if (state == State::broken) log_.error(cause_);
   doorbell_.ring();
-  changed_.notify_all();
+  changed_->notify_all();
 }
 
 }  // namespace bulkhead::detail

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/log.hpp"
 
+#include <string_view>
+
 #include <spdlog/logger.h>
 
 namespace bulkhead::detail {
 namespace {
 
 void write(spdlog::logger* logger, spdlog::level::level_enum level,
-           const std::string& text) noexcept {
+           std::string_view text) noexcept {
   if (logger == nullptr) return;
+  constexpr std::string_view kName = "bulkhead: ";  // texts of errors begin with it
+  if (text.starts_with(kName)) text.remove_prefix(kName.size());
   try {
-    logger->log(level, "bulkhead: {}", text);
+    logger->log(level, "{}{}", kName, text);
   } catch (...) {  // NOLINT(bugprone-empty-catch): a sink that fails must not cost a task
   }
 }

@@ -19,12 +19,13 @@ class Restarts {
   void succeeded();
   /// A worker died before it was ready.
   void died_at_start() { ++start_deaths_; }
-  /// The system refused to fork.
-  void refused(Time now);
+  /// The system refused to fork. `alone`: no worker is left that could do the work meanwhile.
+  void refused(Time now, bool alone);
 
-  /// False once too many have died at start in a row, or too many forks were refused: no more are
-  /// made.
-  [[nodiscard]] bool allowed() const { return start_deaths_ < limit_ && refusals_ < kMaxRefusals; }
+  /// False once too many have died at start in a row: no more are made.
+  [[nodiscard]] bool allowed() const { return start_deaths_ < limit_; }
+  /// True once a pool without workers will not get any.
+  [[nodiscard]] bool hopeless() const { return !allowed() || refused_alone_ >= kMaxRefusals; }
   /// No worker may be asked for before this time.
   [[nodiscard]] Time not_before() const { return not_before_; }
 
@@ -36,6 +37,7 @@ class Restarts {
   int limit_;
   int start_deaths_ = 0;
   int refusals_ = 0;
+  int refused_alone_ = 0;
   Time not_before_{};
 };
 

@@ -162,7 +162,8 @@ void Slot::settled(const Settled& settled, Time now) {
   queue_.pop(settled.count);
   // A task may be answered before its argument has been sent to the end, and its element is gone
   // then. Only the last task sent can be on its way still.
-  if (queue_.empty() && !outbound_.empty()) outbound_.front().cut();
+  if (queue_.empty() && !outbound_.empty() && outbound_.front().kind() == FrameKind::task)
+    outbound_.front().cut();
   if (settled_ == revoked_to_) revoking_ = false;
   job.settle(settled);
 }
@@ -172,11 +173,12 @@ void Slot::settled(const Settled& settled, Time now) {
 
 bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
   if (!alive() || revoking_) return false;
+  const std::uint64_t before = link_->tasks().written();
   bool any = false;
   std::uint64_t own = queue_.count_of(&job);
   while (outbound_.empty() && own < window) {
     const TaskRange range = job.take(window - own);
-    if (range.count == 0) return any;
+    if (range.count == 0) break;
     Job::Encoded encoded;
     if (define(job)) {
       if (queue_.empty()) busy_since_ = now;
@@ -191,10 +193,10 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     if (encoded.failed) job.settle({1, 1, range.first + encoded.accepted});
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
-    if (used == 0) return any;
+    if (used == 0) break;
   }
-  if (!outbound_.empty()) any |= pump();
-  return any;
+  pump();
+  return any || link_->tasks().written() != before;
 }
 
 bool Slot::define(const ActiveJob& job) {
@@ -248,14 +250,20 @@ void Slot::give_back(std::uint64_t count) {
 // The worker, before each task: stores its number, fences, reads the revocation. Here: stores the
 // revocation, fences, reads the number. So a task that the worker has not been seen to begin will
 // not begin; of the one that it was seen to begin its answer, or its skipping, will tell.
-void Slot::revoke() {
+void Slot::revoke(Fences fences) {
   if (!alive() || revoking_ || !outbound_.empty() || queue_.empty()) return;
   revoking_ = true;
   revoked_to_ = sent_;
   link_->revoke(settled_, sent_);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!heavy_fence(fences)) return;
   const std::uint64_t begun = std::clamp(link_->tasks_begun(), settled_, sent_);
   give_back(sent_ - begun);
+}
+
+bool Slot::abandon(const ActiveJob& job) {
+  if (!alive() || queue_.empty() || queue_.front().job != &job) return false;
+  doom("the caller has given the call up");
+  return true;
 }
 
 void Slot::doom(std::string why) {

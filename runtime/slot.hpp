@@ -13,6 +13,7 @@
 
 #include "runtime/active_job.hpp"
 #include "runtime/in_flight.hpp"
+#include "worker/fence.hpp"
 #include "worker/link.hpp"
 
 #include <chrono>
@@ -49,7 +50,10 @@ class Slot {
   void publish() { link_->publish(); }
   /// Takes back all tasks that the worker has not begun. Some may come back only once it gets to
   /// them.
-  void revoke();
+  void revoke(Fences fences);
+  /// To be called after revoke(). If a task of `job` is running all the same, the worker is doomed:
+  /// true.
+  bool abandon(const ActiveJob& job);
   /// The callable is not used any more.
   void drop(std::uint32_t callable);
   /// Asks the worker to run the finalizer and leave.

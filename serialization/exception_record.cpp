@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
+#include "serialization/demangle.hpp"
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cxxabi.h>
 #include <exception>
 #include <functional>
-#include <memory>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -20,11 +19,8 @@
 namespace bulkhead::detail {
 namespace {
 
-std::string demangled(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
-  return status == 0 && name ? name.get() : type.name();
+std::string name_of(const std::type_info& type) {
+  return demangled(type.name());
 }
 
 template <class T>
@@ -79,7 +75,7 @@ void describe_nested(const std::exception& error, std::vector<std::string>& chai
   try {
     nested->rethrow_nested();
   } catch (const std::exception& inner) {
-    chain.push_back(demangled(typeid(inner)) + ": " + words_of(inner));
+    chain.push_back(name_of(typeid(inner)) + ": " + words_of(inner));
     describe_nested(inner, chain);
   } catch (...) {
     chain.emplace_back("an exception that is not a std::exception");
@@ -88,7 +84,7 @@ void describe_nested(const std::exception& error, std::vector<std::string>& chai
 
 void describe_standard(const std::exception& error, FailureDetails& details) {
   details.standard_type = standard_type_of(error);
-  details.type_name = demangled(typeid(error));
+  details.type_name = name_of(typeid(error));
   details.message = words_of(error);
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
     details.category = system->code().category().name();
@@ -130,7 +126,7 @@ FailureDetails describe_current_exception() {
   }
   if (details.type_name.empty()) {
     const std::type_info* type = abi::__cxa_current_exception_type();
-    details.type_name = type != nullptr ? demangled(*type) : "unknown type";
+    details.type_name = type != nullptr ? name_of(*type) : "unknown type";
   }
   return details;
 }

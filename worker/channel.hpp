@@ -35,6 +35,8 @@ class Channel {
   /// full fence must lie between the last store that it should see and this call. False if it
   /// cannot be woken any more, as a task has closed the doorbell.
   [[nodiscard]] bool ring_if_due() {
+    if (deaf_) [[unlikely]]
+      return false;
     const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
     if (bell > tasks_.position() || bell == rung_) return true;
     rung_ = bell;
@@ -42,7 +44,9 @@ class Channel {
   }
   /// False if a task, or the initializer, has closed the doorbell.
   [[nodiscard]] bool can_ring() const { return doorbell_.usable(); }
-  /// Wakes the coordinator if it sleeps; ends the process if it cannot.
+  /// Wakes the coordinator if it sleeps. If it cannot be woken, as an earlier task has closed the
+  /// doorbell, the task that runs is not to suffer for that: the coordinator looks by itself, if
+  /// only after a while, and ring_if_due() fails from now on.
   void ring_if_parked();
 
  private:
@@ -58,6 +62,7 @@ class Channel {
   const Doorbell& doorbell_;
   Spin spin_;
   std::uint32_t parked_ = 0;      ///< what `parked` should be: a task may have scribbled over it
+  bool deaf_ = false;             ///< the doorbell could not be rung
   std::uint64_t rung_ = kNoBell;  ///< the value of bell_at that was answered last
 };
 
@@ -92,10 +97,7 @@ class MessageReader final : public ByteReader {
 class MessageWriter final : public ByteWriter {
  public:
   MessageWriter(Channel& channel, FrameKind kind, std::uint32_t callable, std::uint64_t task)
-      : channel_(channel) {
-    header_.kind = kind;
-    header_.callable = callable;
-    header_.task = task;
+      : channel_(channel), kind_(kind), callable_(callable), task_(task) {
     begin_frame();
   }
   /// Publishes the message.
@@ -108,14 +110,20 @@ class MessageWriter final : public ByteWriter {
   void write_slow(const std::byte* data, std::size_t size) override;
   void begin_frame();
   void send(std::uint8_t more) {
-    header_.length = static_cast<std::uint32_t>(at_ - begin_);
-    header_.more = more;
-    channel_.answers().finish(header_);
+    FrameHeader header;
+    header.length = static_cast<std::uint32_t>(at_ - begin_);
+    header.kind = kind_;
+    header.more = more;
+    header.callable = callable_;
+    header.task = task_;
+    channel_.answers().finish(header);
     channel_.answers().commit();
   }
 
   Channel& channel_;
-  FrameHeader header_;
+  FrameKind kind_;
+  std::uint32_t callable_;
+  std::uint64_t task_;
   std::byte* begin_ = nullptr;
 };
 

@@ -4,6 +4,7 @@
 // What runs in a handler is async-signal-safe: no allocation, no lock, only system calls, the
 // unwinder (warmed up at installation) and _dl_find_object. Facts are published before unwinding,
 // and each frame as it is found, because a damaged stack may kill the handler half-way.
+#include "serialization/demangle.hpp"
 #include "worker/crash_page.hpp"
 #include "worker/module.hpp"
 
@@ -220,16 +221,14 @@ void append_abort_text() noexcept {
   if (bytes > sizeof bytes) append_message(block + sizeof bytes, bytes - sizeof bytes);
 }
 
-/// Not in signal context: may allocate. The demangled name is not freed, the process ends.
+/// Not in signal context: may allocate.
 void append_active_exception() noexcept {
   const std::type_info* type = abi::__cxa_current_exception_type();
   if (type == nullptr) {
     append_message("std::terminate without an active exception");
     return;
   }
-  int status = 0;
-  const char* name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-  append_message(name == nullptr ? type->name() : name);
+  append_message(demangled(type->name()).c_str());
   try {
     throw;
   } catch (const std::exception& error) {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
+#include <iostream>
 #include <linux/close_range.h>
 #include <stdio_ext.h>
 #include <string>
@@ -12,6 +13,10 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#if defined(__GLIBCXX__)
+#include <ext/stdio_sync_filebuf.h>
+#endif
 
 namespace bulkhead::detail {
 namespace {
@@ -92,6 +97,11 @@ void become_worker(int slot) {
     ::close(file);
   }
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+#if defined(__GLIBCXX__)
+  // With sync_with_stdio(false) these have buffers of their own, and the host's text in them.
+  std::cout.rdbuf(new __gnu_cxx::stdio_sync_filebuf<char>(stdout));
+  std::clog.rdbuf(new __gnu_cxx::stdio_sync_filebuf<char>(stderr));
+#endif
 }
 
 }  // namespace bulkhead::detail

@@ -120,7 +120,7 @@ class Server {
   void serve_task(const FrameHeader& header, const std::byte* payload) {
     OutboxWords& words = channel_.words();
     words.started.store(begun_ + 1, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    light_fence(setup_.fences);
     const InboxWords& orders = channel_.inbox_words();
     const std::uint64_t revoked_to = orders.revoke_to.load(std::memory_order_acquire);
     if (begun_ < revoked_to && begun_ >= orders.revoke_from.load(std::memory_order_relaxed))
@@ -268,11 +268,12 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_
   outbox.keep_private();
   inbox_fd.reset();
   outbox_fd.reset();
+  if (!begin_light_fences(setup.fences)) ::_exit(kExitBadSetup);
   install_crash_handlers(crash_page(outbox));
   ::on_exit(leave_at_once, nullptr);
   Channel channel(inbox, outbox, setup.ring_bytes, doorbell);
   Server(setup, channel).run();
-  std::fflush(nullptr);
+  std::fflush(stdout);  // not all files: some may be the host's, with text of its own
   ::_exit(0);
 }
 

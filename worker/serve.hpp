@@ -5,6 +5,7 @@
 #pragma once
 
 #include "worker/descriptor.hpp"
+#include "worker/fence.hpp"
 #include "worker/module.hpp"
 #include "worker/wake.hpp"
 
@@ -16,6 +17,7 @@ namespace bulkhead::detail {
 /// What all workers of a pool are told. Lives in the memory that they inherit from the zygote.
 struct WorkerSetup {
   std::size_t ring_bytes = 0;
+  Fences fences = best_fences();
   ModuleMap modules = ModuleMap::snapshot();  ///< taken before the fork, so the same in all of them
   std::function<void()> initializer;
   std::function<void()> finalizer;

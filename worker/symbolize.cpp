@@ -5,16 +5,14 @@
 // exported functions get a name and no line is known.
 #include "worker/symbolize.hpp"
 
+#include "serialization/demangle.hpp"
 #include "worker/module.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
-#include <cstdlib>
-#include <cxxabi.h>
 #include <dlfcn.h>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -59,11 +57,7 @@ bool is_mangled(std::string_view symbol) {
 }
 
 std::string demangle(const std::string& symbol) {
-  if (!is_mangled(symbol)) return symbol;
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(
-      abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status), &std::free);
-  return name ? std::string(name.get()) : symbol;
+  return is_mangled(symbol) ? demangled(symbol.c_str()) : symbol;
 }
 
 #if !defined(BULKHEAD_NO_LIBBACKTRACE)

@@ -42,8 +42,12 @@ Doorbell::Doorbell() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 }
 
 bool Doorbell::ring() const {
-  const std::uint64_t one = 1;
-  // EAGAIN: the counter is full, so the bell is ringing already.
+  std::uint64_t one = 1;
+  if (::write(fd_.get(), &one, sizeof one) == sizeof one) return true;
+  if (errno != EAGAIN) return false;
+  // The counter is full, as nobody reads it: begin anew.
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto taken = ::read(fd_.get(), &count, sizeof count);
   return ::write(fd_.get(), &one, sizeof one) == sizeof one || errno == EAGAIN;
 }
 

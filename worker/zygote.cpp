@@ -93,7 +93,8 @@ class ZygoteProcess {
     send(message);
   }
 
-  [[noreturn]] void become(pid_t zygote, int slot, ControlDescriptors fds) {
+  // What would leave this function would unwind the host's stack in a second process.
+  [[noreturn]] void become(pid_t zygote, int slot, ControlDescriptors fds) noexcept {
     die_with_parent(zygote);
     become_worker(slot);
     reset_signals();
@@ -180,7 +181,7 @@ class ZygoteProcess {
 };
 
 [[noreturn]] void become_zygote(const WorkerSetup& setup, int doorbell, int control,
-                                int coordinator) {
+                                int coordinator) noexcept {
   ::setpgid(0, 0);
   reset_signals();
   drop_buffered_output();

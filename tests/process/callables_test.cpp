@@ -332,5 +332,39 @@ TEST_F(ArgumentTest, ReferencesComeBackAsValues) {
   EXPECT_EQ(pool.apply(longest, std::vector<std::string>{"a", "abc", "ab"}), "abc");
 }
 
+TEST_F(CallableTest, StateLargerThanTheRingTravelsInEveryCall) {
+  Pool pool(Options{.workers = 2, .ring_bytes = 4096});
+  const auto look_up = [](const std::vector<int>& table, int x) {
+    return table[static_cast<std::size_t>(x)];
+  };
+  for (int round = 0; round < 5; ++round) {
+    const std::vector<int> table(1'000'000, round);
+    const auto results = pool.map(partial(look_up, table), test::numbers(0, 1000));
+    EXPECT_THAT(results, Each(round));
+  }
+}
+
+/// Uses the pool while its state is written.
+struct Meddler {
+  static inline Pool* pool = nullptr;
+  int operator()(int x) const { return x; }
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(pool->apply([](int x) { return x; }, 1));
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    int x = 0;
+    archive(x);
+  }
+};
+
+TEST_F(CallableTest, StateThatUsesThePoolWhileItIsWrittenIsAnError) {
+  Pool pool(1);
+  Meddler::pool = &pool;
+  EXPECT_THROW((void)pool.map(Meddler{}, std::vector{1}), Error);
+  EXPECT_EQ(pool.apply([](int x) { return x; }, 2), 2);
+}
+
 }  // namespace
 }  // namespace bulkhead

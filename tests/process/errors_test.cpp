@@ -188,7 +188,7 @@ TEST_F(ErrorTest, WhatIsNoStdExceptionIsAnErrorOfItsTaskOnly) {
   EXPECT_THAT(outcomes[0].failure().type_name(), "int");
   EXPECT_THAT(outcomes[1].failure().type_name(), HasSubstr("char const*"));
   EXPECT_THAT(outcomes[2].failure().type_name(), HasSubstr("Opaque"));
-  EXPECT_THAT(outcomes[3].failure().type_name(), HasSubstr("basic_string"));
+  EXPECT_THAT(outcomes[3].failure().type_name(), HasSubstr("std::string"));
   EXPECT_EQ(*outcomes[4], 4);
   expect_throws<std::runtime_error>(
       [&] { pool.map(task, std::vector{2}); },

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <set>
@@ -424,6 +425,44 @@ TEST_F(HostTest, TheEnvironmentAndTheWorkingDirectoryAreThoseOfTheHost) {
     return std::string(::getcwd(path.data(), path.size()));
   };
   EXPECT_EQ(pool.apply(here), here());
+}
+
+TEST_F(HostTest, AForkOfTheHostMayDestroyAPoolOnWhichThreadsWait) {
+  auto pool = std::make_unique<Pool>(2);
+  const auto wait = [](int x) {
+    state->begun.add();
+    return state->gate.reaches(1) ? x : -1;
+  };
+  state.reset();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] { EXPECT_EQ(pool->apply(wait, 5), 5); });
+  }
+  EXPECT_TRUE(state->begun.reaches(2));
+  Fork copy([&] {
+    pool.reset();
+    ::_exit(7);
+  });
+  EXPECT_EQ(WEXITSTATUS(copy.wait(std::chrono::seconds{30})), 7);
+  state->gate.add();
+  for (std::thread& thread : threads) thread.join();
+}
+
+// std::cout has a buffer of its own then.
+TEST_F(HostTest, UnflushedOutputOfUnsyncedStreamsAppearsOnce) {
+  const std::string text = output_of([] {
+    std::ios_base::sync_with_stdio(false);
+    std::cout << "of the host;";
+    {
+      Pool pool(2);
+      pool.map([](int x) { std::cout << "of task " << x << ";" << std::endl; },
+               test::numbers(0, 3));
+    }
+    std::cout.flush();
+  });
+  for (const char* part : {"of the host;", "of task 0;", "of task 1;", "of task 2;"}) {
+    EXPECT_EQ(count(text, part), 1U) << text;
+  }
 }
 
 }  // namespace

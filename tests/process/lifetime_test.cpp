@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <list>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -399,6 +400,21 @@ TEST_F(CoordinatorDeathTest, OfTheZygoteBreaksThePool) {
     EXPECT_THROW((void)pool.apply(same, 1), BrokenPool);
     for (const Process& worker : workers) EXPECT_TRUE(worker.ends_within(test::kPatience));
   });
+}
+
+// Elements of a list are drawn as they are needed; those that never were have an outcome too.
+TEST_F(LifetimeTest, ATerminatedCallHasAnOutcomeForElementsThatWereNeverDrawn) {
+  Pool pool(1);
+  const auto hang = [](int) -> int {
+    for (;;) ::pause();
+  };
+  const CallOptions options{.progress = [&pool](const Progress&) { pool.terminate(); }};
+  const std::list<int> list(1000, 1);
+  const auto outcomes = pool.try_map(hang, list, options);
+  ASSERT_THAT(outcomes, SizeIs(1000));
+  for (const auto& outcome : outcomes) {
+    EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
+  }
 }
 
 }  // namespace

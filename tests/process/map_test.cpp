@@ -300,5 +300,44 @@ TEST_F(MapTest, AProgressCallbackThatThrowsGivesUpTheCall) {
   EXPECT_EQ(pool.apply(square, 5), 25) << "the pool goes on";
 }
 
+// A task that hangs is the main reason to give up.
+TEST_F(MapTest, ACallThatIsGivenUpEndsThoughItsTasksHang) {
+  state.reset();
+  Pool pool(2);
+  const auto task = [](int x) {
+    if (x % 2 == 0) return;
+    state->begun.add();
+    for (;;) ::pause();
+  };
+  const CallOptions options{.progress = [](const Progress&) {
+    if (state->begun.reaches(2)) throw std::domain_error("enough");
+  }};
+  EXPECT_THROW((void)pool.try_map(task, test::numbers(0, 100), options), std::domain_error);
+  EXPECT_THAT(pool.map(square, test::numbers(0, 100)), SizeIs(100)) << "the pool goes on";
+}
+
+// Tasks of other calls are none of its business.
+TEST_F(MapTest, ACallThatIsGivenUpLeavesOtherCallsAlone) {
+  state.reset();
+  Pool pool(2);
+  const auto hang = [](int) {
+    state->begun.add();
+    for (;;) ::pause();
+  };
+  const auto wait = [](int x) {
+    state->begun.add();
+    if (!state->gate.reaches(1)) throw std::logic_error("nobody opened the gate");
+    return x;
+  };
+  std::thread other([&] { EXPECT_EQ(pool.apply(wait, 7), 7); });
+  EXPECT_TRUE(state->begun.reaches(1));
+  const CallOptions options{.progress = [](const Progress&) {
+    if (state->begun.reaches(2)) throw std::domain_error("enough");
+  }};
+  EXPECT_THROW((void)pool.map(hang, test::numbers(0, 100), options), std::domain_error);
+  state->gate.add();
+  other.join();
+}
+
 }  // namespace
 }  // namespace bulkhead

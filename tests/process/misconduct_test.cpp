@@ -351,5 +351,65 @@ TEST_F(MisconductTest, APoolOfATaskEndsWithItsWorker) {
   ::waitpid(worker.pid(), nullptr, 0);
 }
 
+// A task that closes everything and answers is past; what its worker cannot do any more must not be
+// blamed on those behind it.
+TEST_F(MisconductTest, ATaskIsNotBlamedForDescriptorsThatAnotherHasClosed) {
+  const auto task = [](int x) -> std::vector<int> {
+    if (x == 300) {
+      ::closefrom(3);
+      return {};
+    }
+    return std::vector<int>(x % 3 == 2 ? 5000 : 1, x);
+  };
+  for (int round = 0; round < 20; ++round) {
+    Pool pool(Options{.workers = 2, .ring_bytes = 4096});
+    const auto outcomes = pool.try_map(task, test::numbers(0, 600));
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      if (i == 300) continue;
+      ASSERT_TRUE(outcomes[i]) << outcomes[i].failure().what();
+    }
+  }
+}
+
+// Nothing may unwind the stack of the host that a worker has inherited.
+TEST_F(MisconductTest, ATaskThatThrowsWhenNoMemoryIsLeftNeverReturnsToTheHost) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need more address space";
+  state.reset();
+  struct Witness {
+    pid_t pid = ::getpid();
+    ~Witness() {
+      if (::getpid() != pid) state->begun.add();
+    }
+  };
+  const auto task = [](int x) {
+    if (x != 1) return x;
+    static void* leaked = nullptr;
+    for (std::size_t size = 1 << 20; size >= 16;) {
+      void* const block = std::malloc(size);
+      if (block == nullptr) {
+        size /= 2;
+      } else {
+        *static_cast<void**>(block) = leaked;
+        leaked = block;
+      }
+    }
+    throw std::runtime_error("no memory is left");
+  };
+  try {
+    const Witness witness;
+    Pool pool(Options{.workers = 1, .initializer = [] {
+                        const rlimit limit{256U << 20, 256U << 20};
+                        ::setrlimit(RLIMIT_AS, &limit);
+                      }});
+    const auto outcomes = pool.try_map(task, std::vector{0, 1, 2});
+    EXPECT_EQ(*outcomes[0], 0);
+    EXPECT_FALSE(outcomes[1]);
+    EXPECT_EQ(*outcomes[2], 2);
+  } catch (...) {
+    ADD_FAILURE() << "in process " << ::getpid();
+  }
+  EXPECT_EQ(state->begun.value(), 0U);
+}
+
 }  // namespace
 }  // namespace bulkhead

@@ -6,11 +6,14 @@
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -152,6 +155,51 @@ TEST_F(ThreadsTest, EachThreadMayHaveAPoolOfItsOwn) {
       EXPECT_EQ(pool.apply(add, thread, round), thread + round);
     }
   });
+}
+
+// Functions are made known to a worker behind the tasks of others, and must arrive whole, however
+// full its ring is and whatever else is answered meanwhile.
+template <int kNumber>
+std::string labelled(const std::string& text) {
+  return text + std::to_string(kNumber);
+}
+
+template <int... kNumbers>
+void call_all(Pool& pool, const std::vector<std::string>& texts,
+              std::integer_sequence<int, kNumbers...>) {
+  const auto call = [&](auto function, int number) {
+    for (const auto& outcome : pool.try_map(function, texts)) {
+      ASSERT_TRUE(outcome) << outcome.failure().what();
+      ASSERT_EQ(outcome->size(), texts.front().size() + std::to_string(number).size());
+    }
+  };
+  (call(&labelled<kNumbers>, kNumbers), ...);
+}
+
+TEST_F(ThreadsTest, FunctionsArriveWholeBesideTasksThatFillTheRings) {
+  const std::vector<std::string> texts(40, std::string(3000, 't'));
+  for (int round = 0; round < 10; ++round) {
+    Pool pool(Options{.workers = 2, .ring_bytes = 4096});
+    in_threads(3, [&](int) { call_all(pool, texts, std::make_integer_sequence<int, 20>()); });
+  }
+}
+
+TEST_F(ThreadsTest, ManyEmptyCallsDoNotHoldUpALongOne) {
+  Pool pool(2);
+  std::atomic<bool> done{false};
+  std::thread worker([&] {
+    const auto results = pool.map([](int x) { return x; }, test::numbers(0, 100'000));
+    done = true;
+    EXPECT_THAT(results, SizeIs(100'000));
+  });
+  in_threads(8, [&](int) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    while (!done && std::chrono::steady_clock::now() < end) {
+      (void)pool.map([](int x) { return x; }, std::vector<int>{});
+    }
+    EXPECT_TRUE(done);
+  });
+  worker.join();
 }
 
 }  // namespace

@@ -408,10 +408,11 @@ void forge(int x) {
   if (x == 7) header.length = ~0U;               // longer still
   if (x == 8) header.length = 3;                 // too short for the value
   if (x == 9) header.kind = FrameKind::padding;  // means nothing
-  header.check = frame_check(header);
-  if (x == 10) header.check ^= 1;  // damaged
   const std::uint64_t tail = words.tail.load();
-  std::memcpy(data + tail % 16'384, &header, sizeof header);
+  header.check = frame_check(header, tail);
+  if (x == 10) header.check ^= 1;                                  // damaged
+  if (x == 11) header.check = frame_check(header, tail - 16'384);  // of the lap before
+  put_header(data + tail % 16'384, header, header.check);
   words.tail.store(tail + (header.length > 100 ? 128 : frame_bytes(header.length)));
 }
 
@@ -428,7 +429,7 @@ int forges_and_waits(int x) {
 
 TEST_F(TransportTest, AForgedAnswerIsTheEndOfItsWorker) {
   state.reset();
-  for (const int x : {0, 1, 2, 3, 4, 6, 7, 10}) {
+  for (const int x : {0, 1, 2, 3, 4, 6, 7, 10, 11}) {
     test::in_fork(
         [x] {
           Pool pool(Options{.workers = 1, .ring_bytes = 16'384});
@@ -447,7 +448,7 @@ TEST_F(TransportTest, AForgedAnswerIsTheEndOfItsWorker) {
 }
 
 TEST_F(TransportTest, AForgedAnswerBeforeTheRealOneCostsItsTaskAtMost) {
-  for (int x = 0; x <= 10; ++x) {
+  for (int x = 0; x <= 11; ++x) {
     test::in_fork(
         [x] {
           Pool pool(Options{.workers = 1, .ring_bytes = 16'384});
@@ -478,6 +479,26 @@ TEST_F(TransportTest, AThreadThatKeepsWritingNonsenseHarmsNoOtherWorker) {
         }
       },
       kLimit);
+}
+
+// A progress callback makes the coordinator look around often, and not for that reason less well.
+TEST_F(TransportTest, AWorkerThatDeniesItsSleepIsWokenThoughProgressIsReported) {
+  Pool pool(1);
+  const auto leave_a_liar = [](int) {
+    auto& words = *reinterpret_cast<bulkhead::detail::OutboxWords*>(test::writable_outbox().data());
+    std::thread([&words] {
+      for (;;) {
+        words.parked.store(0);
+        std::this_thread::yield();
+      }
+    }).detach();
+  };
+  pool.apply(leave_a_liar, 0);
+  int reports = 0;
+  const CallOptions options{.progress = [&](const Progress&) { ++reports; }};
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_THAT(pool.map(same, test::numbers(0, 3), options), SizeIs(3));
+  }
 }
 
 }  // namespace

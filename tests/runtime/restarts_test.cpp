@@ -37,35 +37,46 @@ TEST(Restarts, ForgetDeathsAtStartOnceAWorkerIsReady) {
 
 TEST(Restarts, PauseLongerAfterEachRefusalInARow) {
   Restarts restarts(4);
-  restarts.refused(kNow);
+  restarts.refused(kNow, true);
   EXPECT_EQ(restarts.not_before(), kNow + 10ms);
-  restarts.refused(kNow + 1s);
+  restarts.refused(kNow + 1s, true);
   EXPECT_EQ(restarts.not_before(), kNow + 1s + 20ms);
-  restarts.refused(kNow + 2s);
+  restarts.refused(kNow + 2s, true);
   EXPECT_EQ(restarts.not_before(), kNow + 2s + 40ms);
 }
 
 TEST(Restarts, BeginWithTheShortestPauseAgainOnceAWorkerIsReady) {
   Restarts restarts(4);
-  for (int i = 0; i < 5; ++i) restarts.refused(kNow);
+  for (int i = 0; i < 5; ++i) restarts.refused(kNow, true);
   restarts.succeeded();
-  restarts.refused(kNow);
+  restarts.refused(kNow, true);
   EXPECT_EQ(restarts.not_before(), kNow + 10ms);
 }
 
-TEST(Restarts, EndAfterTenRefusalsInARow) {
+TEST(Restarts, EndAfterTenRefusalsToAPoolWithoutWorkers) {
   Restarts restarts(4);
-  for (int i = 0; i < 9; ++i) restarts.refused(kNow + i * 1h);
-  EXPECT_TRUE(restarts.allowed());
-  restarts.refused(kNow + 9h);
-  EXPECT_FALSE(restarts.allowed());
+  for (int i = 0; i < 9; ++i) restarts.refused(kNow + i * 1h, true);
+  EXPECT_FALSE(restarts.hopeless());
+  restarts.refused(kNow + 9h, true);
+  EXPECT_TRUE(restarts.hopeless());
+}
+
+TEST(Restarts, GoOnForEverWhileThePoolHasWorkers) {
+  Restarts restarts(4);
+  for (int i = 0; i < 1000; ++i) {
+    const auto now = kNow + i * 1h;
+    restarts.refused(now, false);
+    EXPECT_TRUE(restarts.allowed());
+    EXPECT_LE(restarts.not_before(), now + 2s);
+  }
+  EXPECT_FALSE(restarts.hopeless());
 }
 
 TEST(Restarts, DoNotMixDeathsWithRefusals) {
   Restarts restarts(5);
   for (int i = 0; i < 9; ++i) {
     restarts.died_at_start();
-    restarts.refused(kNow);
+    restarts.refused(kNow, true);
   }
   EXPECT_TRUE(restarts.allowed());
 }
@@ -74,11 +85,11 @@ TEST(Restarts, DoNotMixDeathsWithRefusals) {
 TEST(Restarts, SurviveManyRefusalsAtOnce) {
   Restarts restarts(1024);
   for (int i = 0; i < 1024; ++i) {
-    restarts.refused(kNow);
+    restarts.refused(kNow, true);
     ASSERT_GT(restarts.not_before(), kNow) << "refusal " << i;
     ASSERT_LT(restarts.not_before(), kNow + 1h) << "refusal " << i;
   }
-  EXPECT_TRUE(restarts.allowed()) << "they count as one";
+  EXPECT_FALSE(restarts.hopeless()) << "they count as one";
 }
 
 }  // namespace

@@ -2,24 +2,23 @@
 //
 // Codec<T>: how a value of type T becomes bytes and a value again. Arguments, results and the state
 // of functors travel by it. What has a codec out of the box:
-//   - everything that cereal serializes (include its header for the type, or give the type a
-//   serialize())
-//   - trivially copyable structs, by a copy of their bytes: a pointer inside one is copied too, and
-//   points
-//     nowhere in the other process
+//   - everything that cereal serializes: include its header for the type, or give the type a
+//     serialize()
+//   - trivially copyable structs, by a copy of their bytes. No compiler can look inside: a pointer
+//     in one is copied too, and points nowhere in the other process
 //   - std::string and vectors of trivially copyable elements, by one copy
-// For any other type, or another format, specialize it:
+// For any other type, or another format, specialize it. decode() may throw anything.
 //
 //   template <> struct bulkhead::Codec<Message> {
 //     static void encode(const Message& value, bulkhead::ByteWriter& out);
-//     static Message decode(bulkhead::ByteReader& in);      // throws anything if the bytes are
-//     wrong
+//     static Message decode(bulkhead::ByteReader& in);
 //   };
 #pragma once
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/archive.hpp>
 #include <bulkhead/detail/bulk.hpp>
+#include <bulkhead/detail/refers.hpp>
 
 #include <array>
 #include <bit>
@@ -53,27 +52,6 @@ template <class T>
 struct Codec;
 
 namespace detail {
-
-template <class T>
-inline constexpr bool kRefersElsewhere = std::is_pointer_v<T> || std::is_member_pointer_v<T>;
-template <class C, class Tr>
-inline constexpr bool kRefersElsewhere<std::basic_string_view<C, Tr>> = true;
-template <class T, std::size_t N>
-inline constexpr bool kRefersElsewhere<std::span<T, N>> = true;
-template <class T>
-inline constexpr bool kRefersElsewhere<std::reference_wrapper<T>> = true;
-template <class T>
-inline constexpr bool kRefersElsewhere<std::initializer_list<T>> = true;
-template <class... Ts>
-inline constexpr bool kRefersElsewhere<std::tuple<Ts...>> = (kRefersElsewhere<Ts> || ...);
-template <class A, class B>
-inline constexpr bool kRefersElsewhere<std::pair<A, B>> =
-    kRefersElsewhere<A> || kRefersElsewhere<B>;
-template <class T, std::size_t N>
-inline constexpr bool kRefersElsewhere<std::array<T, N>> = kRefersElsewhere<T>;
-template <std::input_or_output_iterator T>
-  requires std::is_class_v<T>
-inline constexpr bool kRefersElsewhere<T> = true;
 
 /// The bytes of a T are its value, and cereal would do no more than copy them.
 template <class T>
@@ -177,8 +155,31 @@ struct Codec<std::vector<T, A>> {
   }
 };
 
+/// An element of a map.
+template <class Key, class Value>
+struct Codec<std::pair<const Key, Value>> {
+  static constexpr bool kPair = true;
+  using Pair = std::pair<const Key, Value>;
+
+  static void encode(const Pair& pair, ByteWriter& out) {
+    Codec<Key>::encode(pair.first, out);
+    Codec<Value>::encode(pair.second, out);
+  }
+  static Pair decode(ByteReader& in) {
+    Key key = Codec<Key>::decode(in);
+    return {std::move(key), Codec<Value>::decode(in)};
+  }
+};
+
+namespace detail {
+template <class T>
+inline constexpr bool kOfMap = false;
+template <class Key, class Value>
+inline constexpr bool kOfMap<std::pair<const Key, Value>> = true;
+}  // namespace detail
+
 template <detail::ByCereal T>
-  requires(!detail::Bulk<T> && !detail::kOfUserCoded<T>)
+  requires(!detail::Bulk<T> && !detail::kOfUserCoded<T> && !detail::kOfMap<T>)
 struct Codec<T> {
   static constexpr bool kCereal = true;
 

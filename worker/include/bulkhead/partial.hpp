@@ -64,6 +64,7 @@ class Partial {
 template <class F, class... Bound>
 Partial<std::decay_t<F>, detail::Stored<Bound>...> partial(F&& f, Bound&&... bound) {
   detail::require_sendable<std::decay_t<F>>();
+  (detail::require_codec<detail::Stored<Bound>>(), ...);
   return {std::forward<F>(f), detail::Stored<Bound>(std::forward<Bound>(bound))...};
 }
 

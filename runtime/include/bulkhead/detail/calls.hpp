@@ -47,7 +47,7 @@ class TravellingCall {
     if constexpr (std::is_same_v<Element, Argument>) {
       return sink.put(callable, task, source[task]);
     } else {
-      return sink.put(callable, task, static_cast<const Argument&>(Argument(source[task])));
+      return sink.put_temporary(callable, task, Argument(source[task]));
     }
   }
 

@@ -161,7 +161,11 @@ class MapJob final : public Job {
     if (const auto size = source_.size()) gather_.expect(*size);
     const RunReport report = run_job(coordinator, *this, options);
     if (source_error_) std::rethrow_exception(source_error_);
-    return gather_.take(report.known, report.given_up.get());
+    // Of a call that was given up, elements that were not even drawn have an outcome too.
+    const std::uint64_t drawn = report.known;
+    const std::uint64_t count =
+        report.given_up ? std::max(drawn, source_.size().value_or(drawn)) : drawn;
+    return gather_.take(count, report.given_up.get());
   }
 
   [[nodiscard]] Describe describe() const override { return call_.describe(); }

@@ -7,6 +7,7 @@
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/bulk.hpp>
+#include <bulkhead/detail/refers.hpp>
 #include <bulkhead/error.hpp>
 
 #include <cstdint>
@@ -31,12 +32,17 @@ inline constexpr std::uint64_t kUnprovenElements = 1 << 16;
 
 class WriteArchive : public cereal::OutputArchive<WriteArchive, cereal::AllowEmptyClassElision> {
  public:
+  void enter() {
+    if (++depth_ > kMaxNesting) throw Error("bulkhead: the value nests deeper than any value may");
+  }
+  void leave() { --depth_; }
   explicit WriteArchive(ByteWriter& out) : OutputArchive(this), out_(out) {}
   void saveBinary(const void* data, std::size_t size) { out_.write(data, size); }
   [[nodiscard]] ByteWriter& bytes() { return out_; }
 
  private:
   ByteWriter& out_;
+  int depth_ = 0;
 };
 
 class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyClassElision> {
@@ -80,7 +86,16 @@ class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyC
   std::map<std::uint32_t, Shared> shared_;
 };
 
-// cereal calls these around every object. Twice, as a compiler takes a const reference to a fresh
+// cereal calls these around every object.
+template <class T>
+void prologue(WriteArchive& archive, const T&) {
+  archive.enter();
+}
+template <class T>
+void epilogue(WriteArchive& archive, const T&) {
+  archive.leave();
+}
+// Twice, as a compiler takes a const reference to a fresh
 // variable for a use of its value.
 template <class T>
 void prologue(ReadArchive& archive, T&) {
@@ -120,8 +135,8 @@ inline constexpr bool kCerealBothWays = cereal::traits::is_output_serializable<T
 
 /// A plain struct: no serialize() of its own, and a copy of its bytes is a copy of its value.
 template <class T>
-inline constexpr bool kPlainStruct =
-    std::is_class_v<T>&& std::is_trivially_copyable_v<T> && !kCerealBothWays<T>;
+inline constexpr bool kPlainStruct = std::is_class_v<T>&& std::is_trivially_copyable_v<T> &&
+                                     !kRefersElsewhere<T> && !kCerealBothWays<T>;
 
 /// A vector of them is an array to be copied.
 template <class T>

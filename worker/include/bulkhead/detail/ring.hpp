@@ -63,10 +63,9 @@ class RingWriter {
   }
 
   /// Completes the reserved frame: writes its header. `header.length` is at most what was reserved.
-  void finish(FrameHeader header) {
+  void finish(const FrameHeader& header) {
     skip(gap_);
-    header.check = frame_check(header);
-    std::memcpy(at(write_), &header, sizeof header);
+    put_header(at(write_), header, frame_check(header, write_));
     write_ += frame_bytes(header.length);
     gap_ = 0;
   }
@@ -126,8 +125,7 @@ class RingWriter {
     if (gap >= kFrameHeaderBytes) {
       FrameHeader padding;
       padding.length = static_cast<std::uint32_t>(gap - kFrameHeaderBytes);
-      padding.check = frame_check(padding);
-      std::memcpy(at(write_), &padding, sizeof padding);
+      put_header(at(write_), padding, frame_check(padding, write_));
     }
     write_ += gap;
   }
@@ -168,9 +166,10 @@ class RingReader {
         continue;
       }
       if (filled < kFrameHeaderBytes) return Peek::corrupt;
-      std::memcpy(&header, data_ + offset, sizeof header);
+      get_header(header, data_ + offset);
       const std::uint64_t bytes = frame_bytes(header.length);
-      if (bytes > filled || bytes > contiguous || !frame_is_sound(header)) return Peek::corrupt;
+      if (bytes > filled || bytes > contiguous || !frame_is_sound(header, read_))
+        return Peek::corrupt;
       if (header.kind != FrameKind::padding) {
         payload = data_ + offset + kFrameHeaderBytes;
         next_ = read_ + bytes;

@@ -28,6 +28,7 @@ class LargeMessage {
                std::span<const std::byte> tail = {})
       : header_(header), head_(std::move(head)), tail_(tail) {}
 
+  [[nodiscard]] FrameKind kind() const { return header_.kind; }
   /// Sends and publishes pieces; true once the last one has left.
   bool pump(RingWriter& ring);
   /// Nobody waits for the rest any more: ends the message where it is, and lets go of `tail`.
@@ -60,23 +61,27 @@ class TaskSink {
   /// changed either.
   template <class T>
   bool put(std::uint32_t callable, std::uint64_t task, const T& value) {
-    header_.callable = callable;
-    header_.task = task;
     if constexpr (PlainCoded<T>) {
-      return put_bytes({}, {reinterpret_cast<const std::byte*>(&value), sizeof value});
+      return put_bytes(task_header(callable, task), {},
+                       {reinterpret_cast<const std::byte*>(&value), sizeof value});
     } else if constexpr (BulkCoded<T>) {
       const std::uint64_t count = value.size();
-      return put_bytes(std::as_bytes(std::span(&count, 1)), std::as_bytes(std::span(value)));
+      return put_bytes(task_header(callable, task), std::as_bytes(std::span(&count, 1)),
+                       std::as_bytes(std::span(value)));
     } else {
-      return put_encoded(value);
+      return put_encoded(task_header(callable, task), value);
     }
+  }
+
+  /// The same for a value that goes away at once.
+  template <class T>
+  bool put_temporary(std::uint32_t callable, std::uint64_t task, const T& value) {
+    return put_encoded(task_header(callable, task), value);
   }
 
   /// A task without an argument.
   bool put_empty(std::uint32_t callable, std::uint64_t task) {
-    header_.callable = callable;
-    header_.task = task;
-    return put_bytes({}, {});
+    return put_bytes(task_header(callable, task), {}, {});
   }
 
   /// The task that was too large for the ring, if there was one; nothing can be put after it before
@@ -84,46 +89,48 @@ class TaskSink {
   std::optional<LargeMessage>& large() { return large_; }
 
  private:
-  bool put_bytes(std::span<const std::byte> head, std::span<const std::byte> tail) {
+  bool put_bytes(FrameHeader header, std::span<const std::byte> head,
+                 std::span<const std::byte> tail) {
     if (large_) return false;
     const std::uint64_t size = head.size() + tail.size();
     if (size > ring_.inline_limit()) [[unlikely]] {
-      large_.emplace(header_, std::vector<std::byte>(head.begin(), head.end()), tail);
+      large_.emplace(header, std::vector<std::byte>(head.begin(), head.end()), tail);
       return true;
     }
     std::byte* to = ring_.reserve(size);
     if (to == nullptr) return false;
     if (!head.empty()) std::memcpy(to, head.data(), head.size());
     if (!tail.empty()) std::memcpy(to + head.size(), tail.data(), tail.size());
-    header_.length = static_cast<std::uint32_t>(size);
-    ring_.finish(header_);
+    header.length = static_cast<std::uint32_t>(size);
+    ring_.finish(header);
     return true;
   }
 
   // Its size is known only afterwards, so it is begun only where the largest inline value has room.
   template <class T>
-  bool put_encoded(const T& value) {
+  bool put_encoded(FrameHeader header, const T& value) {
     const std::uint64_t limit = ring_.inline_limit();
     if (large_ || ring_.room(limit) < limit) return false;
     SpillWriter out({ring_.reserve(limit), static_cast<std::size_t>(limit)});
     Codec<T>::encode(value, out);
     if (out.spilled()) {
-      large_.emplace(header_, out.take());
+      large_.emplace(header, out.take());
     } else {
-      header_.length = static_cast<std::uint32_t>(out.size());
-      ring_.finish(header_);
+      header.length = static_cast<std::uint32_t>(out.size());
+      ring_.finish(header);
     }
     return true;
   }
 
-  static FrameHeader task_header() {
+  static FrameHeader task_header(std::uint32_t callable, std::uint64_t task) {
     FrameHeader header;
     header.kind = FrameKind::task;
+    header.callable = callable;
+    header.task = task;
     return header;
   }
 
   RingWriter& ring_;
-  FrameHeader header_ = task_header();
   std::optional<LargeMessage> large_;
 };
 
