@@ -347,15 +347,15 @@ TEST_F(CallableTest, StateLargerThanTheRingTravelsInEveryCall) {
 /// Uses the pool while its state is written.
 struct Meddler {
   static inline Pool* pool = nullptr;
-  int operator()(int x) const { return x; }
+  int state = 1;
+  int operator()(int x) const { return x + state; }
   template <class Archive>
   void save(Archive& archive) const {
     archive(pool->apply([](int x) { return x; }, 1));
   }
   template <class Archive>
   void load(Archive& archive) {
-    int x = 0;
-    archive(x);
+    archive(state);
   }
 };
 
