@@ -18,8 +18,7 @@ namespace bulkhead {
 /// How workers come to be.
 enum class StartMethod : std::uint8_t {
   /// Forked from a snapshot of this process taken by the Pool's constructor: workers see all that
-  /// was in
-  /// memory then. Refused if the process has other threads at that moment.
+  /// was in memory then. Refused if the process has other threads at that moment.
   fork,
 };
 
@@ -33,6 +32,7 @@ struct Options {
   /// keeps throwing, the pool is broken and says why.
   std::function<void()> initializer = nullptr;
   /// Runs in each worker that leaves in order: after close() and join(), not after terminate().
+  /// What it throws goes to the logger only.
   std::function<void()> finalizer = nullptr;
 
   StartMethod start = StartMethod::fork;
