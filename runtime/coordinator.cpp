@@ -127,7 +127,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   {
     const Inside inside(inside_);
     definition = &definition_of(job);
-    own.emplace(ActiveJob(job, definition->number, definition->payload), options);
+    own.emplace(Entry{ActiveJob(job, definition->number, definition->payload), options, nullptr});
     own->active.prime();
   }
   Entry& entry = *own;

@@ -275,7 +275,7 @@ void Slot::doom(std::string why) {
 /// believed where it is absurd, nor again and again: a task that makes its workers say no would be
 /// run for ever.
 bool Slot::had_begun() {
-  if (state_ == State::doomed || link_->tasks_begun() != settled_) return true;
+  if (state_ == State::doomed || link_->tasks_begun() > settled_) return true;
   if (state_ == State::starting) return false;
   const Run front = queue_.front();
   return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns;

@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -125,6 +126,17 @@ TEST_F(SourceTest, AStreamedElementThatIsHeldByADeadWorkerIsNotLost) {
 }
 
 #endif  // BULKHEAD_TEST_VIEWS
+
+TEST_F(SourceTest, ElementsOfAMap) {
+  Pool pool(2);
+  const std::map<std::string, int> ages{{"Ann", 33}, {"Bob", 44}};
+  const auto describe = [](const std::pair<const std::string, int>& element) {
+    return element.first + " " + std::to_string(element.second);
+  };
+  EXPECT_THAT(pool.map(describe, ages), ElementsAre("Ann 33", "Bob 44"));
+  const auto first = [](const std::string& name, int) { return name; };
+  EXPECT_THAT(pool.starmap(first, ages), ElementsAre("Ann", "Bob"));
+}
 
 /// Throws in place of its element number `good`.
 class Faulty {

@@ -196,7 +196,7 @@ TEST_F(ScarcityTest, ACallGoesOnThoughTheHostHasUsedUpAllDescriptors) {
 
 void become_another_user() {
   // Limits count all processes of a user: each test has one of its own.
-  const auto nobody_else = static_cast<uid_t>(kNobodyElse + ::getpid());
+  const auto nobody_else = kNobodyElse + static_cast<uid_t>(::getpid());
   ASSERT_EQ(::setgid(nobody_else), 0);
   ASSERT_EQ(::setuid(nobody_else), 0);
   // Else /proc/self would be root's.

@@ -326,6 +326,37 @@ void expect_written_as_one_array(const std::vector<T>& array) {
   expect_back(value);
 }
 
+TEST(Codec, OfTheUsersIsUsedInsideOtherTypesToo) {
+  auto pair = std::pair(std::string("done"), Percent{0.5});
+  EXPECT_EQ(encoded(pair).size(), sizeof(std::uint64_t) + 4 + 1);
+  EXPECT_EQ(decoded<decltype(pair)>(encoded(pair)).second.value, 0.5);
+  auto list = std::tuple(1, std::vector<Percent>{{0.25}, {0.75}});
+  EXPECT_EQ(encoded(list).size(), sizeof(int) + sizeof(std::uint64_t) + 2);
+  EXPECT_EQ(std::get<1>(decoded<decltype(list)>(encoded(list)))[1].value, 0.75);
+}
+
+TEST(Codec, BringsElementsOfMapsBack) {
+  const std::map<std::string, std::vector<int>> map{{"a", {1, 2}}, {"b", {}}};
+  for (const auto& element : map) expect_back(element);
+  EXPECT_TRUE((kDeeplyEncodable<std::map<int, std::string>::value_type>));
+}
+
+TEST(Codec, RefusesValuesThatNestWithoutEnd) {
+  struct Chain {
+    std::unique_ptr<Chain> next;
+    void serialize(detail::WriteArchive& archive) { archive(next); }
+    void serialize(detail::ReadArchive& archive) { archive(next); }
+  };
+  Chain chain;
+  for (int i = 0; i < 100'000; ++i) {
+    auto longer = std::make_unique<Chain>();
+    longer->next = std::move(chain.next);
+    chain.next = std::move(longer);
+  }
+  EXPECT_THROW((void)encoded(chain), Error);
+  while (chain.next) chain.next = std::move(chain.next->next);
+}
+
 TEST(Codec, CopiesArraysInsideOtherTypesInOnePiece) {
   expect_written_as_one_array(std::vector<double>(100, 1.5));
   expect_written_as_one_array(std::vector<std::byte>(100, std::byte{7}));

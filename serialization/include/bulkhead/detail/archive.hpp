@@ -23,6 +23,11 @@
 #include <cereal/types/memory.hpp>
 #include <cereal/types/vector.hpp>
 
+namespace bulkhead {
+template <class T>
+struct Codec;
+}  // namespace bulkhead
+
 namespace bulkhead::detail {
 
 /// Deepest nesting of objects in one value (a chain of unique_ptr is as deep as it is long).
@@ -138,12 +143,22 @@ template <class T>
 inline constexpr bool kPlainStruct = std::is_class_v<T>&& std::is_trivially_copyable_v<T> &&
                                      !kRefersElsewhere<T> && !kCerealBothWays<T>;
 
+/// Unless the user has said otherwise by a Codec of his own. (To be asked where a value is written
+/// or read; Codec itself asks kPlainStruct.)
+template <class T>
+inline constexpr bool kCopiedStruct = false;
+template <class T>
+  requires kPlainStruct<T>
+inline constexpr bool kCopiedStruct<T> = requires {
+  requires Codec<T>::kPlain;
+};
+
 /// A vector of them is an array to be copied.
 template <class T>
 inline constexpr bool kPlainElement = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 template <class T>
   requires std::is_class_v<T>
-inline constexpr bool kPlainElement<T> = kPlainStruct<T> && std::is_default_constructible_v<T>;
+inline constexpr bool kPlainElement<T> = kCopiedStruct<T> && std::is_default_constructible_v<T>;
 template <>
 inline constexpr bool kPlainElement<bool> = false;
 
@@ -194,13 +209,21 @@ template <class Archive, class T>
   requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> &&
       bulkhead::detail::kPlainStruct<T>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
-  archive.saveBinary(&value, sizeof value);
+  if constexpr (bulkhead::detail::kCopiedStruct<T>) {
+    archive.saveBinary(&value, sizeof value);
+  } else {
+    bulkhead::Codec<T>::encode(value, archive.bytes());
+  }
 }
 template <class Archive, class T>
   requires std::is_same_v<Archive, bulkhead::detail::ReadArchive> &&
       bulkhead::detail::kPlainStruct<T>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, T& value) {
-  archive.loadBinary(&value, sizeof value);
+  if constexpr (bulkhead::detail::kCopiedStruct<T>) {
+    archive.loadBinary(&value, sizeof value);
+  } else {
+    value = bulkhead::Codec<T>::decode(archive.bytes());
+  }
 }
 
 template <class T>
