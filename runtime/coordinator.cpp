@@ -36,6 +36,7 @@ Coordinator::Lock Coordinator::enter() {
         "that it is just serving; let the range be finished before the call");
   }
   entering_.fetch_add(1);
+  reclaiming_.wait(true);
   Lock lock(mutex_);
   entering_.fetch_sub(1);
   entered_.fetch_add(1);
@@ -51,7 +52,15 @@ void Coordinator::yield_to_others(Lock& lock) {
   const unsigned before = entered_.load();
   lock.unlock();
   for (unsigned now = before; now - before < waiting; now = entered_.load()) entered_.wait(now);
+  reclaim(lock);
+}
+
+/// The other way round: who drives gets the mutex back though others come and go all the time.
+void Coordinator::reclaim(Lock& lock) {
+  reclaiming_.store(true);
   lock.lock();
+  reclaiming_.store(false);
+  reclaiming_.notify_all();
 }
 
 void Coordinator::require_open() const {

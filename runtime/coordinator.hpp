@@ -89,6 +89,7 @@ class Coordinator {
   static constexpr std::chrono::milliseconds kProgressInterval{100};
   void drive(Lock& lock, Entry& own);
   void yield_to_others(Lock& lock);
+  void reclaim(Lock& lock);
   bool pass(Clock::time_point now);
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
@@ -126,9 +127,10 @@ class Coordinator {
   std::unique_ptr<EventSet> events_;
 
   std::atomic<std::thread::id>
-      inside_{};                       ///< the thread that holds the mutex and may run user code
-  std::atomic<unsigned> entered_{0};   ///< threads that have got it
-  std::atomic<unsigned> entering_{0};  ///< threads that want the mutex while one drives
+      inside_{};                         ///< the thread that holds the mutex and may run user code
+  std::atomic<unsigned> entered_{0};     ///< threads that have got it
+  std::atomic<unsigned> entering_{0};    ///< threads that want the mutex while one drives
+  std::atomic<bool> reclaiming_{false};  ///< who drives wants it back
   std::mutex mutex_;
   /// A job is done, or nobody drives any more.
   std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();

@@ -105,7 +105,7 @@ void Coordinator::park(Lock& lock, milliseconds limit) {
 void Coordinator::sleep(Lock& lock, milliseconds timeout) {
   lock.unlock();
   const Wakeup wakeup = events_->wait(timeout);
-  lock.lock();
+  reclaim(lock);
   last_control_check_ = Clock::now();
   if (wakeup.timed_out()) {
     impatient_ = true;

@@ -163,7 +163,8 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting;
   FailureDetails blame = crash_details(message, slot.link().crash_report());
-  const std::string cause = blame.message;
+  const std::string cause =
+      message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
   slot.bury(std::move(blame));
   if (leaving_) return;
   const std::string who =

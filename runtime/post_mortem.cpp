@@ -17,6 +17,12 @@ namespace bulkhead::detail {
 namespace {
 
 std::string exit_text(int code) {
+  return fmt::format("exited with code {} before it answered", code);
+}
+
+/// What the library's own code means by it. Never said of a task: none runs then, and it may have
+/// chosen the same number.
+std::string farewell_text(int code) {
   switch (code) {
     case kExitLostDoorbell:
       return "the worker found its descriptors closed, by a task, and left";
@@ -27,7 +33,7 @@ std::string exit_text(int code) {
     case kExitInitializer:
       return "the initializer threw";
     default:
-      return fmt::format("exited with code {} before it answered", code);
+      return exit_text(code);
   }
 }
 
@@ -83,7 +89,7 @@ std::string signal_name(int signal) {
 }
 
 std::string cause_of_death(const ControlMessage& death, const std::optional<CrashReport>& report) {
-  return death.code == CLD_EXITED ? exit_text(death.value) : signal_text(death, report);
+  return death.code == CLD_EXITED ? farewell_text(death.value) : signal_text(death, report);
 }
 
 FailureDetails crash_details(const ControlMessage& death,
@@ -91,11 +97,12 @@ FailureDetails crash_details(const ControlMessage& death,
   FailureDetails details;
   details.kind = FailureKind::crashed;
   details.worker_pid = death.pid;
-  details.message = cause_of_death(death, report);
   if (death.code == CLD_EXITED) {
+    details.message = exit_text(death.value);
     details.exit_code = death.value;
     return details;
   }
+  details.message = signal_text(death, report);
   details.signal = death.value;
   if (!report || report->signal != death.value) return details;
   const std::vector<SymbolizedFrame> frames = user_frames(*report);

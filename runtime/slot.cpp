@@ -162,8 +162,7 @@ void Slot::settled(const Settled& settled, Time now) {
   queue_.pop(settled.count);
   // A task may be answered before its argument has been sent to the end, and its element is gone
   // then. Only the last task sent can be on its way still.
-  if (queue_.empty() && !outbound_.empty() && outbound_.front().kind() == FrameKind::task)
-    outbound_.front().cut();
+  if (queue_.empty()) cut_task();
   if (settled_ == revoked_to_) revoking_ = false;
   job.settle(settled);
 }
@@ -251,13 +250,19 @@ void Slot::give_back(std::uint64_t count) {
 // revocation, fences, reads the number. So a task that the worker has not been seen to begin will
 // not begin; of the one that it was seen to begin its answer, or its skipping, will tell.
 void Slot::revoke(Fences fences) {
-  if (!alive() || revoking_ || !outbound_.empty() || queue_.empty()) return;
+  if (!alive() || revoking_ || queue_.empty()) return;
   revoking_ = true;
   revoked_to_ = sent_;
   link_->revoke(settled_, sent_);
   if (!heavy_fence(fences)) return;
   const std::uint64_t begun = std::clamp(link_->tasks_begun(), settled_, sent_);
   give_back(sent_ - begun);
+  if (sent_ > begun) cut_task();
+}
+
+/// The rest of the task that is leaving in pieces, if there is one, is of no use any more.
+void Slot::cut_task() {
+  if (!outbound_.empty() && outbound_.front().kind() == FrameKind::task) outbound_.front().cut();
 }
 
 bool Slot::abandon(const ActiveJob& job) {

@@ -68,9 +68,7 @@ class Slot {
   [[nodiscard]] std::uint64_t load() const { return queue_.size(); }
   [[nodiscard]] bool idle() const { return alive() && queue_.empty() && outbound_.empty(); }
   /// True if tasks wait that could be taken back.
-  [[nodiscard]] bool has_waiting() const {
-    return alive() && !revoking_ && outbound_.empty() && queue_.size() > 1;
-  }
+  [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > 1; }
   /// Why the worker is doomed.
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   /// The last exception of the initializer or finalizer, once; empty if there was none.
@@ -92,6 +90,7 @@ class Slot {
   bool define(const ActiveJob& job);
   bool send(FrameHeader header, std::span<const std::byte> payload);
   void give_back(std::uint64_t count);
+  void cut_task();
   [[nodiscard]] bool had_begun();
   void doom(std::string why);
 

@@ -7,7 +7,7 @@
 
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libboost-dev libcereal-dev libspdlog-dev)
 TEST_PACKAGES=(libgtest-dev python3)
-CHECK_PACKAGES=(clang clang-format)
+CHECK_PACKAGES=(clang clang-format git procps)
 DEMO_PACKAGES=(libeigen3-dev libcli11-dev)
 
 # quietly WHAT COMMAND...: runs the command and prints only WHAT and the time it took. If the

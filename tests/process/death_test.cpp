@@ -519,5 +519,18 @@ TEST_F(DeathTest, TwoHundredTimesInOnePoolLeavesNothingBehind) {
       << "zombies, or workers that were not replaced";
 }
 
+// The numbers by which workers themselves leave mean nothing in a task.
+TEST_F(DeathTest, ByAnExitWithAnyCodeIsReportedWithThatCode) {
+  Pool pool(2);
+  const auto leave = [](int code) { ::_exit(code); };
+  const auto outcomes = pool.try_map(leave, test::numbers(118, 128));
+  ASSERT_THAT(outcomes, SizeIs(10));
+  for (int code = 118; code < 128; ++code) {
+    const Failure& failure = outcomes[static_cast<std::size_t>(code - 118)].failure();
+    EXPECT_EQ(failure.exit_code(), code);
+    EXPECT_THAT(failure.what(), HasSubstr("exited with code " + std::to_string(code)));
+  }
+}
+
 }  // namespace
 }  // namespace bulkhead
