@@ -147,7 +147,7 @@ TEST_F(SourceTest, MemoryDoesNotGrowWithTheNumberOfElements) {
   static constexpr int kMany = 1'000'000;
   test::in_fork([] {
     state.reset();
-    Pool pool(2);
+    Pool pool(Options{.workers = 2, .ring_bytes = 65'536});
     const auto task = [](int x) {
       if (x == 7 && !state->done.reaches(kMany / 2)) throw std::logic_error("the others wait");
       state->done.add();
