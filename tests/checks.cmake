@@ -23,7 +23,8 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     add_test(NAME install.${way}
       COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/consume.sh ${PROJECT_SOURCE_DIR}
         ${CMAKE_CURRENT_BINARY_DIR}/install ${CMAKE_CXX_COMPILER} ${way})
-    set_tests_properties(install.${way} PROPERTIES TIMEOUT 600 LABELS install)
+    set_tests_properties(install.${way} PROPERTIES TIMEOUT 600 LABELS install
+      ENVIRONMENT "CMAKE_GENERATOR=${CMAKE_GENERATOR}")
   endforeach()
 endif()
 
