@@ -112,7 +112,7 @@ struct Codec<T> {
 
 namespace detail {
 
-/// The user has specialized Codec<T>.
+/// The user has specialized Codec<T>, or T is an element of a map: neither plain nor cereal's.
 template <class T>
 concept UserCoded = requires(const T& value, ByteWriter& out) {
   Codec<T>::encode(value, out);
@@ -158,7 +158,6 @@ struct Codec<std::vector<T, A>> {
 /// An element of a map.
 template <class Key, class Value>
 struct Codec<std::pair<const Key, Value>> {
-  static constexpr bool kPair = true;
   using Pair = std::pair<const Key, Value>;
 
   static void encode(const Pair& pair, ByteWriter& out) {
