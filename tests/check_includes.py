@@ -4,13 +4,17 @@
 
   serialization <- worker <- runtime: a room includes itself and those before it
   <bulkhead/...> is public, "room/..." internal; nothing is included by "../"
-  public headers include the standard library and (codec, archive) cereal; never Boost, spdlog or the kernel
+  public headers include the standard library; never Boost, spdlog or the kernel
+  cereal only in the header for those who want it, so that it costs nobody else
   Boost only in worker/, spdlog only in runtime/, kernel headers only in worker/
 """
 import pathlib
 import re
 import sys
 
+# The public headers that need cereal, and those that may include them.
+CEREAL_HEADERS = ["bulkhead/cereal.hpp", "bulkhead/detail/archive.hpp"]
+CEREAL_USERS = [*CEREAL_HEADERS, "bulkhead/bulkhead.hpp"]
 ORDER = ["serialization", "worker", "runtime"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 KERNEL = re.compile(r"^(sys/|linux/|unistd\.h|poll\.h|fcntl\.h|sched\.h|dirent\.h|signal\.h)")
@@ -27,7 +31,11 @@ def room_of_public(root: pathlib.Path, name: str) -> str | None:
     return None
 
 
-def complaint(root: pathlib.Path, room: str, public: bool, bracket: str, name: str) -> str | None:
+def complaint(root: pathlib.Path, room: str, header: str, bracket: str, name: str) -> str | None:
+    """What is wrong with the include of `name` in a file of `room`, whose public name is `header` if it has one."""
+    public = bool(header)
+    if name in CEREAL_HEADERS and header not in CEREAL_USERS:
+        return "makes everybody include cereal"
     if name.startswith("bulkhead/"):
         owner = room_of_public(root, name)
         if bracket == '"':
@@ -46,8 +54,8 @@ def complaint(root: pathlib.Path, room: str, public: bool, bracket: str, name: s
         return "Boost belongs into worker/'s internal files"
     if name.startswith("spdlog/") and (public or room != "runtime"):
         return "spdlog belongs into runtime/'s sources"
-    if name.startswith("cereal/") and room != "serialization":
-        return "cereal belongs into serialization/"
+    if name.startswith("cereal/") and header not in CEREAL_HEADERS:
+        return "cereal belongs into " + " and ".join(CEREAL_HEADERS)
     if KERNEL.match(name) and (public or (room != "worker" and (room, name) not in ALLOWED_KERNEL)):
         return "only worker/ talks to the kernel"
     return None
@@ -58,9 +66,10 @@ def main() -> int:
     failures = 0
     for room in ORDER:
         for path in sorted((root / room).rglob("*.[ch]pp")):
-            public = "include" in path.relative_to(root).parts
+            parts = path.relative_to(root).parts
+            header = "/".join(parts[2:]) if "include" in parts else ""
             for bracket, name in INCLUDE.findall(path.read_text(encoding="utf-8")):
-                why = complaint(root, room, public, bracket, name)
+                why = complaint(root, room, header, bracket, name)
                 if why:
                     failures += 1
                     print(f"{path.relative_to(root)}: {name}: {why}")

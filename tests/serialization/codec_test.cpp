@@ -2,6 +2,7 @@
 //
 // Values to bytes and back: what has a codec, that all of it comes back, and that bytes which
 // nobody encoded do no harm.
+#include <bulkhead/cereal.hpp>
 #include <bulkhead/codec.hpp>
 #include <bulkhead/error.hpp>
 
@@ -9,29 +10,30 @@
 #include <compare>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <list>
 #include <map>
 #include <memory>
 #include <new>
 #include <optional>
 #include <random>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include <cereal/types/array.hpp>
 #include <cereal/types/base_class.hpp>
 #include <cereal/types/polymorphic.hpp>
-#include <cereal/types/unordered_map.hpp>
-#include <cereal/types/variant.hpp>
 #include <gtest/gtest.h>
 
 namespace bulkhead {
@@ -142,6 +144,34 @@ struct Square : Shape {
   }
 };
 
+/// Private, and with a version: only cereal can call it.
+class Versioned {
+ public:
+  Versioned() = default;
+  explicit Versioned(int n) : text_(std::to_string(n)) {}
+  bool operator==(const Versioned&) const = default;
+
+ private:
+  friend class cereal::access;
+  template <class Archive>
+  void serialize(Archive& archive, std::uint32_t version) {
+    if (version == 3) archive(text_);
+  }
+  std::string text_;
+};
+
+/// Uses a wrapper of cereal's.
+struct Named {
+  std::string name;
+  int age = 0;
+  bool operator==(const Named&) const = default;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(name), cereal::make_nvp("years", age));
+  }
+};
+
 /// No codec: not trivially copyable, and unknown to cereal.
 struct NoCodec {
   std::string text;
@@ -190,11 +220,11 @@ struct Wide {
 }  // namespace bulkhead
 
 CEREAL_REGISTER_TYPE(bulkhead::Square)
+CEREAL_CLASS_VERSION(bulkhead::Versioned, 3)
 
 namespace bulkhead {
 namespace {
 
-using detail::kDeeplyEncodable;
 using detail::SpillWriter;
 
 // -------------------------------------------------------------------------------------------------
@@ -202,8 +232,8 @@ using detail::SpillWriter;
 
 static_assert(Encodable<int> && Encodable<bool> && Encodable<long double> && Encodable<Colour>);
 static_assert(Encodable<Point> && Encodable<Padded> && Encodable<Empty> && Encodable<NoDefault>);
-static_assert(kDeeplyEncodable<std::vector<std::map<std::string, std::optional<Point>>>>);
-static_assert(kDeeplyEncodable<std::tuple<int, std::pair<std::string, Person>>>);
+static_assert(Encodable<std::vector<std::map<std::string, std::optional<Point>>>>);
+static_assert(Encodable<std::tuple<int, std::pair<std::string, Person>>>);
 static_assert(Encodable<std::unique_ptr<Person>> && Encodable<Celsius>);
 
 static_assert(!Encodable<int*> && !Encodable<const char*> && !Encodable<void (*)()>);
@@ -212,18 +242,18 @@ static_assert(!Encodable<std::string_view> && !Encodable<std::span<int>>);
 static_assert(!Encodable<std::span<const int, 3>> && !Encodable<std::reference_wrapper<int>>);
 static_assert(!Encodable<NoCodec> && !Encodable<std::function<void()>>);
 
-static_assert(!kDeeplyEncodable<std::vector<NoCodec>> && !kDeeplyEncodable<std::vector<int*>>);
-static_assert(!kDeeplyEncodable<std::vector<std::vector<std::string_view>>>);
-static_assert(!kDeeplyEncodable<std::map<int, NoCodec>>);
-static_assert(!kDeeplyEncodable<std::map<std::string_view, int>>);
-static_assert(!kDeeplyEncodable<std::pair<int, const char*>>);
-static_assert(!kDeeplyEncodable<std::tuple<int, std::string, NoCodec>>);
-static_assert(!kDeeplyEncodable<std::optional<std::string_view>>);
-static_assert(!kDeeplyEncodable<std::array<const char*, 3>>);
+static_assert(!Encodable<std::vector<NoCodec>> && !Encodable<std::vector<int*>>);
+static_assert(!Encodable<std::vector<std::vector<std::string_view>>>);
+static_assert(!Encodable<std::map<int, NoCodec>>);
+static_assert(!Encodable<std::map<std::string_view, int>>);
+static_assert(!Encodable<std::pair<int, const char*>>);
+static_assert(!Encodable<std::tuple<int, std::string, NoCodec>>);
+static_assert(!Encodable<std::optional<std::string_view>>);
+static_assert(!Encodable<std::array<const char*, 3>>);
 
 TEST(Codec, DoesNotTakeWhatOnlyPointsElsewhereForAPlainStruct) {
-  EXPECT_FALSE(kDeeplyEncodable<std::initializer_list<int>>);
-  EXPECT_FALSE(kDeeplyEncodable<std::vector<int>::iterator>);
+  EXPECT_FALSE(Encodable<std::initializer_list<int>>);
+  EXPECT_FALSE(Encodable<std::vector<int>::iterator>);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -338,14 +368,14 @@ TEST(Codec, OfTheUsersIsUsedInsideOtherTypesToo) {
 TEST(Codec, BringsElementsOfMapsBack) {
   const std::map<std::string, std::vector<int>> map{{"a", {1, 2}}, {"b", {}}};
   for (const auto& element : map) expect_back(element);
-  EXPECT_TRUE((kDeeplyEncodable<std::map<int, std::string>::value_type>));
+  EXPECT_TRUE((Encodable<std::map<int, std::string>::value_type>));
 }
 
 TEST(Codec, RefusesValuesThatNestWithoutEnd) {
   struct Chain {
     std::unique_ptr<Chain> next;
-    void serialize(detail::WriteArchive& archive) { archive(next); }
-    void serialize(detail::ReadArchive& archive) { archive(next); }
+    void serialize(detail::Saver& archive) { archive(next); }
+    void serialize(detail::Loader& archive) { archive(next); }
   };
   Chain chain;
   for (int i = 0; i < 100'000; ++i) {
@@ -381,6 +411,17 @@ TEST(Codec, BringsMapsBack) {
   expect_back(std::map<std::string, std::vector<int>>{{"", {}}, {"a", {1, 2}}});
   expect_back(std::unordered_map<int, std::string>{{1, "one"}, {2, "two"}});
   expect_back(std::map<int, std::map<int, Point>>{{1, {{2, {3, 4}}}}});
+}
+
+TEST(Codec, BringsTheOtherContainersBack) {
+  expect_back(std::deque<std::string>{"a", "b"});
+  expect_back(std::list<int>{3, 1, 2});
+  expect_back(std::set<std::string>{"x", "y"});
+  expect_back(std::multiset<int>{1, 1, 2});
+  expect_back(std::multimap<int, std::string>{{1, "a"}, {1, "b"}, {0, "c"}});
+  expect_back(std::unordered_set<int>{1, 2, 3});
+  expect_back(std::unordered_multimap<int, int>{{1, 2}, {1, 3}});
+  expect_back(std::vector<NoDefault>{NoDefault(1), NoDefault(2)});
 }
 
 TEST(Codec, BringsTuplesPairsArraysAndOptionalsBack) {
@@ -431,6 +472,21 @@ TEST(Codec, KeepsSharedOwnershipWithinOneValue) {
   EXPECT_EQ(there_and_back(Siblings{nullptr, person}).first, nullptr);
 }
 
+TEST(Codec, KeepsSharedOwnershipAcrossTheElementsOfAContainer) {
+  const auto person = std::make_shared<Person>(Person{"Eve", 55, {}});
+  using Pair = std::pair<std::shared_ptr<Person>, std::vector<Siblings>>;
+  const Pair back = there_and_back(Pair{person, {{person, nullptr}, {nullptr, person}}});
+  ASSERT_NE(back.first, nullptr);
+  EXPECT_EQ(back.second.at(0).first, back.first);
+  EXPECT_EQ(back.second.at(1).second, back.first);
+}
+
+TEST(Codec, BringsBackWhatOnlyCerealCanReach) {
+  expect_back(Versioned(7));
+  expect_back(Named{"Ann", 3});
+  expect_back(std::vector<Versioned>{Versioned(1), Versioned(2)});
+}
+
 TEST(Codec, BringsADerivedObjectBackThroughItsBase) {
   auto square = std::make_unique<Square>();
   square->side = 3;
@@ -452,7 +508,7 @@ TEST(Codec, CanBeTheUsersForAPlainStructToo) {
 
 // Such a struct may hold a pointer, which its codec follows.
 TEST(Codec, OfTheUsersIsNotPassedOverWithinAVector) {
-  if constexpr (kDeeplyEncodable<std::vector<Percent>>) {
+  if constexpr (Encodable<std::vector<Percent>>) {
     EXPECT_EQ(encoded(std::vector<Percent>(3)).size(), sizeof(std::uint64_t) + 3);
   }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bulkhead/bytes.hpp>
+#include <bulkhead/cereal.hpp>
 #include <bulkhead/codec.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/failure.hpp>

@@ -10,11 +10,37 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace bulkhead {
+namespace detail {
+
+/// Deepest nesting of objects in one value (a chain of unique_ptr is as deep as it is long).
+inline constexpr int kMaxNesting = 4096;
+
+/// What codecs keep while a message lasts: how deep they are in it, and what they remember.
+class MessageState {
+ public:
+  struct Memo {
+    virtual ~Memo() = default;
+  };
+
+  /// One object deeper. False if no value may nest as deep.
+  [[nodiscard]] bool enter() { return ++depth_ <= kMaxNesting; }
+  void leave() { --depth_; }
+
+  /// Kept until the message ends; null at its beginning. For cereal's archives.
+  std::unique_ptr<Memo> memo;
+
+ private:
+  int depth_ = 0;
+};
+
+}  // namespace detail
 
 /// Takes the bytes of one encoded value, in order.
 class ByteWriter {
@@ -37,6 +63,8 @@ class ByteWriter {
     requires std::is_trivially_copyable_v<T>
   void put(const T& value) { write(&value, sizeof value); }
 
+  [[nodiscard]] detail::MessageState& state() { return state_; }
+
  protected:
   ByteWriter() = default;
   ~ByteWriter() = default;
@@ -46,6 +74,9 @@ class ByteWriter {
 
   std::byte* at_ = nullptr;
   std::byte* end_ = nullptr;
+
+ private:
+  detail::MessageState state_;
 };
 
 /// Gives the bytes of one encoded value, in order. What a size read from it claims must be held
@@ -73,6 +104,10 @@ class ByteReader {
       return value;
     }
 
+  /// The next `size` bytes, of which all must be available(), where they are. Not for long: the
+  /// next read may do away with them.
+  const std::byte* take(std::size_t size) { return std::exchange(at_, at_ + size); }
+
   /// Throws DecodeError unless `count` elements of at least `bytes_each` (1 or more) can still
   /// come.
   void expect(std::uint64_t count, std::size_t bytes_each) const;
@@ -82,6 +117,8 @@ class ByteReader {
 
   /// Bytes that can be read without waiting.
   [[nodiscard]] std::size_t available() const { return static_cast<std::size_t>(end_ - at_); }
+
+  [[nodiscard]] detail::MessageState& state() { return state_; }
 
  protected:
   ByteReader() = default;
@@ -97,6 +134,8 @@ class ByteReader {
 
  private:
   void read_slow(std::byte* out, std::size_t size);
+
+  detail::MessageState state_;
 };
 
 /// Reads from memory that must outlive the reader.

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <bulkhead/bytes.hpp>
+#include <bulkhead/codec.hpp>
 #include <bulkhead/detail/bulk.hpp>
-#include <bulkhead/detail/refers.hpp>
 #include <bulkhead/error.hpp>
 
 #include <cstdint>
@@ -23,36 +23,44 @@
 #include <cereal/types/memory.hpp>
 #include <cereal/types/vector.hpp>
 
-namespace bulkhead {
-template <class T>
-struct Codec;
-}  // namespace bulkhead
-
 namespace bulkhead::detail {
 
-/// Deepest nesting of objects in one value (a chain of unique_ptr is as deep as it is long).
-inline constexpr int kMaxNesting = 4096;
-/// Elements accepted although the bytes that remain do not prove them: types may encode to nothing.
-inline constexpr std::uint64_t kUnprovenElements = 1 << 16;
-
-class WriteArchive : public cereal::OutputArchive<WriteArchive, cereal::AllowEmptyClassElision> {
+/// There is one for each message, made when it is first needed: objects are shared within it.
+class WriteArchive : public cereal::OutputArchive<WriteArchive, cereal::AllowEmptyClassElision>,
+                     public MessageState::Memo {
  public:
-  void enter() {
-    if (++depth_ > kMaxNesting) throw Error("bulkhead: the value nests deeper than any value may");
-  }
-  void leave() { --depth_; }
   explicit WriteArchive(ByteWriter& out) : OutputArchive(this), out_(out) {}
+  /// That of the message.
+  static WriteArchive& of(ByteWriter& out) {
+    auto& memo = out.state().memo;
+    if (!memo) memo = std::make_unique<WriteArchive>(out);
+    return static_cast<WriteArchive&>(*memo);
+  }
+
+  void enter() {
+    if (!out_.state().enter()) {
+      throw Error("bulkhead: the value nests deeper than any value may");
+    }
+  }
+  void leave() { out_.state().leave(); }
   void saveBinary(const void* data, std::size_t size) { out_.write(data, size); }
   [[nodiscard]] ByteWriter& bytes() { return out_; }
 
  private:
   ByteWriter& out_;
-  int depth_ = 0;
 };
 
-class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyClassElision> {
+/// As WriteArchive.
+class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyClassElision>,
+                    public MessageState::Memo {
  public:
   explicit ReadArchive(ByteReader& in) : InputArchive(this), in_(in) {}
+  static ReadArchive& of(ByteReader& in) {
+    auto& memo = in.state().memo;
+    if (!memo) memo = std::make_unique<ReadArchive>(in);
+    return static_cast<ReadArchive&>(*memo);
+  }
+
   void loadBinary(void* data, std::size_t size) { in_.read(data, size); }
   [[nodiscard]] ByteReader& bytes() { return in_; }
 
@@ -60,9 +68,9 @@ class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyC
     if (count > kUnprovenElements) in_.expect(count, 1);
   }
   void enter() {
-    if (++depth_ > kMaxNesting) throw DecodeError("the data nests deeper than any value may");
+    if (!in_.state().enter()) throw DecodeError("the data nests deeper than any value may");
   }
-  void leave() { --depth_; }
+  void leave() { in_.state().leave(); }
 
   // Shared objects, by number. cereal casts what it gets to the type it wants: here each has the
   // type with which it was registered, or the data is wrong.
@@ -86,7 +94,6 @@ class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyC
   };
 
   ByteReader& in_;
-  int depth_ = 0;
   const std::type_info* wanted_ = &typeid(void);  ///< of the shared pointer that is being read
   std::map<std::uint32_t, Shared> shared_;
 };
@@ -138,27 +145,17 @@ template <class T>
 inline constexpr bool kCerealBothWays = cereal::traits::is_output_serializable<T, ProbeOut>::value&&
     cereal::traits::is_input_serializable<T, ProbeIn>::value;
 
-/// A plain struct: no serialize() of its own, and a copy of its bytes is a copy of its value.
+/// A struct that cereal does not know and that can be copied: it goes by its codec.
 template <class T>
 inline constexpr bool kPlainStruct = std::is_class_v<T>&& std::is_trivially_copyable_v<T> &&
                                      !kRefersElsewhere<T> && !kCerealBothWays<T>;
-
-/// Unless the user has said otherwise by a Codec of his own. (To be asked where a value is written
-/// or read; Codec itself asks kPlainStruct.)
-template <class T>
-inline constexpr bool kCopiedStruct = false;
-template <class T>
-  requires kPlainStruct<T>
-inline constexpr bool kCopiedStruct<T> = requires {
-  requires Codec<T>::kPlain;
-};
 
 /// A vector of them is an array to be copied.
 template <class T>
 inline constexpr bool kPlainElement = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 template <class T>
   requires std::is_class_v<T>
-inline constexpr bool kPlainElement<T> = kCopiedStruct<T> && std::is_default_constructible_v<T>;
+inline constexpr bool kPlainElement<T> = kPlainStruct<T> && kBulkElement<T>;
 template <>
 inline constexpr bool kPlainElement<bool> = false;
 
@@ -209,21 +206,13 @@ template <class Archive, class T>
   requires std::is_same_v<Archive, bulkhead::detail::WriteArchive> &&
       bulkhead::detail::kPlainStruct<T>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
-  if constexpr (bulkhead::detail::kCopiedStruct<T>) {
-    archive.saveBinary(&value, sizeof value);
-  } else {
-    bulkhead::Codec<T>::encode(value, archive.bytes());
-  }
+  bulkhead::Codec<T>::encode(value, archive.bytes());
 }
 template <class Archive, class T>
   requires std::is_same_v<Archive, bulkhead::detail::ReadArchive> &&
       bulkhead::detail::kPlainStruct<T>
 void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, T& value) {
-  if constexpr (bulkhead::detail::kCopiedStruct<T>) {
-    archive.loadBinary(&value, sizeof value);
-  } else {
-    value = bulkhead::Codec<T>::decode(archive.bytes());
-  }
+  value = bulkhead::Codec<T>::decode(archive.bytes());
 }
 
 template <class T>

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 namespace bulkhead::detail {
 
@@ -40,13 +41,19 @@ template <class Array>
 void read_bulk(Array& array, ByteReader& in) {
   using Element = typename Array::value_type;
   const auto count = in.get<std::uint64_t>();
-  in.expect(count, sizeof(Element));
-  array.clear();
-  if (count * sizeof(Element) <= in.available()) {
-    array.resize(count);
-    in.read(array.data(), count * sizeof(Element));
+  if (count <= in.available() / sizeof(Element)) {
+    if constexpr (sizeof(Element) == 1 && std::is_integral_v<Element>) {
+      const auto* first = reinterpret_cast<const Element*>(in.take(count));
+      array.assign(first, first + count);
+    } else {
+      array.clear();
+      array.resize(count);
+      in.read(array.data(), count * sizeof(Element));
+    }
     return;
   }
+  in.expect(count, sizeof(Element));
+  array.clear();
   require_possible<Element>(count);
   array.reserve(count);
   constexpr std::size_t kStep = kBulkStepBytes / sizeof(Element) + 1;
