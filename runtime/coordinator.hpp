@@ -106,17 +106,31 @@ class Coordinator {
   // Workers.
   void hire_all();
   void rehire(Slot& slot);
-  [[nodiscard]] int request(Slot& slot);
+  void promote_spare(Slot& slot);
+  [[nodiscard]] int request(Link& link, std::uint64_t epoch, Zygote::Duty duty);
   void note_refusal(int error);
+  void keep_spare(Clock::time_point now);
+  [[nodiscard]] bool lacks_spare() const;
+  void hear_of_spare(const ControlMessage& message);
   bool hear_zygote();
   void require_zygote();
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
+  void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
   void replace_missing(Clock::time_point now);
   void after_drain(Slot& slot);
   void give_up(State state, FailureKind kind, std::string why);
   void abandon_jobs(FailureKind kind);
   [[nodiscard]] bool anyone_alive() const;
+  [[nodiscard]] std::uint32_t number_of(const Slot& slot) const;
+
+  /// A worker that is there already when another dies, so that a death costs no fork: it waits
+  /// before its initializer.
+  struct Spare {
+    std::unique_ptr<Link> link;  ///< null: it has not been asked for
+    std::uint64_t epoch = 0;
+    int pid = 0;  ///< 0: it has not been forked yet
+  };
 
   const pid_t owner_;
   const int cpus_;  ///< that this process may use
@@ -143,6 +157,9 @@ class Coordinator {
   std::string last_start_failure_;
   std::list<Entry*> jobs_;  ///< in the order of their calls
   std::vector<Slot> slots_;
+  std::uint64_t next_epoch_ = 1;
+  Spare spare_;
+  Clock::time_point spare_due_;  ///< not before
   Restarts restarts_;
   Clock::time_point last_control_check_{};
   Clock::time_point last_rouse_{};

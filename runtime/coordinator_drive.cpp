@@ -29,7 +29,10 @@ void Coordinator::drive(Lock& lock, Entry& own) {
     while (!own.done()) {
       yield_to_others(lock);
       const auto now = Clock::now();
-      if (now - last_control_check_ >= kControlInterval) hear_zygote();
+      if (now - last_control_check_ >= kControlInterval) {
+        hear_zygote();
+        keep_spare(now);
+      }
       if (own.done()) break;
       if (!pass(now)) park(lock, reports ? kProgressInterval : kBelt);
       if (reports && Clock::now() - own.last_report >= kProgressInterval) break;
@@ -118,6 +121,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
             "bulkhead: the zygote, from which workers are forked, was killed");
   }
   replace_missing(last_control_check_);
+  keep_spare(last_control_check_);
 }
 
 /// A worker that a task has made lie about its sleep would not be woken otherwise.
@@ -155,15 +159,19 @@ bool Coordinator::spare_cpu() const {
 
 milliseconds Coordinator::patience() const {
   milliseconds timeout = kBelt;
+  const auto until = [&](Clock::time_point time) {
+    const auto left = std::chrono::ceil<milliseconds>(time - Clock::now());
+    timeout = std::clamp(left, milliseconds{1}, timeout);
+  };
   const bool idle =
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.idle(); });
   for (const Slot& slot : slots_) {
     if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
     if (slot.state() != Slot::State::vacant || leaving_ || !restarts_.allowed()) continue;
-    const auto pause = restarts_.not_before() - Clock::now();
-    timeout = std::clamp(std::chrono::ceil<milliseconds>(pause), milliseconds{1}, timeout);
+    until(restarts_.not_before());
   }
+  if (lacks_spare()) until(spare_due_);
   return timeout;
 }
 

@@ -20,11 +20,21 @@ using std::chrono::milliseconds;
 
 /// Time for all first workers to be forked.
 constexpr milliseconds kStartTime{20000};
+/// A pool that has lived this long is worth a spare worker.
+constexpr milliseconds kSpareAge{20};
+/// The successor of a spare that was used is forked when the work that it took over has begun.
+constexpr milliseconds kSpareDelay{2};
+/// Until the next attempt, where a spare was refused, died, or would take too much memory.
+constexpr milliseconds kSparePause{10000};
 
 }  // namespace
 
 Coordinator::Coordinator(const Options& options, int workers)
-    : owner_(::getpid()), cpus_(usable_cpus()), log_(options.logger), restarts_(workers) {
+    : owner_(::getpid()),
+      cpus_(usable_cpus()),
+      log_(options.logger),
+      spare_due_(Clock::now() + kSpareAge),
+      restarts_(workers) {
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;
@@ -55,13 +65,14 @@ void Coordinator::hire_all() {
   const auto count = static_cast<int>(slots_.size());
   for (int number = 0; number < count; ++number) {
     Slot& slot = slots_[static_cast<std::size_t>(number)];
-    slot.begin(std::make_unique<Link>(setup_.ring_bytes));
-    int error = request(slot);
+    slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0,
+               static_cast<std::uint32_t>(number));
+    int error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     while (error == EAGAIN && Clock::now() < deadline) {
       zygote_->wait(milliseconds{10});
       require_zygote();
       if (!zygote_) return;
-      error = request(slot);
+      error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     }
     if (error != 0) throw SystemError("bulkhead: cannot ask the zygote for a worker", error);
   }
@@ -79,22 +90,30 @@ void Coordinator::hire_all() {
   }
 }
 
-int Coordinator::request(Slot& slot) {
-  const auto number = static_cast<int>(&slot - slots_.data());
-  Link& link = slot.link();
-  const int error = zygote_->request_fork(number, slot.epoch(), link.inbox_fd(), link.outbox_fd());
+int Coordinator::request(Link& link, std::uint64_t epoch, Zygote::Duty duty) {
+  const int error = zygote_->request_fork(epoch, duty, link.inbox_fd(), link.outbox_fd());
   if (error == 0) link.close_descriptors();
   return error;
+}
+
+/// The spare, if there is one, takes the place of a worker that is gone.
+void Coordinator::promote_spare(Slot& slot) {
+  if (spare_.pid == 0 || !restarts_.allowed()) return;
+  slot.begin(std::move(spare_.link), spare_.epoch, spare_.pid, number_of(slot));
+  spare_ = {};
+  spare_due_ = Clock::now() + kSpareDelay;
 }
 
 /// Replaces a worker while the pool runs. If the system refuses, the pool goes on with fewer and
 /// tries again later.
 void Coordinator::rehire(Slot& slot) {
+  promote_spare(slot);
+  if (slot.alive()) return;
   int error = 0;
   try {
-    slot.begin(std::make_unique<Link>(setup_.ring_bytes));
-    error = request(slot);
-    if (error != 0) slot.bury(std::nullopt);
+    slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0, number_of(slot));
+    error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
+    if (error != 0) slot.bury();
   } catch (const SystemError& refused) {
     error = refused.error_number();
   }
@@ -106,6 +125,33 @@ void Coordinator::note_refusal(int error) {
   restarts_.refused(Clock::now(), !anyone_alive());
   last_start_failure_ = SystemError("the system refuses to start a worker", error).what();
   log_.warn(last_start_failure_ + "; going on with fewer");
+}
+
+bool Coordinator::lacks_spare() const {
+  return !spare_.link && zygote_ && !leaving_ && restarts_.allowed() &&
+         std::none_of(slots_.begin(), slots_.end(),
+                      [](const Slot& slot) { return slot.state() == Slot::State::vacant; });
+}
+
+/// Asks for a spare worker if one is missing, and due, and costs next to nothing here.
+void Coordinator::keep_spare(Clock::time_point now) {
+  if (now < spare_due_ || !lacks_spare()) return;
+  spare_due_ = now + kSparePause;
+  if (!has_memory_to_spare(zygote_->pid())) return;
+  try {
+    Spare spare{std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0};
+    if (request(*spare.link, spare.epoch, Zygote::Duty::stand_by) == 0) spare_ = std::move(spare);
+  } catch (const SystemError& refused) {
+    log_.debug(std::string("no spare worker: ") + refused.what());
+  }
+}
+
+void Coordinator::hear_of_spare(const ControlMessage& message) {
+  if (message.kind == ControlKind::started) {
+    spare_.pid = message.pid;
+  } else {
+    spare_ = {};
+  }
 }
 
 void Coordinator::replace_missing(Clock::time_point now) {
@@ -138,17 +184,20 @@ void Coordinator::require_zygote() {
 }
 
 void Coordinator::hear(const ControlMessage& message) {
-  if (message.slot < 0 || static_cast<std::size_t>(message.slot) >= slots_.size()) return;
-  Slot& slot = slots_[static_cast<std::size_t>(message.slot)];
-  if (slot.epoch() != message.epoch || slot.state() == Slot::State::vacant) return;
+  if (spare_.link && message.epoch == spare_.epoch) return hear_of_spare(message);
+  const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+    return slot.state() != Slot::State::vacant && slot.epoch() == message.epoch;
+  });
+  if (found == slots_.end()) return;
+  Slot& slot = *found;
   switch (message.kind) {
     case ControlKind::started:
       slot.started(message.pid);
-      log_.debug("worker " + std::to_string(message.slot) + " is process " +
+      log_.debug("worker " + std::to_string(number_of(slot)) + " is process " +
                  std::to_string(message.pid));
       return;
     case ControlKind::fork_failed:
-      slot.bury(std::nullopt);
+      slot.bury();
       return note_refusal(message.value);
     case ControlKind::died:
       return note_death(slot, message);
@@ -157,18 +206,26 @@ void Coordinator::hear(const ControlMessage& message) {
   }
 }
 
+/// The others, and the successor, go to work before it is found out what happened: names of
+/// functions take time, and so does the unmapping of memory.
 void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
-  slot.drain(Clock::now());
+  const auto now = Clock::now();
+  slot.drain(now);
   after_drain(slot);
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting;
-  FailureDetails blame = crash_details(message, slot.link().crash_report());
+  const Slot::Corpse corpse = slot.bury();
+  if (!starting && !leaving_) {
+    promote_spare(slot);
+    if (slot.alive() && feed(slot, now)) slot.publish();
+  }
+  FailureDetails blame = crash_details(message, corpse.link->crash_report());
   const std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
-  slot.bury(std::move(blame));
+  tell_of_death(corpse, std::move(blame));
   if (leaving_) return;
   const std::string who =
-      "worker " + std::to_string(message.slot) + ", process " + std::to_string(message.pid);
+      "worker " + std::to_string(number_of(slot)) + ", process " + std::to_string(message.pid);
   if (starting) {
     restarts_.died_at_start();
     const bool told = message.code == CLD_EXITED && message.value == kExitInitializer;
@@ -180,8 +237,21 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   } else {
     log_.warn(who + ", ended: " + cause);
   }
-  replace_missing(Clock::now());
+  replace_missing(now);
   tidy();
+}
+
+/// The task that the worker had begun fails as `blame` says.
+void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame) {
+  if (corpse.job == nullptr) return;
+  if (!corpse.verdict.empty()) blame.message = "the worker was killed: " + corpse.verdict;
+  blame.task = corpse.task;
+  blame.worker_pid = corpse.pid;
+  corpse.job->fail(corpse.task, Failure(std::move(blame)));
+}
+
+std::uint32_t Coordinator::number_of(const Slot& slot) const {
+  return static_cast<std::uint32_t>(&slot - slots_.data());
 }
 
 void Coordinator::after_drain(Slot& slot) {
@@ -192,9 +262,8 @@ void Coordinator::after_drain(Slot& slot) {
     last_start_failure_ = "the initializer threw " + complaint;
   }
   if (slot.state() != Slot::State::doomed) return;
-  const auto number = static_cast<int>(&slot - slots_.data());
-  log_.error("worker " + std::to_string(number) + " is killed: " + slot.verdict());
-  if (zygote_->request_kill(number, slot.epoch()) != 0) {
+  log_.error("worker " + std::to_string(number_of(slot)) + " is killed: " + slot.verdict());
+  if (zygote_->request_kill(slot.epoch()) != 0) {
     give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");
   }
 }
@@ -210,13 +279,14 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   cause_ = std::move(why);
   leaving_ = true;
   zygote_.reset();
+  spare_ = {};
   abandon_jobs(kind);
   for (Slot& slot : slots_) {
     if (slot.state() == Slot::State::vacant) continue;
     FailureDetails blame;
     blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
     blame.message = "the worker was killed: " + cause_;
-    slot.bury(std::move(blame));
+    tell_of_death(slot.bury(), std::move(blame));
   }
   if (state == State::broken) log_.error(cause_);
   doorbell_.ring();

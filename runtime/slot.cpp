@@ -34,15 +34,19 @@ FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-void Slot::begin(std::unique_ptr<Link> link) {
+void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number) {
   link_ = std::move(link);
   state_ = State::starting;
-  ++epoch_;
-  pid_ = 0;
+  epoch_ = epoch;
+  pid_ = pid;
   sent_ = settled_ = 0;
   revoking_ = false;
   defined_.clear();
   verdict_.clear();
+  FrameHeader header;
+  header.kind = FrameKind::begin;
+  send(header, std::as_bytes(std::span(&number, 1)));
+  publish();
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -286,22 +290,21 @@ bool Slot::had_begun() {
   return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns;
 }
 
-void Slot::bury(std::optional<FailureDetails> blame) {
+Slot::Corpse Slot::bury() {
   drain(std::chrono::steady_clock::now());
-  if (blame && !queue_.empty() && had_begun()) {
-    const Run front = queue_.front();
-    if (state_ == State::doomed) blame->message = "the worker was killed: " + verdict_;
-    blame->task = front.tasks.first;
-    blame->worker_pid = pid_;
+  Corpse corpse{nullptr, 0, pid_, std::move(verdict_), nullptr};
+  if (!queue_.empty() && had_begun()) {
+    corpse.job = queue_.front().job;
+    corpse.task = queue_.front().tasks.first;
     queue_.pop(1);
-    front.job->fail(front.tasks.first, Failure(std::move(*blame)));
   }
   give_back(queue_.size());
   outbound_.clear();
   inbound_.reset();
   inbound_exception_.clear();
-  link_.reset();
+  corpse.link = std::move(link_);
   state_ = State::vacant;
+  return corpse;
 }
 
 }  // namespace bulkhead::detail

@@ -5,8 +5,9 @@
 //
 //   vacant ── begin ──▶ starting ── "ready" ──▶ ready
 //      ▲                    │                     │
-//      └────── bury ◀───────┴──── (death) ◀───────┘     doomed: it broke the protocol and is being
-//      killed
+//      └────── bury ◀───────┴──── (death) ◀───────┘
+//
+// doomed: it broke the protocol and is being killed.
 //
 // Decides nothing about other slots. One thread at a time.
 #pragma once
@@ -33,12 +34,22 @@ class Slot {
   enum class State : std::uint8_t { vacant, starting, ready, doomed };
   using Time = std::chrono::steady_clock::time_point;
 
-  /// A new incarnation begins; its worker has been asked for.
-  void begin(std::unique_ptr<Link> link);
+  /// What is left of a worker that has ended.
+  struct Corpse {
+    ActiveJob* job = nullptr;  ///< whose task had begun: the caller is to fail it. Null: none had
+    std::uint64_t task = 0;
+    int pid = 0;
+    std::string verdict;         ///< why the worker was doomed, if it was
+    std::unique_ptr<Link> link;  ///< with the crash report
+  };
+
+  /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
+  /// `number` is its place in the pool.
+  void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number);
   void started(int pid) { pid_ = pid; }
   /// The incarnation has ended: its process is dead, or was never there. What was with it goes back
-  /// to its jobs, but for the task that had begun, which fails as `blame` says.
-  void bury(std::optional<FailureDetails> blame);
+  /// to its jobs, but for the task that had begun.
+  Corpse bury();
 
   /// Takes in what the worker has published. True if there was anything.
   bool drain(Time now);

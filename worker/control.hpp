@@ -15,7 +15,7 @@ namespace bulkhead::detail {
 
 enum class ControlKind : std::uint32_t {
   // coordinator to zygote
-  fork,  ///< with two descriptors: inbox, outbox
+  fork,  ///< with two descriptors: inbox, outbox; value: 1 for one that is to stand by
   kill,  ///< SIGKILL to the worker's process group
   end,   ///< kill all workers and leave
   // zygote to coordinator
@@ -25,13 +25,11 @@ enum class ControlKind : std::uint32_t {
 };
 
 struct ControlMessage {
+  std::uint64_t epoch = 0;  ///< which worker: each that is asked for has its own
   ControlKind kind = ControlKind::fork;
-  std::int32_t slot = 0;    ///< which worker of the pool
-  std::uint64_t epoch = 0;  ///< which incarnation of it
   std::int32_t pid = 0;
   std::int32_t code = 0;
   std::int32_t value = 0;
-  std::int32_t reserved = 0;
   std::int64_t max_rss_kib = 0;
 };
 

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sched.h>
 #include <string>
+#include <string_view>
 
 namespace bulkhead::detail {
 namespace {
@@ -40,23 +42,52 @@ double quota_of(const std::filesystem::path& path) {
   return std::strtod(quota.c_str(), nullptr) / period;
 }
 
-/// The smallest quota on the way from this process's cgroup to the root; 0 if there is none.
-double cgroup_quota() {
+/// Calls `visit` with the folder of each cgroup that this process is in (version 2), its own first.
+template <class Visit>
+void for_each_cgroup(Visit visit) {
   std::ifstream file("/proc/self/cgroup");
   std::string line;
-  double smallest = 0;
   while (std::getline(file, line)) {
     if (line.compare(0, 3, "0::") != 0) continue;
     const std::filesystem::path root = "/sys/fs/cgroup";
     std::filesystem::path path = root / std::filesystem::path(line.substr(3)).relative_path();
     for (;;) {
-      const double quota = quota_of(path);
-      if (quota > 0 && (smallest == 0 || quota < smallest)) smallest = quota;
+      visit(path);
       if (path == root || !path.has_relative_path()) break;
       path = path.parent_path();
     }
   }
+}
+
+/// The smallest quota that applies; 0 if there is none.
+double cgroup_quota() {
+  double smallest = 0;
+  for_each_cgroup([&](const std::filesystem::path& path) {
+    const double quota = quota_of(path);
+    if (quota > 0 && (smallest == 0 || quota < smallest)) smallest = quota;
+  });
   return smallest;
+}
+
+/// The number that follows `name` in a file of names and numbers; 0 if there is none.
+std::uint64_t number_after(const std::filesystem::path& path, std::string_view name) {
+  std::ifstream file(path);
+  std::string word;
+  std::uint64_t number = 0;
+  while (file >> word) {
+    if (word == name) return file >> number ? number : 0;
+  }
+  return 0;
+}
+
+/// Bytes that the cgroup at `path` has left, the cache that it can do without included.
+std::uint64_t memory_left(const std::filesystem::path& path) {
+  std::uint64_t limit = 0;
+  std::uint64_t used = 0;
+  if (!(std::ifstream(path / "memory.max") >> limit)) return ~std::uint64_t{0};  // "max", or none
+  std::ifstream(path / "memory.current") >> used;
+  const std::uint64_t cache = number_after(path / "memory.stat", "inactive_file");
+  return limit + cache > used ? limit + cache - used : 0;
 }
 
 }  // namespace
@@ -68,16 +99,20 @@ int usable_cpus() {
   return std::clamp(static_cast<int>(std::ceil(quota)), 1, cpus);
 }
 
+bool has_memory_to_spare(pid_t pid) {
+  constexpr std::uint64_t kKib = 1024;
+  constexpr std::uint64_t kOfItsOwn = 1024 * kKib;
+  constexpr std::uint64_t kNextToNothing = 100;  // one part of so many
+  const auto status = std::filesystem::path("/proc") / std::to_string(pid) / "status";
+  const std::uint64_t needed = number_after(status, "VmPTE:") * kKib + kOfItsOwn;
+  std::uint64_t left = number_after("/proc/meminfo", "MemAvailable:") * kKib;
+  for_each_cgroup([&](const auto& path) { left = std::min(left, memory_left(path)); });
+  return left / kNextToNothing > needed;
+}
+
 int thread_count() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  while (status >> word) {
-    if (word != "Threads:") continue;
-    int count = 1;
-    status >> count;
-    return count - kRuntimeThreads;
-  }
-  return 1;
+  const auto threads = static_cast<int>(number_after("/proc/self/status", "Threads:"));
+  return std::max(threads, 1) - kRuntimeThreads;
 }
 
 }  // namespace bulkhead::detail

@@ -3,11 +3,17 @@
 // What can be asked about the process and the machine we are in.
 #pragma once
 
+#include <sys/types.h>
+
 namespace bulkhead::detail {
 
 /// CPUs that this process may use: affinity mask and cgroup quota (rounded up) respected; at
 /// least 1.
 [[nodiscard]] int usable_cpus();
+
+/// True if the memory that a fork of process `pid` takes before it runs anything, mostly page
+/// tables, is next to nothing beside what the machine and our cgroups have left.
+[[nodiscard]] bool has_memory_to_spare(pid_t pid);
 
 /// Threads of this process, without those that a sanitizer's runtime has started.
 [[nodiscard]] int thread_count();

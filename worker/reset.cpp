@@ -8,7 +8,6 @@
 #include <iostream>
 #include <linux/close_range.h>
 #include <stdio_ext.h>
-#include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -82,10 +81,13 @@ void die_with_parent(pid_t parent) {
   if (::getppid() != parent) ::_exit(0);
 }
 
-void become_worker(int slot) {
+void name_process(const char* name) {
+  ::prctl(PR_SET_NAME, name);
+}
+
+void become_worker(const char* name) {
+  name_process(name);
   ::setpgid(0, 0);
-  const std::string name = "bulkhead-" + std::to_string(slot);
-  ::prctl(PR_SET_NAME, name.c_str());
   rlimit core{};
   ::getrlimit(RLIMIT_CORE, &core);
   core.rlim_cur = 0;

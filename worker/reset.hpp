@@ -30,6 +30,9 @@ void die_with_parent(pid_t parent);
 
 /// What a worker has of its own: a process group, line-buffered output, no core dump, a higher
 /// badness for the kernel's out-of-memory killer than the host's.
-void become_worker(int slot);
+void become_worker(const char* name);
+
+/// What `ps` shows of this process.
+void name_process(const char* name);
 
 }  // namespace bulkhead::detail

@@ -5,6 +5,7 @@
 #include "worker/crash.hpp"
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
+#include "worker/reset.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/error.hpp>
@@ -86,7 +87,14 @@ class Server {
     std::string error;  ///< why there is no callable
   };
 
+  /// Waits until there is a place in the pool for this worker.
   void start() {
+    FrameHeader header;
+    const std::byte* payload = channel_.next(header);
+    MessageReader message(channel_, header, payload);
+    if (header.kind != FrameKind::begin) ::_exit(kExitBrokenInbox);
+    name_process(("bulkhead-" + std::to_string(message.get<std::uint32_t>())).c_str());
+    message.finish();
     try {
       if (setup_.initializer) setup_.initializer();
       original_.require();

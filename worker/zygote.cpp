@@ -59,11 +59,6 @@ class ZygoteProcess {
   }
 
  private:
-  struct Child {
-    int slot;
-    std::uint64_t epoch;
-  };
-
   void obey() {
     for (;;) {
       ControlMessage message;
@@ -80,13 +75,13 @@ class ZygoteProcess {
   void start(ControlMessage message, ControlDescriptors fds) {
     const pid_t self = ::getpid();
     const pid_t pid = ::fork();
-    if (pid == 0) become(self, message.slot, std::move(fds));
+    if (pid == 0) become(self, message.value != 0, std::move(fds));
     if (pid < 0) {
       message.kind = ControlKind::fork_failed;
       message.value = errno;
     } else {
       ::setpgid(pid, pid);
-      children_.emplace(pid, Child{message.slot, message.epoch});
+      children_.emplace(pid, message.epoch);
       message.kind = ControlKind::started;
       message.pid = pid;
     }
@@ -94,9 +89,9 @@ class ZygoteProcess {
   }
 
   // What would leave this function would unwind the host's stack in a second process.
-  [[noreturn]] void become(pid_t zygote, int slot, ControlDescriptors fds) noexcept {
+  [[noreturn]] void become(pid_t zygote, bool stands_by, ControlDescriptors fds) noexcept {
     die_with_parent(zygote);
-    become_worker(slot);
+    become_worker(stands_by ? "bulkhead-spare" : "bulkhead-worker");
     reset_signals();
     std::array<int, 3> keep{doorbell_.fd(), fds[0].get(), fds[1].get()};
     close_descriptors(keep);
@@ -104,8 +99,8 @@ class ZygoteProcess {
   }
 
   void kill(const ControlMessage& message) {
-    for (const auto& [pid, child] : children_) {
-      if (child.slot == message.slot && child.epoch == message.epoch) ::kill(-pid, SIGKILL);
+    for (const auto& [pid, epoch] : children_) {
+      if (epoch == message.epoch) ::kill(-pid, SIGKILL);
     }
   }
 
@@ -115,24 +110,23 @@ class ZygoteProcess {
     }
     for (;;) {
       siginfo_t info{};
-      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-      bury(info);
+      rusage usage{};  // which the C library's waitid() does not ask for
+      if (::syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, &usage) != 0) return;
+      if (info.si_pid == 0) return;
+      report(info, usage);
+      ::waitpid(info.si_pid, nullptr, 0);
     }
   }
 
   // The group is killed before the worker is reaped: until then its number cannot be anybody
   // else's.
-  void bury(const siginfo_t& info) {
+  void report(const siginfo_t& info, const rusage& usage) {
     const auto found = children_.find(info.si_pid);
-    if (found != children_.end()) ::kill(-info.si_pid, SIGKILL);
-    int status = 0;
-    rusage usage{};
-    ::wait4(info.si_pid, &status, 0, &usage);
     if (found == children_.end()) return;
+    ::kill(-info.si_pid, SIGKILL);
     ControlMessage message;
     message.kind = ControlKind::died;
-    message.slot = found->second.slot;
-    message.epoch = found->second.epoch;
+    message.epoch = found->second;
     message.pid = info.si_pid;
     message.code = info.si_code;
     message.value = info.si_status;
@@ -156,7 +150,7 @@ class ZygoteProcess {
   }
 
   [[noreturn]] void end() {
-    for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
+    for (const auto& [pid, epoch] : children_) ::kill(-pid, SIGKILL);
     // What tasks have left running has become ours when its parent died, whatever its session: it
     // ends too.
     do {
@@ -176,7 +170,7 @@ class ZygoteProcess {
   int control_;
   int coordinator_;  ///< pidfd
   Descriptor signals_;
-  std::unordered_map<pid_t, Child> children_;
+  std::unordered_map<pid_t, std::uint64_t> children_;  ///< the epochs of the workers
   std::deque<ControlMessage> unsent_;
 };
 
@@ -188,7 +182,7 @@ class ZygoteProcess {
   std::array<int, 3> keep{move_high(doorbell), move_high(control), move_high(coordinator)};
   const auto [high_doorbell, high_control, high_coordinator] = keep;
   close_descriptors(keep);
-  ::prctl(PR_SET_NAME, "bulkhead-zygote");
+  name_process("bulkhead-zygote");
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ZygoteProcess(setup, high_doorbell, high_control, high_coordinator).run();
 }
@@ -266,20 +260,19 @@ bool Zygote::ends_within(std::chrono::milliseconds time) const {
   }
 }
 
-int Zygote::request_fork(int slot, std::uint64_t epoch, const Descriptor& inbox,
+int Zygote::request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
                          const Descriptor& outbox) const {
   ControlMessage message;
   message.kind = ControlKind::fork;
-  message.slot = slot;
+  message.value = duty == Duty::stand_by ? 1 : 0;
   message.epoch = epoch;
   const std::array<int, 2> fds{inbox.get(), outbox.get()};
   return send_control(control_.get(), message, &fds);
 }
 
-int Zygote::request_kill(int slot, std::uint64_t epoch) const {
+int Zygote::request_kill(std::uint64_t epoch) const {
   ControlMessage message;
   message.kind = ControlKind::kill;
-  message.slot = slot;
   message.epoch = epoch;
   return send_control(control_.get(), message);
 }

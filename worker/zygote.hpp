@@ -28,11 +28,13 @@ class Zygote {
   /// Kills all workers and the zygote and waits until they are gone, for at most a second.
   ~Zygote();
 
+  enum class Duty : std::uint8_t { work, stand_by };
+
   /// Asks for a worker. The answer comes by receive(). Returns 0 or an errno.
-  [[nodiscard]] int request_fork(int slot, std::uint64_t epoch, const Descriptor& inbox,
+  [[nodiscard]] int request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
                                  const Descriptor& outbox) const;
   /// Asks for the end of a worker; no answer but its death. Returns 0 or an errno.
-  [[nodiscard]] int request_kill(int slot, std::uint64_t epoch) const;
+  [[nodiscard]] int request_kill(std::uint64_t epoch) const;
   /// The next report, if there is one.
   [[nodiscard]] Received receive(ControlMessage& message) const;
   /// Sleeps until there is something to receive, or `timeout` has passed.

@@ -116,7 +116,7 @@ TEST_F(HostTest, AnInterruptOfTheTerminalReachesTheHostAndNoWorker) {
     const std::set<int> workers = workers_of(pool);
     const CallOptions options{.progress = [&](const Progress&) {
       if (interrupts == 0) return;
-      EXPECT_EQ(test::children_of(zygote), workers);
+      EXPECT_EQ(test::workers_under(zygote), workers);
       pool.terminate();
       throw std::runtime_error("interrupted");
     }};

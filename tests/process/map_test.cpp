@@ -121,7 +121,7 @@ TEST_F(MapTest, ThereAreNeverMoreWorkersThanAskedFor) {
   Pool pool(3);
   EXPECT_EQ(pool.workers(), 3);
   const auto count_siblings = [](int) {
-    return static_cast<int>(test::children_of(::getppid()).size());
+    return static_cast<int>(test::workers_under(::getppid()).size());
   };
   EXPECT_THAT(pool.map(count_siblings, test::numbers(0, 45)), Each(3));
   EXPECT_THAT(test::children_of(::getpid()), SizeIs(1)) << "the zygote alone is a child";

@@ -121,7 +121,23 @@ pid_t zygote_of(Pool& pool) {
 }
 
 std::set<int> workers_of(Pool& pool) {
-  return children_of(zygote_of(pool));
+  return workers_under(zygote_of(pool));
+}
+
+std::set<int> workers_under(pid_t zygote) {
+  std::set<int> workers;
+  const auto all_have_their_names = [&] {
+    workers.clear();
+    for (const int child : children_of(zygote)) {
+      std::string name;
+      std::getline(std::ifstream("/proc/" + std::to_string(child) + "/comm"), name);
+      if (name == "bulkhead-zygote") return false;
+      if (name != "bulkhead-spare") workers.insert(child);
+    }
+    return true;
+  };
+  EXPECT_TRUE(eventually(all_have_their_names));
+  return workers;
 }
 
 void kill_child_of(pid_t parent, pid_t pid) {

@@ -65,6 +65,8 @@ void in_fork(const std::function<void()>& body,
 /// The processes of a pool that is open and idle.
 [[nodiscard]] pid_t zygote_of(Pool& pool);
 [[nodiscard]] std::set<int> workers_of(Pool& pool);
+/// The children of a zygote that have a place in the pool: without the one that stands by.
+[[nodiscard]] std::set<int> workers_under(pid_t zygote);
 
 /// Kills `pid` if it is a child of `parent` still.
 void kill_child_of(pid_t parent, pid_t pid);

@@ -34,7 +34,6 @@ class ControlTest : public ::testing::Test {
 ControlMessage death() {
   ControlMessage message;
   message.kind = ControlKind::died;
-  message.slot = 3;
   message.epoch = std::uint64_t{1} << 40;
   message.pid = 812;
   message.code = 2;
@@ -64,18 +63,18 @@ TEST_F(ControlTest, CarriesAMessage) {
 }
 
 TEST_F(ControlTest, CarriesMessagesInBothDirectionsInOrder) {
-  for (int slot = 0; slot < 3; ++slot) {
+  for (int i = 0; i < 3; ++i) {
     ControlMessage message;
-    message.slot = slot;
+    message.pid = i;
     EXPECT_EQ(send_control(here.get(), message), 0);
-    message.slot = 10 + slot;
+    message.pid = 10 + i;
     EXPECT_EQ(send_control(there.get(), message), 0);
   }
-  for (int slot = 0; slot < 3; ++slot) {
+  for (int i = 0; i < 3; ++i) {
     ASSERT_EQ(receive_control(there.get(), received), Received::message);
-    EXPECT_EQ(received.slot, slot);
+    EXPECT_EQ(received.pid, i);
     ASSERT_EQ(receive_control(here.get(), received), Received::message);
-    EXPECT_EQ(received.slot, 10 + slot);
+    EXPECT_EQ(received.pid, 10 + i);
   }
 }
 
@@ -92,7 +91,7 @@ TEST_F(ControlTest, CarriesTwoDescriptors) {
 
   ControlDescriptors fds;
   ASSERT_EQ(receive_control(there.get(), received, &fds), Received::message);
-  EXPECT_EQ(received.slot, 3);
+  EXPECT_EQ(received.pid, 812);
   ASSERT_TRUE(fds[0] && fds[1]);
   EXPECT_EQ(identity(fds[0].get()), identity(reader.get()));
   ASSERT_EQ(::write(fds[1].get(), "x", 1), 1);
@@ -136,7 +135,7 @@ TEST_F(ControlTest, StillGivesWhatWasSentBeforeTheOtherSideWent) {
   ASSERT_EQ(send_control(here.get(), death()), 0);
   here.reset();
   EXPECT_EQ(receive_control(there.get(), received), Received::message);
-  EXPECT_EQ(received.slot, 3);
+  EXPECT_EQ(received.pid, 812);
   EXPECT_EQ(receive_control(there.get(), received), Received::closed);
 }
 

@@ -14,6 +14,7 @@ namespace bulkhead::detail {
 enum class FrameKind : std::uint8_t {
   padding = 1,  ///< fills a ring up to its end; no meaning
   // coordinator to worker
+  begin,   ///< first of all; payload: the number of the worker in its pool
   define,  ///< payload: a callable and its state; `callable` is its number from now on
   drop,    ///< `callable` will not be used again
   task,    ///< payload: the argument of task number `task` of `callable`

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// The worker that stands by for the next death.
+#include "tests/support/footprint.hpp"
+#include "tests/support/numbers.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/victims.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <csignal>
+#include <set>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using ::testing::SizeIs;
+using SpareTest = test::ProcessTest;
+
+struct State {
+  test::Tally starts;
+};
+const test::Shared<State> state;
+
+/// The process that stands by, once there is one: calls keep the pool going until then. 0: none
+/// came.
+pid_t spare_of(Pool& pool) {
+  const pid_t zygote = test::zygote_of(pool);
+  std::set<int> others;
+  const bool there = test::eventually([&] {
+    pool.apply([](int) {}, 1);
+    others = test::children_of(zygote);
+    for (const int worker : test::workers_under(zygote)) others.erase(worker);
+    return others.size() == 1;
+  });
+  return there ? *others.begin() : 0;
+}
+
+TEST_F(SpareTest, TakesThePlaceOfAWorkerThatDied) {
+  Pool pool(1);
+  for (int death = 0; death < 5; ++death) {
+    const pid_t spare = spare_of(pool);
+    ASSERT_NE(spare, 0);
+    EXPECT_NE(pool.apply(::getpid), spare);
+    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+    EXPECT_EQ(pool.apply(::getpid), spare);
+  }
+  EXPECT_THAT(test::workers_of(pool), SizeIs(1));
+}
+
+TEST_F(SpareTest, RunsTheInitializerOnlyOnceItHasAPlace) {
+  state.reset();
+  Pool pool(Options{.workers = 2, .initializer = [] { state->starts.add(); }});
+  ASSERT_NE(spare_of(pool), 0);
+  EXPECT_TRUE(state->starts.reaches(2));
+  EXPECT_EQ(state->starts.value(), 2U);
+  EXPECT_THROW((void)pool.apply(test::segfaults, 0), CrashError);
+  EXPECT_TRUE(state->starts.reaches(3));
+  ASSERT_NE(spare_of(pool), 0);
+  EXPECT_EQ(state->starts.value(), 3U);
+}
+
+TEST_F(SpareTest, ThatIsKilledIsMissedByNobody) {
+  Pool pool(2);
+  const pid_t spare = spare_of(pool);
+  ASSERT_NE(spare, 0);
+  test::kill_child_of(test::zygote_of(pool), spare);
+  EXPECT_THAT(pool.map([](int x) { return x; }, test::numbers(0, 1000)), SizeIs(1000));
+  EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+  EXPECT_THAT(pool.map([](int x) { return x; }, test::numbers(0, 1000)), SizeIs(1000));
+  EXPECT_THAT(test::workers_of(pool), SizeIs(2));
+}
+
+TEST_F(SpareTest, EndsWithThePool) {
+  pid_t spare = 0;
+  {
+    Pool pool(1);
+    spare = spare_of(pool);
+    ASSERT_NE(spare, 0);
+    pool.close();
+    pool.join();
+    EXPECT_EQ(::kill(spare, 0), -1);
+  }
+  EXPECT_EQ(::kill(spare, 0), -1);
+}
+
+}  // namespace
+}  // namespace bulkhead
