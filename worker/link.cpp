@@ -32,9 +32,15 @@ bool Link::parked(std::uint32_t& ticket) const {
   return ticket % 2 == 1;
 }
 
+// A worker sleeps for want of tasks, or because its outbox is full but for a few bytes: then all of
+// that is given back here, at once or, if the worker filled it meanwhile, the next time.
 void Link::publish() {
+  const bool more_tasks = tasks_.written() != published_;
+  const bool more_room = answers_.unreleased() >= answers_.capacity() / 4;
+  published_ = tasks_.written();
   tasks_.commit();
   answers_.release();
+  if (!more_tasks && !more_room) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   std::uint32_t ticket = 0;
   if (!parked(ticket) || ticket == woken_) return;

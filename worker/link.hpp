@@ -29,7 +29,7 @@ class Link {
   RingReader& answers() { return answers_; }
 
   /// Publishes what was put into tasks(), gives back what was read from answers(), and wakes the
-  /// worker if it sleeps.
+  /// worker if it sleeps and this is what it waits for.
   void publish();
 
   /// Wakes the worker whatever it says of itself: for one that should have answered long ago.
@@ -64,6 +64,7 @@ class Link {
   Memory outbox_;
   RingWriter tasks_;
   RingReader answers_;
+  std::uint64_t published_ = 0;  ///< up to where the worker has been told of tasks
   std::uint64_t bell_at_ = kNoBell;
   bool may_spin_ = false;
   std::uint32_t woken_ = 0;  ///< the value of `parked` for which the worker was last woken

@@ -189,6 +189,9 @@ class RingReader {
   /// True if something was published that has not been stepped over.
   [[nodiscard]] bool pending() const { return tail_->load(std::memory_order_acquire) != read_; }
   [[nodiscard]] std::uint64_t position() const { return read_; }
+  [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
+  /// Bytes that were stepped over and not given back.
+  [[nodiscard]] std::uint64_t unreleased() const { return read_ - released_; }
 
  private:
   /// False if the writer's position makes no sense.
