@@ -81,6 +81,10 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload, Time now)
       return take_exception(header, bytes, now);
     case FrameKind::skipped:
       return take_skipped(header, payload);
+    case FrameKind::waits:
+      link_->answers().advance();
+      link_->owe_wake();
+      return true;
     case FrameKind::failed:
       return take_complaint(header, bytes);
     case FrameKind::ready:

@@ -55,6 +55,10 @@ void Channel::wait_for_room(std::uint64_t wanted) {
   park_until([&] { return answers_.room(wanted) >= wanted; });
 }
 
+void Channel::wait_until_taken() {
+  park_until([this] { return answers_.empty(); });
+}
+
 void Channel::ring_if_parked() {
   const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
   if (bell != kNoBell && !doorbell_.ring()) deaf_ = true;

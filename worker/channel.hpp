@@ -31,6 +31,8 @@ class Channel {
   const std::byte* next(FrameHeader& header);
   /// Sleeps until the coordinator has taken something out of the outbox.
   void wait_for_room(std::uint64_t wanted);
+  /// Sleeps until the coordinator has taken all answers.
+  void wait_until_taken();
   /// Wakes the coordinator if it sleeps and has asked to be woken at the worker's present place. A
   /// full fence must lie between the last store that it should see and this call. False if it
   /// cannot be woken any more, as a task has closed the doorbell.

@@ -4,6 +4,7 @@
 #include "worker/wake.hpp"
 
 #include <atomic>
+#include <utility>
 
 namespace bulkhead::detail {
 
@@ -40,7 +41,7 @@ void Link::publish() {
   published_ = tasks_.written();
   tasks_.commit();
   answers_.release();
-  if (!more_tasks && !more_room) return;
+  if (!more_tasks && !more_room && !std::exchange(owes_wake_, false)) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   std::uint32_t ticket = 0;
   if (!parked(ticket) || ticket == woken_) return;

@@ -32,6 +32,8 @@ class Link {
   /// worker if it sleeps and this is what it waits for.
   void publish();
 
+  /// The worker waits for the next publish(), whatever that brings.
+  void owe_wake() { owes_wake_ = true; }
   /// Wakes the worker whatever it says of itself: for one that should have answered long ago.
   void wake_anyway();
 
@@ -67,6 +69,7 @@ class Link {
   std::uint64_t published_ = 0;  ///< up to where the worker has been told of tasks
   std::uint64_t bell_at_ = kNoBell;
   bool may_spin_ = false;
+  bool owes_wake_ = false;
   std::uint32_t woken_ = 0;  ///< the value of `parked` for which the worker was last woken
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worker/serve.hpp"
 
+#include "worker/broadcast.hpp"
 #include "worker/channel.hpp"
 #include "worker/crash.hpp"
 #include "worker/memory.hpp"
@@ -158,10 +159,22 @@ class Server {
       entry.callable->call(entry.object, call);
       original_.require();
       result.finish();
+      if (lends_broadcasts) [[unlikely]]
+        hand_over(header);
     } catch (...) {
       original_.require();
       answer_exception(FrameKind::thrown, header.callable, header.task, to_string(phase));
+      end_loans();
     }
+  }
+
+  /// The result lies in memory of this process: no other task may put an end to it before the
+  /// coordinator has taken the memory.
+  void hand_over(const FrameHeader& header) {
+    MessageWriter(channel_, FrameKind::waits, header.callable, header.task).finish();
+    ring_now();
+    channel_.wait_until_taken();
+    end_loans();
   }
 
   /// Tasks up to number `end` were taken back; says so, once, instead of answering them.
@@ -185,6 +198,7 @@ class Server {
   }
 
   void administer(const FrameHeader& header, const std::byte* payload) {
+    forget_broadcasts();
     MessageReader message(channel_, header, payload);
     if (header.kind == FrameKind::define) {
       define(header.callable, message);
@@ -277,6 +291,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_
   inbox_fd.reset();
   outbox_fd.reset();
   if (!begin_light_fences(setup.fences)) ::_exit(kExitBadSetup);
+  keep_broadcasts();
   install_crash_handlers(crash_page(outbox));
   ::on_exit(leave_at_once, nullptr);
   Channel channel(inbox, outbox, setup.ring_bytes, doorbell);

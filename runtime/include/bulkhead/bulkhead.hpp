@@ -3,6 +3,7 @@
 // Everything. Start reading at pool.hpp.
 #pragma once
 
+#include <bulkhead/broadcast.hpp>
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/cereal.hpp>
 #include <bulkhead/codec.hpp>

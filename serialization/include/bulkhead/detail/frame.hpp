@@ -24,6 +24,7 @@ enum class FrameKind : std::uint8_t {
   failed,   ///< payload: the exception of the initializer, or of the finalizer
   value,    ///< payload: the result of `task`
   thrown,   ///< payload: the exception of `task`
+  waits,    ///< the worker goes on once it sees that all frames up to this one were taken
   skipped,  ///< tasks were taken back before they began; payload: how many
 };
 

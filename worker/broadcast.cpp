@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "worker/broadcast.hpp"
+
+#include "worker/descriptor.hpp"
+#include "worker/memory.hpp"
+#include <bulkhead/error.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <optional>
+#include <string>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+namespace bulkhead::detail {
+namespace {
+
+/// The most that a worker keeps though no handle of it is left here.
+constexpr std::size_t kMostKept = 8;
+
+/// Fresh pages are asked for in steps of this size.
+constexpr std::size_t kPopulateBytes = std::size_t{4} << 20;
+
+std::span<const std::byte> bytes_in(const Memory& memory) {
+  return {memory.data() + kPageBytes, memory.size() - kPageBytes};
+}
+
+BroadcastWords& words_in(const Memory& memory) {
+  return *reinterpret_cast<BroadcastWords*>(memory.data());
+}
+
+/// The maker's side: says that the memory is given up when its last handle is gone.
+struct Made : BroadcastMemory {
+  ~Made() {
+    // In a fork of the maker there is no such page.
+    if (words && ::getpid() == ticket.pid) words_in(*words).given_up.store(1);
+  }
+
+  Descriptor fd;
+  std::optional<Memory> words;
+  std::optional<Memory> memory;
+};
+
+/// The other processes' side.
+struct Found : BroadcastMemory {
+  explicit Found(Memory all) : memory(std::move(all)) {}
+  [[nodiscard]] bool given_up() const { return words_in(memory).given_up.load() != 0; }
+
+  Memory memory;
+  Descriptor fd;  ///< kept where others may be sent the handle
+};
+
+/// What a worker has of broadcasts. Other processes have none: the host shall have nothing that it
+/// did not ask for.
+struct Keeper {
+  std::deque<std::shared_ptr<Found>> found;
+  std::vector<std::shared_ptr<BroadcastMemory>> lent;  ///< made here, encoded, not yet taken
+};
+std::optional<Keeper> keeper;
+
+/// One fault for many pages, where the kernel can (Linux 5.14).
+void populate(const Memory& memory) {
+#ifndef MADV_POPULATE_WRITE
+  constexpr int MADV_POPULATE_WRITE = 23;
+#endif
+  for (std::size_t at = 0; at < memory.size(); at += kPopulateBytes) {
+    const std::size_t step = std::min(kPopulateBytes, memory.size() - at);
+    if (::madvise(memory.data() + at, step, MADV_POPULATE_WRITE) == 0) continue;
+    if (errno == ENOMEM || errno == EFAULT) {
+      throw SystemError("bulkhead: no memory for a broadcast of " +
+                            std::to_string(memory.size() - kPageBytes) + " bytes",
+                        ENOMEM);
+    }
+    return;
+  }
+}
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw DecodeError("a Broadcast cannot be used here: " + why);
+}
+
+/// The file of a ticket, opened for no use yet: who wrote the ticket may have named anything, and
+/// opening some things takes for ever.
+Descriptor locate(const BroadcastTicket& ticket, const std::string& path) {
+  Descriptor fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct stat status {};
+  struct statfs system {};
+  if (!fd || ::fstat(fd.get(), &status) != 0 || ::fstatfs(fd.get(), &system) != 0 ||
+      !S_ISREG(status.st_mode) || system.f_type != TMPFS_MAGIC || status.st_ino != ticket.inode ||
+      static_cast<std::uint64_t>(status.st_size) != ticket.bytes + kPageBytes) {
+    refuse("no handle of it is left in the process that made it, or " + path + " cannot be opened");
+  }
+  return fd;
+}
+
+/// The memory of a ticket, which nobody can resize or write to; of what a task has made not even
+/// one page.
+Descriptor open_ticket(const BroadcastTicket& ticket) {
+  const std::string path =
+      "/proc/" + std::to_string(ticket.pid) + "/fd/" + std::to_string(ticket.fd);
+  const Descriptor place = locate(ticket, path);
+  const std::string there = "/proc/self/fd/" + std::to_string(place.get());
+  Descriptor fd(::open(there.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const bool trusted = keeper || ticket.pid == ::getpid();
+  const int needed = F_SEAL_SHRINK | F_SEAL_GROW | (trusted ? F_SEAL_FUTURE_WRITE : F_SEAL_WRITE);
+  if (!fd || (::fcntl(fd.get(), F_GET_SEALS) & needed) != needed) refuse("it is not sealed");
+  return fd;
+}
+
+}  // namespace
+
+std::shared_ptr<BroadcastMemory> make_broadcast(
+    std::uint64_t bytes, const std::function<void(std::span<std::byte>)>& fill) {
+  const std::size_t size = kPageBytes + bytes;
+  Descriptor fd = create_memory(size);
+  auto made = std::make_shared<Made>();
+  if (!keeper) {
+    made->words.emplace(fd, kPageBytes, Memory::Access::read_write);
+    made->words->keep_private();
+  }
+  {
+    const Memory memory(fd, size, Memory::Access::read_write);
+    ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
+    populate(memory);
+    fill({memory.data() + kPageBytes, bytes});
+    // A task's is handed over, and nobody hears of its end.
+    if (keeper) words_in(memory).given_up.store(1);
+  }
+  if (keeper && ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE) != 0) {
+    throw SystemError("bulkhead: cannot seal a broadcast", errno);
+  }
+  seal_against_writing(fd);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) throw SystemError("bulkhead: fstat", errno);
+  made->ticket = {static_cast<std::int32_t>(::getpid()), fd.get(), status.st_ino, bytes};
+  made->memory.emplace(fd, size, Memory::Access::read_only);
+  made->bytes = bytes_in(*made->memory);
+  made->fd = std::move(fd);
+  return made;
+}
+
+BroadcastTicket ticket_of(const std::shared_ptr<BroadcastMemory>& memory) {
+  if (!memory) return {};
+  if (keeper && memory->ticket.pid == ::getpid()) {
+    keeper->lent.push_back(memory);
+    lends_broadcasts = true;
+  }
+  return memory->ticket;
+}
+
+std::shared_ptr<BroadcastMemory> find_broadcast(const BroadcastTicket& ticket) {
+  forget_broadcasts();
+  if (keeper) {
+    const auto known =
+        std::find_if(keeper->found.begin(), keeper->found.end(),
+                     [&](const auto& found) { return found->ticket.inode == ticket.inode; });
+    if (known != keeper->found.end()) return *known;
+  }
+  Descriptor fd = open_ticket(ticket);
+  auto found =
+      std::make_shared<Found>(Memory(fd, kPageBytes + ticket.bytes, Memory::Access::read_only));
+  found->ticket = ticket;
+  found->bytes = bytes_in(found->memory);
+  if (keeper) {
+    if (keeper->found.size() == kMostKept) keeper->found.pop_front();
+    keeper->found.push_back(found);
+  } else {
+    // Its maker, a worker, is about to forget it: from now on it is as if made here.
+    found->ticket.pid = static_cast<std::int32_t>(::getpid());
+    found->ticket.fd = fd.get();
+    found->fd = std::move(fd);
+  }
+  return found;
+}
+
+void keep_broadcasts() {
+  keeper.emplace();
+}
+
+void forget_broadcasts() {
+  if (keeper) std::erase_if(keeper->found, [](const auto& found) { return found->given_up(); });
+}
+
+void end_loans() {
+  lends_broadcasts = false;
+  keeper->lent.clear();
+}
+
+}  // namespace bulkhead::detail
