@@ -81,7 +81,12 @@ Figure latency(const Request& request, Apply apply) {
     if (y != increment(x)) fail("wrong result of call " + std::to_string(i));
     if (i >= kWarmUpCalls) taken.push_back(call);
   }
-  return {median(std::move(taken)) * 1e6, "us"};
+  const double mean =
+      std::accumulate(taken.begin(), taken.end(), 0.0) / static_cast<double>(taken.size());
+  const auto late = taken.begin() + static_cast<std::ptrdiff_t>(taken.size() * 99 / 100);
+  std::nth_element(taken.begin(), late, taken.end());
+  const double p99 = *late;
+  return {median(std::move(taken)) * 1e6, "us", {{"mean_us", mean * 1e6}, {"p99_us", p99 * 1e6}}};
 }
 
 template <typename Map>

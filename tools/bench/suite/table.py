@@ -101,6 +101,8 @@ WORKLOADS = [
     Workload("latency-hog", "us", LATENCY, mode="latency", workers=1, hogs=1, quick_part=4),
     Workload("latency-2-hogs", "us", LATENCY | {BULKHEAD: 2_000, POOL: 2_000}, mode="latency",
              workers=1, hogs=2, quick_part=4),
+    Workload("latency-64", "us", {BULKHEAD: 10_000, POOL: 2_000}, mode="latency", workers=64,
+             quick_part=4),
 
     # Bytes there and back.
     Workload("small", "items/s", quick_part=4, sizes={
