@@ -40,7 +40,8 @@ class GnuParallel:
         self.task = task
         self._parallel = ["parallel", "--jobs", str(workers), "--keep-order"]
 
-    def time_map(self, what: Sequence[str], inputs: Sequence[int], expected: Sequence[int]) -> float:
+    def time_map(self, what: Sequence[str], inputs: Sequence[int],
+                 expected: Sequence[int]) -> float:
         """Seconds for a run of `bench_task WHAT INPUT` for each input."""
         start = time.perf_counter()
         results = output_of([*self._parallel, self.task, *what], inputs)

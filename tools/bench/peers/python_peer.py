@@ -142,8 +142,9 @@ def latency(request: Request) -> Figure:
             taken.append(time.perf_counter() - start)
             require(y == x + 1, f"wrong result of call {x}")
     calls = sorted(taken[WARM_UP_CALLS:])
-    details = {"mean_us": statistics.mean(calls) * 1e6, "p99_us": calls[len(calls) * 99 // 100] * 1e6}
-    return Figure(statistics.median(calls) * 1e6, "us", details)
+    mean, p99 = statistics.mean(calls), calls[len(calls) * 99 // 100]
+    return Figure(statistics.median(calls) * 1e6, "us",
+                  {"mean_us": mean * 1e6, "p99_us": p99 * 1e6})
 
 
 def small(request: Request) -> Figure:
@@ -222,7 +223,7 @@ def uneven(request: Request) -> Figure:
 
 
 def recovery(request: Request) -> Figure:
-    """From the death of the only worker to the next answer, with a new pool if the old one breaks."""
+    """From the death of the only worker to the next answer; if the pool breaks, from a new one."""
     taken = []
     pool = request.pool().__enter__()
     for _ in range(request.size):

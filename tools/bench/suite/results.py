@@ -4,7 +4,7 @@ is made of it: README.md, and the pictures of tools/bench/plot and tools/bench/m
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +15,7 @@ from suite.paths import BENCH, PYTHON
 from suite.report import label, show
 
 FILE = "results.jsonl"
+PICTURES = ("throughput", "duration", "payload", "speedup", "model")
 PICTURES_SECONDS = 120
 
 Entry = dict[str, Any]  # one row, as report.as_json has it
@@ -57,16 +58,20 @@ def load(folder: Path) -> Results:
 
 
 def finish(folder: Path) -> None:
-    """Writes the table and draws the pictures."""
-    (folder / "README.md").write_text("\n".join(readme(load(folder))) + "\n", encoding="utf-8")
+    """Draws the pictures and writes the table."""
+    said = {}
     for script in ("plot", "model"):
         try:
-            run_child([PYTHON, str(BENCH / script), str(folder)], PICTURES_SECONDS, tail=3)
+            said[script] = run_child([PYTHON, str(BENCH / script), str(folder)], PICTURES_SECONDS,
+                                     tail=3)
         except (Failed, OSError) as failure:
             note(f"no pictures by {script}: {failure}")
+    pictures = [name for name in PICTURES if (folder / f"{name}.svg").exists()]
+    lines = readme(load(folder), pictures, said.get("model", ""))
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def readme(results: Results) -> Iterator[str]:
+def readme(results: Results, pictures: Sequence[str], model: str) -> Iterator[str]:
     about = results.machine
     yield f"# Results of {about['date']}"
     yield ""
@@ -84,12 +89,16 @@ def readme(results: Results) -> Iterator[str]:
     yield "| workload | peer | median | min | max | unit | ratio | |"
     yield "|---|---|---:|---:|---:|---|---:|---|"
     yield from (row(entry) for entry in results.entries if "parameter" not in entry)
-    for picture in ("duration", "speedup", "payload", "model"):
+    for picture in pictures:
         yield ""
         yield f"![{picture}]({picture}.svg)"
+    if model:
+        yield ""
+        yield model.rstrip()
 
 
-KNOWN = ("workload", "parameter", "peer", "unit", "workers", "median", "min", "max", "ratio", "rounds")
+KNOWN = ("workload", "parameter", "peer", "unit", "workers", "median", "min", "max", "ratio",
+         "rounds")
 
 
 def row(entry: Entry) -> str:
@@ -99,4 +108,5 @@ def row(entry: Entry) -> str:
     cells = [show(entry[key]) for key in ("median", "min", "max")]
     ratio = "" if entry["ratio"] is None else show(entry["ratio"])
     details = ", ".join(f"{key} {show(value)}" for key, value in entry.items() if key not in KNOWN)
-    return f"| {name} | {entry['peer']} | {' | '.join(cells)} | {entry['unit']} | {ratio} | {details} |"
+    columns = [name, entry["peer"], *cells, entry["unit"], ratio, details]
+    return f"| {' | '.join(columns)} |"
