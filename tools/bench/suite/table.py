@@ -55,10 +55,10 @@ def everyone(size: int, peers: Sequence[Peer] = POOLS) -> dict[Peer, int]:
 
 
 def duration(nanoseconds: int) -> Workload:
-    """About half a second of work, or of the peer's own cost."""
+    """About half a second of work, or of the peer's own cost; as many tasks for each worker."""
     def size(peer: Peer) -> int:
         each = max(nanoseconds / 1e9, 2 / peer.rate)
-        return min(max(round(0.5 / each), 4), 1_000_000)
+        return min(max(round(0.5 / each / 8), 1) * 8, 1_000_000)
 
     return Workload("duration", "tasks/s", {peer: size(peer) for peer in POOLS},
                     parameter=nanoseconds, most_rounds=SWEEP_ROUNDS)
@@ -101,8 +101,8 @@ WORKLOADS = [
     Workload("latency-hog", "us", LATENCY, mode="latency", workers=1, hogs=1, quick_part=4),
     Workload("latency-2-hogs", "us", LATENCY | {BULKHEAD: 2_000, POOL: 2_000}, mode="latency",
              workers=1, hogs=2, quick_part=4),
-    Workload("latency-64", "us", {BULKHEAD: 10_000, POOL: 2_000}, mode="latency", workers=64,
-             quick_part=4),
+    Workload("latency-64-one-cpu", "us", {BULKHEAD: 10_000, POOL: 2_000}, mode="latency",
+             workers=64, one_cpu=True, quick_part=4),
 
     # Bytes there and back.
     Workload("small", "items/s", quick_part=4, sizes={
