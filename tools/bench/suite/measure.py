@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from suite.child import Failed, hogs, note, on_one_cpu, run_child
+from suite.noise import Others
 from suite.peers import Peer
 from suite.table import Workload
 from suite.uneven import greedy
@@ -25,6 +26,7 @@ class Row:
     peer: str
     figures: list[float] = field(default_factory=list)
     details: dict[str, list[float]] = field(default_factory=dict)
+    others: list[float] = field(default_factory=list)  # their share of the machine meanwhile
     error: str = ""
 
     @property
@@ -106,6 +108,7 @@ def run_workload(workload: Workload, quick: bool) -> list[Row]:
 
 
 def run_round(row: Row, peer: Peer, size: int) -> None:
+    others = Others()
     try:
         value, details = measure(row.workload, peer, size)
     except (Failed, OSError) as failure:
@@ -113,5 +116,6 @@ def run_round(row: Row, peer: Peer, size: int) -> None:
         note(f"{row.workload.name}: {peer.name} failed: {failure}")
         return
     row.figures.append(value)
+    row.others.append(others.share())
     for name, detail in details.items():
         row.details.setdefault(name, []).append(detail)

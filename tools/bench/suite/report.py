@@ -8,6 +8,8 @@ import statistics
 from suite import machine
 from suite.measure import Row
 
+NOISY = 0.03  # the share of the machine from which on others are mentioned
+
 
 def label(workload: str, parameter: int | None) -> str:
     return workload if parameter is None else f"{workload} {parameter}"
@@ -29,6 +31,7 @@ def as_json(row: Row, base: Row) -> str:
     entry |= {
         "median": row.median, "min": min(row.figures), "max": max(row.figures),
         "ratio": row.ratio_to(base), "rounds": len(row.figures),
+        "others": round(statistics.median(row.others), 3),
     }
     return json.dumps(entry | {name: statistics.median(values)
                                for name, values in row.details.items()})
@@ -43,8 +46,10 @@ def as_text(row: Row, base: Row) -> str:
     ratio = row.ratio_to(base)
     details = "".join(f"  {name} {show(statistics.median(values))}"
                       for name, values in row.details.items())
+    others = statistics.median(row.others)
+    noise = f"  noise {others:.0%}" if others >= NOISY else ""
     return (f"{start}{cells}  {row.workload.unit:10} {'-' if ratio is None else show(ratio):>9}"
-            f"{details}")
+            f"{details}{noise}")
 
 
 def show(value: float) -> str:
@@ -63,5 +68,6 @@ def print_header(rounds: int) -> None:
           "or fewer, each peer a fresh process per round")
     print("# ratio = median of the peer / median of bulkhead. For rates, efficiency and speed-up\n"
           "# below 1 means slower than bulkhead; for times and `x greedy` above 1 means slower.")
+    print("# noise = share of the CPU time that others had meanwhile, median of the rounds.")
     print(f"{'workload':18} {'peer':32} {'median':>13} {'min':>13} {'max':>13}  {'unit':10} "
           f"{'ratio':>9}", flush=True)

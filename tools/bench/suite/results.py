@@ -4,6 +4,7 @@ is made of it: README.md, and the pictures of tools/bench/plot and tools/bench/m
 """
 
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any, TextIO
 from suite import machine
 from suite.child import Failed, note, run_child
 from suite.paths import BENCH, PYTHON
-from suite.report import label, show
+from suite.report import NOISY, label, show
 
 FILE = "results.jsonl"
 PICTURES = ("throughput", "duration", "payload", "speedup", "model")
 PICTURES_SECONDS = 120
+WIDTH = 118
 
 Entry = dict[str, Any]  # one row, as report.as_json has it
 
@@ -75,16 +77,15 @@ def readme(results: Results, pictures: Sequence[str], model: str) -> Iterator[st
     about = results.machine
     yield f"# Results of {about['date']}"
     yield ""
-    yield (f"{about['cpu']}, {about['cpus']} CPUs, {about['memory_gib']} GiB, {about['kernel']}, "
-           f"transparent huge pages {about['huge_pages']},")
-    yield (f"{about['compiler']}, bulkhead {about['bulkhead']}; load at the start "
-           f"{about['load']:.1f}.")
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    if versions:
-        yield f"Versions: {versions}."
+    yield textwrap.fill(
+        f"{about['cpu']}, {about['cpus']} CPUs, {about['memory_gib']} GiB, {about['kernel']}, "
+        f"transparent huge pages {about['huge_pages']}, {about['compiler']}, "
+        f"bulkhead {about['bulkhead']}; load at the start {about['load']:.1f}. "
+        f"Versions: {versions or 'not known'}.", WIDTH)
     yield ""
-    yield "What the rows mean: [tools/bench](../../README.md). All of them, with the sweeps: "
-    yield f"[{FILE}]({FILE})."
+    yield textwrap.fill("What the rows mean: [tools/bench](../../README.md). "
+                        f"The sweeps are in [{FILE}]({FILE}) only, and in the pictures.", WIDTH)
     yield ""
     yield "| workload | peer | median | min | max | unit | ratio | |"
     yield "|---|---|---:|---:|---:|---|---:|---|"
@@ -98,7 +99,7 @@ def readme(results: Results, pictures: Sequence[str], model: str) -> Iterator[st
 
 
 KNOWN = ("workload", "parameter", "peer", "unit", "workers", "median", "min", "max", "ratio",
-         "rounds")
+         "rounds", "others")
 
 
 def row(entry: Entry) -> str:
@@ -107,6 +108,9 @@ def row(entry: Entry) -> str:
         return f"| {name} | {entry['peer']} | error: {entry['error']} | | | | | |"
     cells = [show(entry[key]) for key in ("median", "min", "max")]
     ratio = "" if entry["ratio"] is None else show(entry["ratio"])
-    details = ", ".join(f"{key} {show(value)}" for key, value in entry.items() if key not in KNOWN)
+    more = [f"{key} {show(value)}" for key, value in entry.items() if key not in KNOWN]
+    if entry["others"] >= NOISY:
+        more.append(f"noise {entry['others']:.0%}")
+    details = ", ".join(more)
     columns = [name, entry["peer"], *cells, entry["unit"], ratio, details]
     return f"| {' | '.join(columns)} |"
