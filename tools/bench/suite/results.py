@@ -82,7 +82,7 @@ def readme(results: Results, pictures: Sequence[str], model: str) -> Iterator[st
         f"{about['cpu']}, {about['cpus']} CPUs, {about['memory_gib']} GiB, {about['kernel']}, "
         f"transparent huge pages {about['huge_pages']}, {about['compiler']}, "
         f"bulkhead {about['bulkhead']}; load at the start {about['load']:.1f}. "
-        f"Versions: {versions or 'not known'}.", WIDTH)
+        f"Versions: {versions or 'not known'}.", WIDTH, break_on_hyphens=False)
     yield ""
     yield textwrap.fill("What the rows mean: [tools/bench](../../README.md). "
                         f"The sweeps are in [{FILE}]({FILE}) only, and in the pictures.", WIDTH)
