@@ -2,49 +2,200 @@
 // bulkhead itself, with default settings, on every workload.
 
 #include "bench.hpp"
+#include "processes.hpp"
+#include "tasks.hpp"
+#include "workloads.hpp"
+#include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <signal.h>
+#include <span>
+#include <thread>
+#include <time.h>
+#include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace {
 
-bench::Figure noop(std::size_t size) {
-  bulkhead::Pool pool(bulkhead::Options{.workers = 2});
-  return bench::noop(size, [&](const auto& numbers) {
-    return pool.map([](std::int64_t x) { return x + 1; }, numbers);
-  });
+using namespace std::chrono_literals;
+
+bulkhead::Options options(const bench::Request& request) {
+  return {.workers = request.worker_count()};
 }
 
-bench::Figure latency(std::size_t size) {
-  bulkhead::Pool pool(bulkhead::Options{.workers = 1});
-  return bench::latency(size, [&](std::int64_t x) {
+/// CPU time that the calling thread has used so far.
+double thread_cpu_nanoseconds() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) * 1e9 + static_cast<double>(used.tv_nsec);
+}
+
+/// Details: CPU time of the caller, in which the coordinator runs, per task. It spins for want of
+/// answers if there is a CPU to spare, which counts too.
+bench::Figure noop(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  double used = 0;
+  bench::Figure figure = bench::noop(request, [&](const auto& numbers) {
+    const double before = thread_cpu_nanoseconds();
+    auto results = pool.map([](std::int64_t x) { return x + 1; }, numbers);
+    used = thread_cpu_nanoseconds() - before;
+    return results;
+  });
+  figure.details = {{"coordinator_ns", used / static_cast<double>(request.size)}};
+  return figure;
+}
+
+bench::Figure latency(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::latency(request, [&](std::int64_t x) {
     return pool.apply([](std::int64_t argument) { return argument + 1; }, x);
   });
 }
 
-bench::Figure small(std::size_t size) {
-  bulkhead::Pool pool(bulkhead::Options{.workers = 2});
-  return bench::small(size, [&](const auto& items) {
+bench::Figure small(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::small(request, [&](const auto& items) {
     return pool.map([](bench::Bytes bytes) { return bench::increment_all(std::move(bytes)); },
                     items);
   });
 }
 
-bench::Figure large(std::size_t size) {
-  bulkhead::Pool pool(bulkhead::Options{.workers = 2});
-  return bench::large(size, [&](const auto& items) {
+/// A map that changes the first byte of each item.
+auto increment_first(bulkhead::Pool& pool) {
+  return [&pool](const auto& items) {
     return pool.map([](bench::Bytes bytes) { return bench::increment_first(std::move(bytes)); },
                     items);
+  };
+}
+
+bench::Figure large(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::large(request, increment_first(pool));
+}
+
+bench::Figure payload(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::payload(request, increment_first(pool));
+}
+
+bench::Figure startup(const bench::Request& request) {
+  return bench::startup(request, [&] {
+    bulkhead::Pool pool(options(request));
+    return pool.apply([](std::int64_t x) { return x + 1; }, std::int64_t{41});
   });
 }
 
-bench::Figure startup(std::size_t size) {
-  return bench::startup(size, [] {
-    bulkhead::Pool pool(bulkhead::Options{.workers = 2});
-    return pool.apply([](std::int64_t x) { return x + 1; }, std::int64_t{41});
-  });
+/// A map of `work` over seeds.
+auto work(bulkhead::Pool& pool) {
+  return [&pool](std::uint64_t steps, const auto& seeds) {
+    return pool.map(bulkhead::partial(&bench::work, steps), seeds);
+  };
+}
+
+bench::Figure cpu(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::cpu(request, work(pool));
+}
+
+bench::Figure speedup(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::speedup(request, work(pool));
+}
+
+bench::Figure duration(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::duration(request, work(pool));
+}
+
+bench::Figure uneven(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::uneven(request,
+                       [&](const auto& durations) { return pool.map(&bench::busy, durations); });
+}
+
+/// From the death of the only worker, killed while it idles, to the next answer.
+bench::Figure recovery(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  std::vector<double> taken(request.size);
+  for (double& one : taken) {
+    const pid_t worker = pool.apply([] { return ::getpid(); });
+    std::this_thread::sleep_for(20ms);  // deaths do not come in a row
+    one = bench::seconds([&] {
+      bench::require(::kill(worker, SIGKILL) == 0, "the worker cannot be killed");
+      for (bool answered = false; !answered;) {
+        try {
+          const auto answer = pool.apply([](std::int64_t x) { return x + 1; }, std::int64_t{41});
+          bench::require(answer == 42, "wrong answer of a new worker");
+          answered = true;
+        } catch (const bulkhead::RemoteError&) {
+          // the signal was slower than the call
+        }
+      }
+    });
+    bench::require(pool.apply([] { return ::getpid(); }) != worker, "the worker has not died");
+  }
+  return {bench::median(std::move(taken)) * 1e3, "ms"};
+}
+
+/// CPU time that a pool uses in `size` seconds after its last call.
+bench::Figure idle(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  const std::vector<std::int64_t> inputs(100'000, 41);
+  bench::verify(inputs, pool.map(&bench::increment, inputs), bench::increment);
+
+  // This process comes last, then first, so that the looking itself does not count.
+  const std::vector<pid_t> tree = bench::process_tree();
+  std::int64_t used = 0;
+  std::for_each(tree.rbegin(), tree.rend(),
+                [&](pid_t process) { used -= bench::cpu_nanoseconds(process); });
+  std::this_thread::sleep_for(std::chrono::seconds(request.size));
+  for (const pid_t process : tree) used += bench::cpu_nanoseconds(process);
+  return {static_cast<double>(used) * 1e-6, "CPU ms"};
+}
+
+/// A map of `size` tasks that each read one page of their own slice of `parameter` MiB, which the
+/// caller holds. Details: by how much the memory of all processes grew meanwhile, in percent.
+bench::Figure fork_map(const bench::Request& request) {
+  constexpr std::size_t kPage = 4096;
+  constexpr int kCalls = 5;
+  const std::size_t slice = (request.parameter << 20) / request.size / kPage * kPage;
+  std::vector<std::byte> memory(slice * request.size);
+  std::vector<std::span<const std::byte>> slices;
+  std::vector<std::uint64_t> expected;
+  for (std::size_t i = 0; i < request.size; ++i) {
+    slices.emplace_back(memory.data() + i * slice, slice);
+    std::memcpy(memory.data() + i * slice, &i, sizeof i);
+    expected.push_back(i + 1);
+  }
+  const auto read_slice = [](std::span<const std::byte> bytes) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, bytes.data(), sizeof number);
+    return number + 1;
+  };
+
+  // Asked for at the end of the call, while the workers are there.
+  std::int64_t during = 0;
+  const bulkhead::CallOptions watched{
+      .progress = [&](const auto&) { during = bench::tree_memory_bytes(); }};
+  const std::int64_t before = bench::tree_memory_bytes();
+  bench::verify(expected, bulkhead::fork_map(read_slice, slices, options(request), watched));
+  bench::require(during > 0, "memory was not measured");
+
+  std::vector<double> taken(kCalls);
+  for (double& one : taken) {
+    std::vector<std::uint64_t> results;
+    one =
+        bench::seconds([&] { results = bulkhead::fork_map(read_slice, slices, options(request)); });
+    bench::verify(expected, results);
+  }
+  const double grown = static_cast<double>(during - before) / static_cast<double>(memory.size());
+  return {bench::median(std::move(taken)) * 1e3, "ms", {{"growth_percent", grown * 100}}};
 }
 
 }  // namespace
@@ -55,5 +206,13 @@ int main(int argc, char** argv) {
                              {"latency", latency},
                              {"small", small},
                              {"large", large},
-                             {"startup", startup}});
+                             {"payload", payload},
+                             {"startup", startup},
+                             {"cpu", cpu},
+                             {"speedup", speedup},
+                             {"duration", duration},
+                             {"uneven", uneven},
+                             {"recovery", recovery},
+                             {"idle", idle},
+                             {"fork-map", fork_map}});
 }

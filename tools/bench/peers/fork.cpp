@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: MIT
-// The floor of `startup`: two processes forked, ended with an answer as exit code, and reaped.
+// What processes cost. `startup`: two forked, ended with an answer as exit code, and reaped.
+// `recovery`: one killed and reaped, another forked, and its answer read from a pipe.
 
 #include "bench.hpp"
+#include "peers/two_processes.hpp"
+#include "workloads.hpp"
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <sys/wait.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr int kArgument = 41;
 
@@ -32,12 +42,32 @@ std::int64_t cycle() {
   return answer;
 }
 
-bench::Figure startup(std::size_t size) {
-  return bench::startup(size, cycle);
+bench::Figure startup(const bench::Request& request) {
+  return bench::startup(request, cycle);
+}
+
+bench::Figure recovery(const bench::Request& request) {
+  const bench::Pipe answers;
+  const auto serve = [&] {
+    answers.post(kArgument + 1);
+    ::pause();
+  };
+  std::vector<double> taken(request.size);
+  for (double& one : taken) {
+    std::optional<bench::Child> child(std::in_place, serve);
+    bench::require(answers.take() == kArgument + 1, "wrong answer of a child");
+    std::this_thread::sleep_for(20ms);
+    one = bench::seconds([&] {
+      child.reset();
+      child.emplace(serve);
+      bench::require(answers.take() == kArgument + 1, "wrong answer of a new child");
+    });
+  }
+  return {bench::median(std::move(taken)) * 1e3, "ms"};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(argc, argv, {{"startup", startup}});
+  return bench::run_program(argc, argv, {{"startup", startup}, {"recovery", recovery}});
 }

@@ -3,6 +3,7 @@
 
 #include "bench.hpp"
 #include "peers/two_processes.hpp"
+#include "workloads.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +44,7 @@ class Queue {
   ipc::message_queue queue_;
 };
 
-bench::Figure latency(std::size_t size) {
+bench::Figure latency(const bench::Request& request) {
   Queue there("there", sizeof(std::int64_t));
   Queue back("back", sizeof(std::int64_t));
   const auto receive = [](Queue& queue) {
@@ -57,7 +58,7 @@ bench::Figure latency(std::size_t size) {
       back.send(&answer, sizeof answer);
     }
   });
-  return bench::latency(size, [&](std::int64_t x) {
+  return bench::latency(request, [&](std::int64_t x) {
     there.send(&x, sizeof x);
     return receive(back);
   });
@@ -82,7 +83,7 @@ std::vector<bench::Bytes> map(Queue& there, Queue& back, const std::vector<bench
   return results;
 }
 
-bench::Figure small(std::size_t size) {
+bench::Figure small(const bench::Request& request) {
   Queue there("there", bench::kSmallBytes);
   Queue back("back", bench::kSmallBytes);
   const bench::Child child([&] {
@@ -91,7 +92,7 @@ bench::Figure small(std::size_t size) {
       back.send(answer.data(), answer.size());
     }
   });
-  return bench::small(size, [&](const auto& items) { return map(there, back, items); });
+  return bench::small(request, [&](const auto& items) { return map(there, back, items); });
 }
 
 }  // namespace

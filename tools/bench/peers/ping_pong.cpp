@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The floor of `latency`: a number sent to another process and back, sleeping while it is away,
-// over a futex in shared memory or over two pipes. Neither process is pinned or spins.
+// over a futex in shared memory or over two pipes. Neither process spins, and neither is pinned,
+// but in `futex-two-cores`, where each has a core of its own.
 
 #include "bench.hpp"
 #include "peers/two_processes.hpp"
+#include "workloads.hpp"
 
-#include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
-#include <system_error>
 #include <unistd.h>
 
 namespace {
@@ -44,54 +44,62 @@ struct Mailboxes {
   alignas(64) Mailbox answer;
 };
 
-bench::Figure futex(std::size_t size) {
+/// Both processes run where the kernel likes.
+struct Unpinned {
+  void operator()(int) const {}
+};
+
+/// Confines the calling process to the n-th of the CPUs that it may use.
+struct Pinned {
+  cpu_set_t usable{};
+
+  Pinned() {
+    if (::sched_getaffinity(0, sizeof usable, &usable) != 0 || CPU_COUNT(&usable) < 2) {
+      bench::fail("two CPUs are needed");
+    }
+  }
+  void operator()(int n) const {
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &usable) || n-- > 0) ++cpu;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    bench::require(::sched_setaffinity(0, sizeof one, &one) == 0, "cannot be pinned");
+  }
+};
+
+template <typename Pin>
+bench::Figure futex(const bench::Request& request, const Pin& pin) {
   bench::Shared<Mailboxes> boxes;
   const bench::Child child([&] {
+    pin(0);
     for (std::uint32_t round = 0;; ++round) {
       (*boxes).answer.post(bench::increment((*boxes).question.take(round)));
     }
   });
+  pin(1);
   std::uint32_t round = 0;
-  return bench::latency(size, [&](std::int64_t x) {
+  return bench::latency(request, [&](std::int64_t x) {
     (*boxes).question.post(x);
     return (*boxes).answer.take(round++);
   });
 }
 
-class Pipe {
- public:
-  Pipe() {
-    if (::pipe(ends_.data()) != 0) {
-      throw std::system_error(errno, std::generic_category(), "pipe");
-    }
-  }
-  ~Pipe() {
-    for (const int end : ends_) ::close(end);
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
+bench::Figure futex_anywhere(const bench::Request& request) {
+  return futex(request, Unpinned{});
+}
 
-  void post(std::int64_t value) {
-    bench::require(::write(ends_[1], &value, sizeof value) == sizeof value, "short write to pipe");
-  }
+bench::Figure futex_two_cores(const bench::Request& request) {
+  return futex(request, Pinned{});
+}
 
-  std::int64_t take() {
-    std::int64_t value = 0;
-    bench::require(::read(ends_[0], &value, sizeof value) == sizeof value, "short read from pipe");
-    return value;
-  }
-
- private:
-  std::array<int, 2> ends_{};  // read from the first, write to the second
-};
-
-bench::Figure pipe(std::size_t size) {
-  Pipe question;
-  Pipe answer;
+bench::Figure pipe(const bench::Request& request) {
+  const bench::Pipe question;
+  const bench::Pipe answer;
   const bench::Child child([&] {
     for (;;) answer.post(bench::increment(question.take()));
   });
-  return bench::latency(size, [&](std::int64_t x) {
+  return bench::latency(request, [&](std::int64_t x) {
     question.post(x);
     return answer.take();
   });
@@ -100,5 +108,7 @@ bench::Figure pipe(std::size_t size) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(argc, argv, {{"futex", futex}, {"pipe", pipe}});
+  return bench::run_program(
+      argc, argv,
+      {{"futex", futex_anywhere}, {"futex-two-cores", futex_two_cores}, {"pipe", pipe}});
 }

@@ -1,32 +1,61 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The pools of Python's standard library on the workloads of bench.hpp.
+"""The process pools of Python on the workloads of workloads.hpp.
 
-    python_peer.py WORKLOAD PEER SIZE
+    python_peer.py WORKLOAD PEER SIZE WORKERS PARAMETER
 
 prints the figure as one JSON line. Inputs, warm-up, what is timed and the check of every result
-are those of bench.hpp; both pools fork their workers, as bulkhead does.
+are those of workloads.hpp.
 """
 
+import functools
 import json
-import multiprocessing
+import mmap
+import os
+import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # mpi4py.futures does not
+
+from python_pools import POOLS
+from python_processes import cpu_nanoseconds, process_tree, tree_memory_bytes
 
 SMALL_BYTES = 4 * 1024
 LARGE_BYTES = 16 * 1024 * 1024
 MAX_SIZE = 10_000_000
 MAX_INPUT_BYTES = 2 * 1024**3
 WARM_UP_CALLS = 100
+CPU_TASK_NANOSECONDS = 20_000_000
+DEADLINE_SECONDS = 110
 
 NEXT_BYTE = bytes((byte + 1) % 256 for byte in range(256))  # table for bytes.translate
-FORK = multiprocessing.get_context("fork")
 
-Figure = tuple[float, str]
+
+@dataclass
+class Request:
+    """What is to be measured; `pool()` makes a pool of the peer."""
+
+    new_pool: Callable[[int], Any]
+    size: int
+    workers: int
+    parameter: int
+
+    def pool(self) -> Any:
+        return self.new_pool(self.workers)
+
+
+@dataclass
+class Figure:
+    value: float
+    unit: str
+    details: dict[str, float] = field(default_factory=dict)
 
 
 def increment(x: int) -> int:
@@ -42,58 +71,29 @@ def increment_first(data: bytes) -> bytes:
     return b"".join((data[:1].translate(NEXT_BYTE), memoryview(data)[1:]))
 
 
-class MultiprocessingPool:
-    """multiprocessing.Pool; without a chunksize it forms four chunks per worker."""
-
-    def __init__(self, workers: int, chunksize: int | None = None) -> None:
-        self._pool = FORK.Pool(workers)
-        self._chunksize = chunksize
-
-    def map(self, function: Callable, inputs: Sequence) -> list:
-        return self._pool.map(function, inputs, self._chunksize)
-
-    def apply(self, function: Callable, x: Any) -> Any:
-        return self._pool.apply(function, (x,))
-
-    def __enter__(self) -> "MultiprocessingPool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.terminate()
-        self._pool.join()
+def busy(nanoseconds: int) -> int:
+    if nanoseconds > 0:
+        end = time.perf_counter_ns() + nanoseconds
+        while time.perf_counter_ns() < end:
+            pass
+    return nanoseconds + 1
 
 
-class OneByOnePool(MultiprocessingPool):
-    """multiprocessing.Pool that sends each element by itself."""
-
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers, chunksize=1)
-
-
-class Executor:
-    """ProcessPoolExecutor with its default of one element per message."""
-
-    def __init__(self, workers: int) -> None:
-        self._executor = ProcessPoolExecutor(workers, mp_context=FORK)
-
-    def map(self, function: Callable, inputs: Sequence) -> list:
-        return list(self._executor.map(function, inputs))
-
-    def apply(self, function: Callable, x: Any) -> Any:
-        return self._executor.submit(function, x).result()
-
-    def __enter__(self) -> "Executor":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(wait=True)
+def work(steps: int, x: int) -> int:
+    for _ in range(steps):
+        x = (x * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
+    return x
 
 
-PEERS: dict[str, Callable[[int], Any]] = {
-    "multiprocessing.Pool": MultiprocessingPool,
-    "multiprocessing.Pool chunksize=1": OneByOnePool,
-    "ProcessPoolExecutor": Executor,
-}
+def steps_for(nanoseconds: int) -> int:
+    """The steps of work() that take so long when nothing disturbs them; at least 1."""
+    steps = 50_000
+    best = float("inf")
+    for _ in range(9):
+        start = time.perf_counter_ns()
+        work(steps, 1)
+        best = min(best, time.perf_counter_ns() - start)
+    return max(round(nanoseconds * steps / best), 1)
 
 
 def require(good: bool, message: str) -> None:
@@ -104,81 +104,215 @@ def require(good: bool, message: str) -> None:
 def make_items(count: int, size: int) -> list[bytes]:
     """`count` values of `size` bytes, every one different."""
     require(count * size <= MAX_INPUT_BYTES, "the items would take more than 2 GiB")
-    pattern = bytes(range(256)) * (size // 256)
+    pattern = (bytes(range(256)) * (size // 256 + 1))[:size]
     return [index.to_bytes(8, "little") + pattern[8:] for index in range(count)]
 
 
-def verify(inputs: Sequence, results: Sequence, function: Callable) -> None:
-    require(len(results) == len(inputs), "wrong number of results")
-    for index, (x, y) in enumerate(zip(inputs, results)):
-        require(y == function(x), f"wrong result at index {index}")
+def check(expected: Iterable, results: Sequence) -> None:
+    for index, (x, y) in enumerate(zip(expected, results, strict=True)):
+        require(x == y, f"wrong result at index {index}")
+
+
+def timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
 
 
 def time_map(pool: Any, inputs: Sequence, function: Callable) -> float:
-    """Seconds that a map takes, after a warm-up (see bench.hpp)."""
-    verify(inputs, pool.map(function, inputs), function)
-    start = time.perf_counter()
-    results = pool.map(function, inputs)
-    taken = time.perf_counter() - start
-    verify(inputs, results, function)
+    """Seconds that a map takes, after a warm-up (see workloads.hpp)."""
+    check(map(function, inputs), pool.map(function, inputs))
+    taken, results = timed(lambda: pool.map(function, inputs))
+    check(map(function, inputs), results)
     return taken
 
 
-def noop(new_pool: Callable, size: int) -> Figure:
-    with new_pool(2) as pool:
-        return size / time_map(pool, list(range(size)), increment), "tasks/s"
+def noop(request: Request) -> Figure:
+    with request.pool() as pool:
+        taken = time_map(pool, list(range(request.size)), increment)
+    return Figure(request.size / taken, "tasks/s")
 
 
-def latency(new_pool: Callable, size: int) -> Figure:
+def latency(request: Request) -> Figure:
     taken = []
-    with new_pool(1) as pool:
-        for x in range(WARM_UP_CALLS + size):
+    with request.pool() as pool:
+        for x in range(WARM_UP_CALLS + request.size):
             start = time.perf_counter()
             y = pool.apply(increment, x)
             taken.append(time.perf_counter() - start)
             require(y == x + 1, f"wrong result of call {x}")
-    return statistics.median(taken[WARM_UP_CALLS:]) * 1e6, "us"
+    calls = sorted(taken[WARM_UP_CALLS:])
+    mean, p99 = statistics.mean(calls), calls[len(calls) * 99 // 100]
+    return Figure(statistics.median(calls) * 1e6, "us",
+                  {"mean_us": mean * 1e6, "p99_us": p99 * 1e6})
 
 
-def small(new_pool: Callable, size: int) -> Figure:
-    with new_pool(2) as pool:
-        return size / time_map(pool, make_items(size, SMALL_BYTES), increment_all), "items/s"
+def small(request: Request) -> Figure:
+    with request.pool() as pool:
+        taken = time_map(pool, make_items(request.size, SMALL_BYTES), increment_all)
+    return Figure(request.size / taken, "items/s")
 
 
-def large(new_pool: Callable, size: int) -> Figure:
-    with new_pool(2) as pool:
-        taken = time_map(pool, make_items(size, LARGE_BYTES), increment_first)
-    return 2 * size * LARGE_BYTES / taken / 1e9, "GB/s"
+def transfer(request: Request, size: int) -> Figure:
+    with request.pool() as pool:
+        taken = time_map(pool, make_items(request.size, size), increment_first)
+    return Figure(2 * request.size * size / taken / 1e9, "GB/s")
 
 
-def startup(new_pool: Callable, size: int) -> Figure:
+def large(request: Request) -> Figure:
+    return transfer(request, LARGE_BYTES)
+
+
+def payload(request: Request) -> Figure:
+    return transfer(request, request.parameter)
+
+
+def startup(request: Request) -> Figure:
+    """In a process that has touched so many mebibytes as the parameter says."""
+    ballast = mmap.mmap(-1, max(request.parameter << 20, mmap.PAGESIZE), mmap.MAP_PRIVATE)
+    for start in range(0, len(ballast), 1 << 20):
+        ballast[start:start + (1 << 20)] = b"\1" * min(1 << 20, len(ballast))
     taken = []
-    for _ in range(size):
+    for _ in range(request.size):
+        start_time = time.perf_counter()
+        with request.pool() as pool:
+            answer = pool.apply(increment, 41)
+        taken.append(time.perf_counter() - start_time)
+        require(answer == 42, "wrong answer of a new pool")
+    return Figure(statistics.median(taken) * 1e3, "ms")
+
+
+def against_serial(request: Request, nanoseconds: int) -> tuple[float, float]:
+    """Seconds of a plain loop and of a map over equal tasks; the loop runs before and after."""
+    task = functools.partial(work, steps_for(nanoseconds))
+    seeds = list(range(1, request.size + 1))
+    with request.pool() as pool:
+        before, expected = timed(lambda: [task(seed) for seed in seeds])
+        check(expected, pool.map(task, seeds))
+        parallel, results = timed(lambda: pool.map(task, seeds))
+        check(expected, results)
+        after, _ = timed(lambda: [task(seed) for seed in seeds])
+    return (before + after) / 2, parallel
+
+
+def cpu(request: Request) -> Figure:
+    serial, parallel = against_serial(request, CPU_TASK_NANOSECONDS)
+    return Figure(serial / parallel / request.workers, "efficiency")
+
+
+def speedup(request: Request) -> Figure:
+    serial, parallel = against_serial(request, CPU_TASK_NANOSECONDS)
+    return Figure(serial / parallel, "speed-up")
+
+
+def duration(request: Request) -> Figure:
+    serial, parallel = against_serial(request, request.parameter)
+    return Figure(request.size / parallel, "tasks/s", {"speedup": serial / parallel})
+
+
+def uneven(request: Request) -> Figure:
+    """The tasks on standard input, after so many tiny ones as the parameter says."""
+    durations = [int(word) for word in sys.stdin.read().split()][:request.size]
+    require(len(durations) == request.size, "too few durations on standard input")
+    inputs = [0] * request.parameter + durations
+    with request.pool() as pool:
+        check([x + 1 for x in inputs], pool.map(busy, inputs))
+        taken, results = timed(lambda: pool.map(busy, inputs))
+    check([x + 1 for x in inputs], results)
+    return Figure(taken * 1e3, "ms")
+
+
+def recovery(request: Request) -> Figure:
+    """From the death of the only worker to the next answer; if the pool breaks, from a new one."""
+    taken = []
+    pool = request.pool().__enter__()
+    for _ in range(request.size):
+        worker = pool.apply(os.getpid)
+        time.sleep(0.02)
         start = time.perf_counter()
-        with new_pool(2) as pool:
+        os.kill(worker, signal.SIGKILL)
+        try:
+            answer = pool.apply(increment, 41)
+        except BrokenProcessPool:
+            pool.__exit__()
+            pool = request.pool().__enter__()
             answer = pool.apply(increment, 41)
         taken.append(time.perf_counter() - start)
-        require(answer == 42, "wrong answer of a new pool")
-    return statistics.median(taken) * 1e3, "ms"
+        require(answer == 42, "wrong answer of a new worker")
+    pool.__exit__()
+    return Figure(statistics.median(taken) * 1e3, "ms")
 
 
-WORKLOADS: dict[str, Callable[[Callable, int], Figure]] = {
+def idle(request: Request) -> Figure:
+    with request.pool() as pool:
+        check([42] * 10_000, pool.map(increment, [41] * 10_000))
+        tree = process_tree()
+        before = sum(map(cpu_nanoseconds, reversed(tree)))  # this process last, and then first
+        time.sleep(request.size)
+        after = sum(map(cpu_nanoseconds, tree))
+    return Figure((after - before) * 1e-6, "CPU ms")
+
+
+SLICES: list[bytearray] = []  # what forked workers see
+
+
+def read_slice(index: int) -> int:
+    return int.from_bytes(SLICES[index][:8], "little") + 1
+
+
+def fork_map(request: Request) -> Figure:
+    """A pool for each call, forked when SLICES is there; see bulkhead_bench.cpp."""
+    size = (request.parameter << 20) // request.size // 4096 * 4096
+    SLICES.extend(bytearray(size) for _ in range(request.size))
+    for index, one in enumerate(SLICES):
+        one[:] = index.to_bytes(8, "little") + b"\1" * (size - 8)
+    indices = range(request.size)
+
+    def call() -> list[int]:
+        with request.pool() as pool:
+            return pool.map(read_slice, indices)
+
+    before = tree_memory_bytes()
+    with request.pool() as pool:
+        check(range(1, request.size + 1), pool.map(read_slice, indices))
+        grown = tree_memory_bytes() - before
+    taken = []
+    for _ in range(5):
+        one_taken, results = timed(call)
+        check(range(1, request.size + 1), results)
+        taken.append(one_taken)
+    percent = grown / (size * request.size) * 100
+    return Figure(statistics.median(taken) * 1e3, "ms", {"growth_percent": percent})
+
+
+WORKLOADS: dict[str, Callable[[Request], Figure]] = {
     "noop": noop,
     "latency": latency,
     "small": small,
     "large": large,
+    "payload": payload,
     "startup": startup,
+    "cpu": cpu,
+    "speedup": speedup,
+    "duration": duration,
+    "uneven": uneven,
+    "recovery": recovery,
+    "idle": idle,
+    "fork-map": fork_map,
 }
 
 
 def main(arguments: list[str]) -> None:
-    require(len(arguments) == 3, "usage: python_peer.py WORKLOAD PEER SIZE")
-    workload, peer, size = arguments
+    require(len(arguments) == 5, "usage: python_peer.py WORKLOAD PEER SIZE WORKERS PARAMETER")
+    workload, peer, *numbers = arguments
     require(workload in WORKLOADS, f"unknown workload {workload}")
-    require(peer in PEERS, f"unknown peer {peer}")
-    require(size.isdecimal() and 1 <= int(size) <= MAX_SIZE, f"SIZE must be from 1 to {MAX_SIZE}")
-    value, unit = WORKLOADS[workload](PEERS[peer], int(size))
-    print(json.dumps({"value": value, "unit": unit}))
+    require(peer in POOLS, f"unknown peer {peer}")
+    require(all(number.isdecimal() for number in numbers), "not a number")
+    size, workers, parameter = map(int, numbers)
+    require(1 <= size <= MAX_SIZE and 1 <= workers <= 64, "SIZE or WORKERS is out of range")
+    signal.alarm(DEADLINE_SECONDS)
+    figure = WORKLOADS[workload](Request(POOLS[peer], size, workers, parameter))
+    print(json.dumps({"value": figure.value, "unit": figure.unit} | figure.details))
 
 
 if __name__ == "__main__":

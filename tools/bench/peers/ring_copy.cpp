@@ -4,6 +4,7 @@
 
 #include "bench.hpp"
 #include "peers/two_processes.hpp"
+#include "workloads.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -118,10 +119,10 @@ std::vector<bench::Bytes> map(Rings& rings, const std::vector<bench::Bytes>& ite
   return results;
 }
 
-bench::Figure large(std::size_t size) {
+bench::Figure large(const bench::Request& request) {
   bench::Shared<Rings> rings;
   const bench::Child child([&] { serve(*rings); });
-  return bench::large(size, [&](const auto& items) { return map(*rings, items); });
+  return bench::large(request, [&](const auto& items) { return map(*rings, items); });
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
-// A bare child process and a bare piece of shared memory, for the peers that show what two
+// A bare child process, a bare piece of shared memory and a pipe, for the peers that show what two
 // processes can do at best. The child runs one body that serves until it is killed.
 
 #pragma once
 
+#include "bench.hpp"
+
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <new>
 #include <signal.h>
 #include <sys/mman.h>
@@ -64,6 +68,34 @@ class Child {
 
  private:
   pid_t pid_ = -1;
+};
+
+/// Numbers passed one way between processes that have both ends.
+class Pipe {
+ public:
+  Pipe() {
+    if (::pipe(ends_.data()) != 0) {
+      throw std::system_error(errno, std::generic_category(), "pipe");
+    }
+  }
+  ~Pipe() {
+    for (const int end : ends_) ::close(end);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  void post(std::int64_t value) const {
+    require(::write(ends_[1], &value, sizeof value) == sizeof value, "short write to pipe");
+  }
+
+  [[nodiscard]] std::int64_t take() const {
+    std::int64_t value = 0;
+    require(::read(ends_[0], &value, sizeof value) == sizeof value, "short read from pipe");
+    return value;
+  }
+
+ private:
+  std::array<int, 2> ends_{};  // read from the first, write to the second
 };
 
 }  // namespace bench

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""Building bulkhead and the C++ peers in release."""
+
+import os
+import shutil
+
+from suite.child import run_child
+from suite.paths import BUILD, ROOT
+
+BUILD_SECONDS = 1800
+
+
+def build() -> None:
+    """Raises Failed with the end of what CMake or the compiler printed."""
+    configure = [
+        "cmake", "-S", str(ROOT), "-B", str(BUILD), "-DCMAKE_BUILD_TYPE=Release",
+        "-DBULKHEAD_BENCH=ON", "-DBULKHEAD_TESTS=OFF", "-DBULKHEAD_TOOLS=OFF",
+    ]
+    if shutil.which("ninja") and not (BUILD / "CMakeCache.txt").exists():
+        configure += ["-G", "Ninja"]  # an existing build directory keeps its generator
+    run_child(configure, BUILD_SECONDS, tail=40)
+    run_child(["cmake", "--build", str(BUILD), "--parallel", str(os.cpu_count() or 1)],
+              BUILD_SECONDS, tail=40)
