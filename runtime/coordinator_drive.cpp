@@ -96,6 +96,7 @@ void Coordinator::tidy() {
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
   for (Slot& slot : slots_) {
+    if (slot.expect_answers()) after_drain(slot);
     if (slot.alive()) slot.link().aim_bell(impatient_ || slot.idle());
   }
   if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;

@@ -77,6 +77,8 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload, Time now)
   switch (header.kind) {
     case FrameKind::value:
       return take_values(header, payload, now);
+    case FrameKind::values:
+      return take_run(header, now);
     case FrameKind::thrown:
       return take_exception(header, bytes, now);
     case FrameKind::skipped:
@@ -110,6 +112,15 @@ bool Slot::take_values(const FrameHeader& header, const std::byte* payload, Time
     if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish(), now);
     return true;
   }
+  ActiveJob& job = *queue_.front().job;
+  const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
+  if (done.count == 0) return false;
+  settled(done, now);
+  return true;
+}
+
+bool Slot::take_run(const FrameHeader& header, Time now) {
+  if (inbound_ || queue_.empty() || header.callable != queue_.front().job->callable) return false;
   ActiveJob& job = *queue_.front().job;
   const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
   if (done.count == 0) return false;
@@ -276,6 +287,12 @@ void Slot::cut_task() {
 bool Slot::abandon(const ActiveJob& job) {
   if (!alive() || queue_.empty() || queue_.front().job != &job) return false;
   doom("the caller has given the call up");
+  return true;
+}
+
+bool Slot::expect_answers() {
+  if (!alive() || queue_.empty() || !outbound_.empty() || !link_->has_finished()) return false;
+  doom("it went to sleep without having answered");
   return true;
 }
 

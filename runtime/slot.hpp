@@ -65,6 +65,8 @@ class Slot {
   /// To be called after revoke(). If a task of `job` is running all the same, the worker is doomed:
   /// true.
   bool abandon(const ActiveJob& job);
+  /// If the worker sleeps although it owes answers, as a task has damaged them, it is doomed: true.
+  bool expect_answers();
   /// The callable is not used any more.
   void drop(std::uint32_t callable);
   /// Asks the worker to run the finalizer and leave.
@@ -91,6 +93,7 @@ class Slot {
   // What the frames of the outbox mean. False: the frame makes no sense here.
   bool handle(const FrameHeader& header, const std::byte* payload, Time now);
   bool take_values(const FrameHeader& header, const std::byte* payload, Time now);
+  bool take_run(const FrameHeader& header, Time now);
   bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes, Time now);
   bool take_skipped(const FrameHeader& header, const std::byte* payload);

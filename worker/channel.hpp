@@ -33,17 +33,19 @@ class Channel {
   void wait_for_room(std::uint64_t wanted);
   /// Sleeps until the coordinator has taken all answers.
   void wait_until_taken();
-  /// Wakes the coordinator if it sleeps and has asked to be woken at the worker's present place. A
-  /// full fence must lie between the last store that it should see and this call. False if it
+  /// Wakes the coordinator if it sleeps and has asked to be woken once the worker is at `position`.
+  /// A full fence must lie between the last store that it should see and this call. False if it
   /// cannot be woken any more, as a task has closed the doorbell.
-  [[nodiscard]] bool ring_if_due() {
+  [[nodiscard]] bool ring_if_due(std::uint64_t position) {
     if (deaf_) [[unlikely]]
       return false;
     const std::uint64_t bell = in_.bell_at.load(std::memory_order_relaxed);
-    if (bell > tasks_.position() || bell == rung_) return true;
+    if (bell > position || bell == rung_) return true;
     rung_ = bell;
     return doorbell_.ring();
   }
+  /// True if that has failed, or an earlier attempt.
+  [[nodiscard]] const bool& deaf() const { return deaf_; }
   /// False if a task, or the initializer, has closed the doorbell.
   [[nodiscard]] bool can_ring() const { return doorbell_.usable(); }
   /// Wakes the coordinator if it sleeps. If it cannot be woken, as an earlier task has closed the

@@ -29,7 +29,7 @@ void Link::close_descriptors() {
 }
 
 bool Link::parked(std::uint32_t& ticket) const {
-  ticket = outbox_words(outbox_).parked.load(std::memory_order_relaxed);
+  ticket = outbox_words(outbox_).parked.load(std::memory_order_acquire);
   return ticket % 2 == 1;
 }
 
@@ -73,6 +73,13 @@ void Link::disarm_bell() {
 bool Link::has_news() {
   std::uint32_t ticket = 0;
   return tasks_.released() >= bell_at_ || (parked(ticket) && answers_.pending());
+}
+
+bool Link::has_finished() {
+  std::uint32_t ticket = 0;
+  // In this order: the worker stores its answers before it gives tasks back, and then goes to
+  // sleep.
+  return parked(ticket) && tasks_.empty() && !answers_.pending();
 }
 
 void Link::revoke(std::uint64_t from, std::uint64_t to) {

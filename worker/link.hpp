@@ -45,6 +45,8 @@ class Link {
   void disarm_bell();
   /// True if the worker may already have passed the point.
   bool has_news();
+  /// True if the worker sleeps for want of tasks and all its answers have been taken.
+  [[nodiscard]] bool has_finished();
   /// Whether the worker may look for new tasks for a while before it sleeps.
   void allow_spinning(bool allowed);
 

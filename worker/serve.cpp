@@ -9,8 +9,10 @@
 #include "worker/reset.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/detail/task_run.hpp>
 #include <bulkhead/error.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -34,6 +36,7 @@ class Original {
     *mark_ = 1;
     ::madvise(const_cast<std::uint32_t*>(mark_), kPageBytes, MADV_WIPEONFORK);
   }
+  [[nodiscard]] const volatile std::uint32_t& mark() const { return *mark_; }
   /// Ends the process if it is a copy.
   void require() const {
     if (*mark_ == 0) [[unlikely]]
@@ -62,16 +65,96 @@ const char* to_string(TaskPhase phase) {
   return "";
 }
 
+/// The run that is being served.
+class ServedRun final : public TaskRun {
+ public:
+  ServedRun(Channel& channel, const Original& original, Fences fences)
+      : TaskRun({channel.words().started, channel.words().tail, channel.words().inbox_head,
+                 channel.inbox_words().revoke_to, channel.inbox_words().bell_at},
+                channel.deaf(), original.mark(), fences == Fences::equal),
+        channel_(channel),
+        original_process_(original) {}
+
+  /// `slot` is the size of a result.
+  void take_up(const FrameHeader& header, const std::byte* payload, std::uint32_t slot,
+               std::uint64_t begun) {
+    header_ = header;
+    begun_ = begun;
+    left_ = run_length(header);
+    argument_ = payload;
+    argument_at_ = channel_.tasks().position() + kFrameHeaderBytes;
+    argument_slot_ = header.more * kFrameAlign;
+    result_slot_ = slot;
+  }
+  /// The task that begin() claimed has failed: steps over it. No result is under way any more.
+  std::uint64_t fail() {
+    close();
+    return next_task();
+  }
+  using TaskRun::skip;
+  /// Ends the frame of the results so far.
+  void close() {
+    if (open_) channel_.answers().close(result_at_ - channel_.answers().open_at());
+    open_ = false;
+    room_ = 0;
+  }
+
+  [[nodiscard]] std::uint64_t begun() const { return begun_; }
+  /// Tasks that were taken back.
+  [[nodiscard]] std::uint64_t left() const { return left_; }
+
+ private:
+  [[nodiscard]] std::uint64_t next_task() const {
+    return header_.task + run_length(header_) - left_;
+  }
+
+  bool make_room() override {
+    close();
+    RingWriter& answers = channel_.answers();
+    if (answers.room(result_slot_) < result_slot_) channel_.wait_for_room(result_slot_);
+    room_ = std::min({left_, answers.room(result_slot_) / result_slot_, kRunBytes / result_slot_});
+    result_ = answers.reserve(room_ * result_slot_);
+    FrameHeader header;
+    header.kind = FrameKind::values;
+    header.more = static_cast<std::uint8_t>(result_slot_ / kFrameAlign);
+    header.length = static_cast<std::uint32_t>(room_ * result_slot_);
+    header.callable = header_.callable;
+    header.task = next_task();
+    answers.open(header);
+    result_at_ = answers.open_at();
+    open_ = true;
+    return true;
+  }
+  bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
+  void ring() override {
+    if (channel_.ring_if_due(argument_at_)) return;
+    started_.store(begun_, std::memory_order_release);
+    ::_exit(kExitLostDoorbell);
+  }
+  void leave() override {
+    original_process_.require();
+    ::_exit(0);
+  }
+
+  Channel& channel_;
+  const Original& original_process_;
+  FrameHeader header_;
+  bool open_ = false;  ///< results go into a frame that grows
+};
+
 class Server {
  public:
-  Server(const WorkerSetup& setup, Channel& channel) : setup_(setup), channel_(channel) {}
+  Server(const WorkerSetup& setup, Channel& channel)
+      : setup_(setup), channel_(channel), run_(channel, original_, setup.fences) {}
 
   void run() {
     start();
     FrameHeader header;
     for (;;) {
       const std::byte* payload = channel_.next(header);
-      if (header.kind == FrameKind::task) [[likely]] {
+      if (header.kind == FrameKind::tasks) [[likely]] {
+        serve_run(header, payload);
+      } else if (header.kind == FrameKind::task) {
         serve_task(header, payload);
       } else if (header.kind == FrameKind::leave) {
         return finalize();
@@ -134,9 +217,9 @@ class Server {
     const std::uint64_t revoked_to = orders.revoke_to.load(std::memory_order_acquire);
     if (begun_ < revoked_to && begun_ >= orders.revoke_from.load(std::memory_order_relaxed))
         [[unlikely]] {
-      return skip_until(revoked_to, header, payload);
+      return skip_until(revoked_to, header, payload, 1);
     }
-    if (!channel_.ring_if_due()) leave_unbegun();
+    if (!channel_.ring_if_due(channel_.tasks().position())) leave_unbegun();
     ++begun_;
     MessageReader argument(channel_, header, payload);
     run_task(header, argument);
@@ -147,6 +230,40 @@ class Server {
   [[noreturn]] void leave_unbegun() {
     channel_.words().started.store(begun_, std::memory_order_release);
     ::_exit(kExitLostDoorbell);
+  }
+
+  // As serve_task(), for each task of a frame: see TaskRun.
+  void serve_run(const FrameHeader& header, const std::byte* payload) {
+    const Entry& entry = find(header.callable);
+    const bool known = entry.callable != nullptr;
+    run_.take_up(header, payload, known ? entry.callable->result_slot : kFrameAlign, begun_);
+    while (!run_through(entry)) {
+    }
+    run_.close();
+    begun_ = run_.begun();
+    if (run_.left() != 0) {
+      const std::uint64_t end = channel_.inbox_words().revoke_to.load(std::memory_order_acquire);
+      return skip_until(end, header, payload, run_.left());
+    }
+    channel_.tasks().advance();
+    channel_.tasks().release();
+  }
+
+  /// False if a task threw, and others may follow.
+  bool run_through(const Entry& entry) {
+    try {
+      if (entry.callable != nullptr) {
+        entry.callable->run(entry.object, run_);
+      } else if (run_.begin()) {
+        throw Error(entry.error);
+      }
+      return true;
+    } catch (...) {
+      original_.require();
+      answer_exception(FrameKind::thrown, current_number_, run_.fail(), "");
+      run_.skip();
+      return false;
+    }
   }
 
   void run_task(const FrameHeader& header, MessageReader& argument) {
@@ -178,17 +295,25 @@ class Server {
   }
 
   /// Tasks up to number `end` were taken back; says so, once, instead of answering them.
-  void skip_until(std::uint64_t end, FrameHeader header, const std::byte* payload) {
+  /// `left` of them are in the present frame.
+  void skip_until(std::uint64_t end, FrameHeader header, const std::byte* payload,
+                  std::uint64_t left) {
     channel_.words().started.store(begun_, std::memory_order_relaxed);
     const std::uint64_t first = begun_;
     for (;;) {
-      if (header.kind == FrameKind::task) {
+      if (header.kind == FrameKind::tasks) {
+        channel_.tasks().advance();
+        channel_.tasks().release();
+      } else if (header.kind == FrameKind::task) {
         MessageReader(channel_, header, payload).finish();
-        if (++begun_ == end) break;
       } else {
         administer(header, payload);
+        left = 0;
       }
+      begun_ += left;
+      if (begun_ >= end) break;
       payload = channel_.next(header);
+      left = header.kind == FrameKind::tasks ? run_length(header) : 1;
     }
     MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     answer.put(end - first);
@@ -265,6 +390,7 @@ class Server {
   Channel& channel_;
   Original original_;
   std::unordered_map<std::uint32_t, Entry> callables_;
+  ServedRun run_;
   const Entry* current_ = nullptr;  ///< the entry of current_number_: mostly the next task's, too
   std::uint32_t current_number_ = 0;
   std::uint64_t begun_ = 0;  ///< tasks begun or skipped: the number of the next one

@@ -42,8 +42,36 @@ TEST(Frame, OfEveryKindIsSound) {
   for (auto kind = static_cast<int>(FrameKind::padding);
        kind <= static_cast<int>(FrameKind::skipped); ++kind) {
     header.kind = static_cast<FrameKind>(kind);
+    const bool run = header.kind == FrameKind::tasks || header.kind == FrameKind::values;
+    header.more = run ? 1 : 0;
+    header.length = run ? 16 : 20;
     EXPECT_TRUE(frame_is_sound(checked(header), 0)) << "kind " << kind;
   }
+}
+
+TEST(Frame, OfARunHasWholeSlots) {
+  FrameHeader header = sound_header();
+  header.kind = FrameKind::tasks;
+  header.more = 2;
+  header.length = 64;
+  EXPECT_TRUE(frame_is_sound(checked(header), 0));
+  EXPECT_EQ(run_length(header), 4U);
+  header.length = 72;
+  EXPECT_FALSE(frame_is_sound(checked(header), 0));
+  header.more = 0;
+  EXPECT_FALSE(frame_is_sound(checked(header), 0));
+}
+
+TEST(Frame, ThatGrowsIsSoundWhateverItsLength) {
+  FrameHeader header = sound_header();
+  header.kind = FrameKind::values;
+  header.more = 1;
+  header.length = 800;
+  header = checked(header);
+  header.length = 8;
+  EXPECT_TRUE(frame_is_sound(header, 0));
+  header.task += 1;
+  EXPECT_FALSE(frame_is_sound(header, 0));
 }
 
 TEST(Frame, OfAnUnknownKindIsNotSoundEvenIfItChecks) {

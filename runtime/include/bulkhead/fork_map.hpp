@@ -65,6 +65,7 @@ class InheritedCall {
  public:
   using Result = typename Context::Result;
   static constexpr bool kHasState = true;
+  static constexpr bool kRuns = false;
 
   explicit InheritedCall(const Context& context) : context_(context) {
     if constexpr (!std::is_void_v<Result>) require_codec<Result>();

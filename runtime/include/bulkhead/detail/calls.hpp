@@ -8,7 +8,9 @@
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/task_sink.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 namespace bulkhead::detail {
@@ -49,6 +51,15 @@ class TravellingCall {
     } else {
       return sink.put_temporary(callable, task, Argument(source[task]));
     }
+  }
+
+  /// Arguments travel many in a frame, in slots.
+  static constexpr bool kRuns = Target::kRuns;
+  static constexpr std::uint32_t slot() { return slot_bytes(sizeof(Argument)); }
+  template <class Source>
+  static void fill_slot(std::byte* slot, const Source& source, std::uint64_t task) {
+    const Argument& argument = source[task];
+    std::memcpy(slot, &argument, sizeof(Argument));
   }
 
  private:

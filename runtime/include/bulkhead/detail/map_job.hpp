@@ -185,6 +185,7 @@ class MapJob final : public Job {
   }
 
   Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) override {
+    if constexpr (Call::kRuns) return encode_runs(sink, callable, tasks);
     Encoded encoded;
     for (; encoded.accepted < tasks.count; ++encoded.accepted) {
       const std::uint64_t task = tasks.first + encoded.accepted;
@@ -206,6 +207,13 @@ class MapJob final : public Job {
     for (; settled.count < tasks.count; ++settled.count) {
       const std::uint64_t task = tasks.first + settled.count;
       if (answers.peek(header, payload) != RingReader::Peek::frame) break;
+      if (header.kind == FrameKind::values) {
+        const std::uint64_t count = decode_run(answers, header, payload, callable, task,
+                                               tasks.count - settled.count, settled);
+        if (count == 0) break;
+        settled.count += count - 1;
+        continue;
+      }
       if (header.kind != FrameKind::value || header.more != 0 || header.callable != callable ||
           header.task != task) {
         break;
@@ -236,6 +244,67 @@ class MapJob final : public Job {
   }
 
  private:
+  Encoded encode_runs(TaskSink& sink, std::uint32_t callable, TaskRange tasks) {
+    Encoded encoded;
+    while (encoded.accepted < tasks.count && !encoded.failed) {
+      const std::uint64_t first = tasks.first + encoded.accepted;
+      const auto [slots, room] = sink.begin_run(tasks.count - encoded.accepted, Call::slot());
+      std::uint64_t count = 0;
+      try {
+        for (; count < room; ++count) {
+          Call::fill_slot(slots + count * Call::slot(), source_, first + count);
+        }
+      } catch (...) {
+        fail(first + count, local_failure(first + count, kWhileEncoding));
+        encoded.failed = true;
+      }
+      if (count != 0) sink.finish_run(callable, first, count, Call::slot());
+      encoded.accepted += count;
+      if (room == 0) break;
+    }
+    return encoded;
+  }
+
+  /// Takes what has come of a run whose next result must be that of task `first`. The number of
+  /// results; 0 if it is not, or if there are more than `most`.
+  std::uint64_t decode_run(RingReader& answers, const FrameHeader& header, const std::byte* slots,
+                           std::uint32_t callable, std::uint64_t first, std::uint64_t most,
+                           Settled& settled) {
+    if constexpr (kSlottedResult<R>) {
+      constexpr std::uint32_t kSlot = result_slot_bytes<R>();
+      const std::uint64_t count = header.length / kSlot;
+      const std::uint64_t next = header.task + answers.offset() / kSlot;
+      const bool whole = header.more * kFrameAlign == kSlot && header.length % kSlot == 0 &&
+                         answers.offset() % kSlot == 0;
+      if (!whole || header.callable != callable || next != first || count > most) return 0;
+      place_slots(first, slots, count, settled);
+      answers.advance();
+      return count;
+    }
+    return 0;
+  }
+
+  void place_slots(std::uint64_t first, const std::byte* slots, std::uint64_t count,
+                   Settled& settled) {
+    constexpr std::uint32_t kSlot = result_slot_bytes<R>();
+    if (sizeof(Placed<R>) == kSlot && gather_.place_all(first, slots, count)) {
+      for (std::uint64_t i = 0; i < count; ++i) source_.forget(first + i);
+      return;
+    }
+    for (std::uint64_t i = 0; i < count; ++i, slots += kSlot) {
+      try {
+        if constexpr (std::is_void_v<R>) {
+          placed(first + i, {});
+        } else {
+          placed(first + i, read_slot<R>(slots));
+        }
+      } catch (...) {
+        fail(first + i, local_failure(first + i, kWhileDecoding));
+        if (settled.failed++ == 0) settled.lowest_failed = first + i;
+      }
+    }
+  }
+
   const Call& call_;
   Source<Range> source_;
   Gather gather_;

@@ -18,11 +18,14 @@ enum class FrameKind : std::uint8_t {
   define,  ///< payload: a callable and its state; `callable` is its number from now on
   drop,    ///< `callable` will not be used again
   task,    ///< payload: the argument of task number `task` of `callable`
+  tasks,   ///< payload: the arguments of tasks `task`, `task` + 1, ..., in slots of one size
   leave,   ///< no task will follow: run the finalizer and exit
   // worker to coordinator
   ready,    ///< the initializer is done
   failed,   ///< payload: the exception of the initializer, or of the finalizer
   value,    ///< payload: the result of `task`
+  values,   ///< payload: the results of `task`, `task` + 1, ..., in slots; grows: see
+            ///< RingWriter::open
   thrown,   ///< payload: the exception of `task`
   waits,    ///< the worker goes on once it sees that all frames up to this one were taken
   skipped,  ///< tasks were taken back before they began; payload: how many
@@ -34,7 +37,7 @@ struct FrameHeader {
   std::uint32_t length = 0;
   FrameKind kind = FrameKind::padding;
   std::uint32_t callable = 0;
-  std::uint8_t more = 0;  ///< 1: the payload goes on in the next frame
+  std::uint8_t more = 0;  ///< 1: the payload goes on in the next frame. In a run: words in a slot
   std::uint16_t attempt = 0;
   std::uint32_t check = 0;
   std::uint64_t task = 0;
@@ -50,13 +53,15 @@ constexpr std::uint64_t frame_bytes(std::uint64_t length) {
 
 /// What `header.check` must be, for a frame at `position` of its ring: bytes that stayed behind
 /// from an earlier lap are none.
+/// The length of a frame that grows is left out.
 constexpr std::uint32_t frame_check(const FrameHeader& header, std::uint64_t position) {
+  const std::uint32_t length = header.kind == FrameKind::values ? 0 : header.length;
   const std::uint32_t word = static_cast<std::uint32_t>(header.kind) |
                              (static_cast<std::uint32_t>(header.more) << 8) |
                              (static_cast<std::uint32_t>(header.attempt) << 16);
   const std::uint64_t task = (header.task + position) * 0x9e3779b97f4a7c15u;
-  return header.length ^ word ^ (header.callable * 0x85ebca6bu) ^
-         static_cast<std::uint32_t>(task >> 32) ^ 0x62756c6bu;
+  return length ^ word ^ (header.callable * 0x85ebca6bu) ^ static_cast<std::uint32_t>(task >> 32) ^
+         0x62756c6bu;
 }
 
 // Headers go in and out in words of eight bytes, put together in registers. A copy of the struct
@@ -96,11 +101,25 @@ inline void get_header(FrameHeader& header, const std::byte* from) {
   header.task = words[2];
 }
 
+/// What a plain value of `bytes` takes in a run, a frame of many.
+constexpr std::uint32_t slot_bytes(std::uint64_t bytes) {
+  return static_cast<std::uint32_t>((bytes + kFrameAlign - 1) / kFrameAlign * kFrameAlign);
+}
+/// The slots of a run, most of the time few enough that what is in them is soon given back.
+inline constexpr std::uint64_t kRunBytes = 1024;
+/// How many values a run has.
+constexpr std::uint64_t run_length(const FrameHeader& header) {
+  return header.length / (header.more * kFrameAlign);
+}
+
 /// True if a header that was copied out of a ring holds together. Says nothing of its length, which
 /// only the ring can judge.
 constexpr bool frame_is_sound(const FrameHeader& header, std::uint64_t position) {
-  return header.kind >= FrameKind::padding && header.kind <= FrameKind::skipped &&
-         header.more <= 1 && header.check == frame_check(header, position);
+  const bool run = header.kind == FrameKind::tasks || header.kind == FrameKind::values;
+  const bool whole =
+      run ? header.more != 0 && header.length % (header.more * kFrameAlign) == 0 : header.more <= 1;
+  return header.kind >= FrameKind::padding && header.kind <= FrameKind::skipped && whole &&
+         header.check == frame_check(header, position);
 }
 
 }  // namespace bulkhead::detail

@@ -16,6 +16,7 @@
 
 #include <bulkhead/detail/frame.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -68,6 +69,27 @@ class RingWriter {
     put_header(at(write_), header, frame_check(header, write_));
     write_ += frame_bytes(header.length);
     gap_ = 0;
+  }
+
+  /// Begins the reserved frame as one of kind `values`, which is published bit by bit: see
+  /// open_at(). Only it, until it is closed.
+  void open(const FrameHeader& header) {
+    skip(gap_);
+    gap_ = 0;
+    put_header(at(write_), header, frame_check(header, write_));
+    open_ = header;
+  }
+  /// The position of its payload. Storing that of a place in it as the tail publishes all before.
+  [[nodiscard]] std::uint64_t open_at() const { return write_ + kFrameHeaderBytes; }
+  /// Ends the frame where it is. The reader, who looks at the length again, finds the new one: word
+  /// 0 of a header is written in one piece.
+  void close(std::uint64_t payload) {
+    if (payload == 0) return;
+    if (payload != open_.length) {
+      open_.length = static_cast<std::uint32_t>(payload);
+      put_header(at(write_), open_, frame_check(open_, write_));
+    }
+    write_ += frame_bytes(payload);
   }
 
   /// Publishes all finished frames.
@@ -137,6 +159,7 @@ class RingWriter {
   std::uint64_t gap_ = 0;        ///< bytes to be skipped before the reserved frame
   std::uint64_t write_ = 0;      ///< end of what is finished, published or not
   std::uint64_t head_seen_ = 0;  ///< the reader's position when last looked at
+  FrameHeader open_;
   bool corrupt_ = false;
 };
 
@@ -150,12 +173,13 @@ class RingReader {
   enum class Peek : std::uint8_t { nothing, frame, corrupt };
 
   /// Looks at the next frame: a private copy of its header, and where its payload is. The payload
-  /// stays in the ring, where a hostile writer may change it at any time: read each byte once.
+  /// stays in the ring, where a hostile writer may change it at any time: read each byte once. Of a
+  /// frame that grows, what has come since; offset() says where in the frame that is.
   Peek peek(FrameHeader& header, const std::byte*& payload) {
     for (;;) {
-      if (read_ == tail_seen_) {
+      if (taken() == tail_seen_) {
         if (!refresh_tail()) return Peek::corrupt;
-        if (read_ == tail_seen_) return Peek::nothing;
+        if (taken() == tail_seen_) return Peek::nothing;
       }
       const std::uint64_t offset = read_ & (capacity_ - 1);
       const std::uint64_t contiguous = capacity_ - offset;
@@ -168,8 +192,25 @@ class RingReader {
       if (filled < kFrameHeaderBytes) return Peek::corrupt;
       get_header(header, data_ + offset);
       const std::uint64_t bytes = frame_bytes(header.length);
-      if (bytes > filled || bytes > contiguous || !frame_is_sound(header, read_))
-        return Peek::corrupt;
+      if (bytes > contiguous || !frame_is_sound(header, read_)) return Peek::corrupt;
+      if (header.kind == FrameKind::values) {
+        const std::uint64_t grown =
+            std::min<std::uint64_t>(header.length, filled - kFrameHeaderBytes);
+        if (grown < offset_) return Peek::corrupt;
+        next_ = read_ + bytes;
+        length_ = header.length;
+        step_ = grown - offset_;
+        if (step_ == 0) {  // closed before it was full
+          if (grown != length_) return Peek::corrupt;
+          advance();
+          continue;
+        }
+        payload = data_ + offset + kFrameHeaderBytes + offset_;
+        header.length = static_cast<std::uint32_t>(step_);
+        return Peek::frame;
+      }
+      if (bytes > filled || offset_ != 0) return Peek::corrupt;
+      length_ = step_ = 0;
       if (header.kind != FrameKind::padding) {
         payload = data_ + offset + kFrameHeaderBytes;
         next_ = read_ + bytes;
@@ -179,25 +220,37 @@ class RingReader {
     }
   }
 
-  /// Steps over the frame that peek() showed. Its bytes are still not the writer's: see release().
-  void advance() { read_ = next_; }
-  /// Gives all that was stepped over back to the writer.
+  /// Steps over what peek() showed. Its bytes are still not the writer's: see release().
+  void advance() {
+    offset_ += step_;
+    if (offset_ != length_) return;
+    read_ = next_;
+    offset_ = length_ = step_ = 0;
+  }
+  /// How much of the frame that peek() shows has been stepped over.
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  /// Gives the frames that were stepped over back to the writer.
   void release() {
     released_ = read_;
     head_->store(read_, std::memory_order_release);
   }
   /// True if something was published that has not been stepped over.
-  [[nodiscard]] bool pending() const { return tail_->load(std::memory_order_acquire) != read_; }
+  [[nodiscard]] bool pending() const { return tail_->load(std::memory_order_acquire) != taken(); }
   [[nodiscard]] std::uint64_t position() const { return read_; }
   [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
   /// Bytes that were stepped over and not given back.
   [[nodiscard]] std::uint64_t unreleased() const { return read_ - released_; }
 
  private:
+  /// Up to where everything was stepped over.
+  [[nodiscard]] std::uint64_t taken() const {
+    return offset_ == 0 ? read_ : read_ + kFrameHeaderBytes + offset_;
+  }
+
   /// False if the writer's position makes no sense.
   bool refresh_tail() {
     const std::uint64_t tail = tail_->load(std::memory_order_acquire);
-    const std::uint64_t stepped_over = read_ - released_;
+    const std::uint64_t stepped_over = taken() - released_;
     if (tail - released_ > capacity_ || tail - released_ < stepped_over) return false;
     if (tail % kFrameAlign != 0) return false;
     tail_seen_ = tail;
@@ -210,6 +263,9 @@ class RingReader {
   Position* head_ = nullptr;
   std::uint64_t read_ = 0;
   std::uint64_t next_ = 0;
+  std::uint64_t offset_ = 0;     ///< payload of the frame at read_ that was stepped over: it grows
+  std::uint64_t length_ = 0;     ///< of that payload, at least
+  std::uint64_t step_ = 0;       ///< what advance() steps over of it
   std::uint64_t released_ = 0;   ///< what the writer may have written over since begins here
   std::uint64_t tail_seen_ = 0;  ///< the writer's position when last looked at
 };

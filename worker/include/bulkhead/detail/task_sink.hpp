@@ -10,6 +10,7 @@
 #include <bulkhead/detail/ring.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -77,6 +78,26 @@ class TaskSink {
   template <class T>
   bool put_temporary(std::uint32_t callable, std::uint64_t task, const T& value) {
     return put_encoded(task_header(callable, task), value);
+  }
+
+  /// Room for the arguments of up to `count` tasks (at least one), in slots of `slot` bytes, in one
+  /// frame: where they go, and for how many there is room now; null and 0: for none. Nothing has
+  /// changed before finish_run().
+  std::pair<std::byte*, std::uint64_t> begin_run(std::uint64_t count, std::uint64_t slot) {
+    if (large_) return {nullptr, 0};
+    const std::uint64_t room = ring_.room(slot) / slot;
+    const std::uint64_t fit = std::min({count, room, kRunBytes / slot});
+    std::byte* to = fit != 0 ? ring_.reserve(fit * slot) : nullptr;
+    return {to, to != nullptr ? fit : 0};
+  }
+  /// The first `count` slots have been filled.
+  void finish_run(std::uint32_t callable, std::uint64_t first, std::uint64_t count,
+                  std::uint32_t slot) {
+    FrameHeader header = task_header(callable, first);
+    header.kind = FrameKind::tasks;
+    header.more = static_cast<std::uint8_t>(slot / kFrameAlign);
+    header.length = static_cast<std::uint32_t>(count * slot);
+    ring_.finish(header);
   }
 
   /// A task without an argument.
