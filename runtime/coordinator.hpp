@@ -94,7 +94,7 @@ class Coordinator {
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
   void park(Lock& lock, std::chrono::milliseconds limit);
-  void help_the_idle();
+  bool help_the_idle(std::chrono::nanoseconds least);
   [[nodiscard]] std::chrono::milliseconds patience() const;
   void sleep(Lock& lock, std::chrono::milliseconds timeout);
   bool arm_bells();
@@ -110,6 +110,7 @@ class Coordinator {
   [[nodiscard]] int request(Link& link, std::uint64_t epoch, Zygote::Duty duty);
   void note_refusal(int error);
   void keep_spare(Clock::time_point now);
+  void keep_spare_after_call();
   [[nodiscard]] bool lacks_spare() const;
   void hear_of_spare(const ControlMessage& message);
   bool hear_zygote();
@@ -160,6 +161,7 @@ class Coordinator {
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before
+  bool spare_used_ = false;      ///< in the present call
   Restarts restarts_;
   Clock::time_point last_control_check_{};
   Clock::time_point last_rouse_{};

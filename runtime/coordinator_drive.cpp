@@ -18,6 +18,11 @@ constexpr milliseconds kStall{4};
 constexpr milliseconds kIdleStall{1};
 /// Deaths are noticed at the latest after this time, however busy the coordinator is.
 constexpr milliseconds kControlInterval{2};
+/// Work that waits at one worker and is worth the trouble of taking it back, if another has none:
+/// some wake-ups long.
+constexpr std::chrono::microseconds kWorthTaking{200};
+/// If this much waits, tasks have become longer since they were given out.
+constexpr milliseconds kTooMuch{8};
 
 }  // namespace
 
@@ -37,6 +42,7 @@ void Coordinator::drive(Lock& lock, Entry& own) {
       if (!pass(now)) park(lock, reports ? kProgressInterval : kBelt);
       if (reports && Clock::now() - own.last_report >= kProgressInterval) break;
     }
+    keep_spare_after_call();
   } catch (const std::exception& error) {
     // Out of memory, or a bug of ours: the books cannot be trusted any more.
     give_up(State::broken, FailureKind::not_run,
@@ -57,6 +63,7 @@ bool Coordinator::pass(Clock::time_point now) {
       slot.publish();
     }
     progress |= drained || fed;
+    if (drained && slot.has_waiting() && slot.waiting() > kTooMuch) slot.revoke(setup_.fences);
   }
   if (progress) {
     impatient_ = false;
@@ -99,6 +106,7 @@ void Coordinator::park(Lock& lock, milliseconds limit) {
     if (slot.expect_answers()) after_drain(slot);
     if (slot.alive()) slot.link().aim_bell(impatient_ || slot.idle());
   }
+  if (help_the_idle(kWorthTaking)) return;
   if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;
   if (!arm_bells()) sleep(lock, std::min(limit, patience()));
   for (Slot& slot : slots_) {
@@ -113,7 +121,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
   last_control_check_ = Clock::now();
   if (wakeup.timed_out()) {
     impatient_ = true;
-    help_the_idle();
+    help_the_idle({});
     if (last_control_check_ - last_rouse_ >= kBelt) rouse();
   }
   if (zygote_ && wakeup.control) hear_zygote();
@@ -176,14 +184,17 @@ milliseconds Coordinator::patience() const {
   return timeout;
 }
 
-/// Tasks that wait behind a long one go to whoever has nothing to do.
-void Coordinator::help_the_idle() {
+/// Tasks that wait behind a long one, for `least` or more as it seems, go to whoever has nothing to
+/// do. True if there were any.
+bool Coordinator::help_the_idle(std::chrono::nanoseconds least) {
   const bool idle =
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.idle(); });
-  if (!idle) return;
+  bool any = false;
   for (Slot& slot : slots_) {
-    if (slot.has_waiting()) slot.revoke(setup_.fences);
+    if (!idle || !slot.has_waiting() || slot.waiting() < least) continue;
+    any |= slot.revoke(setup_.fences);
   }
+  return any;
 }
 
 }  // namespace bulkhead::detail

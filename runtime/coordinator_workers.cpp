@@ -22,7 +22,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kStartTime{20000};
 /// A pool that has lived this long is worth a spare worker.
 constexpr milliseconds kSpareAge{20};
-/// The successor of a spare that was used is forked when the work that it took over has begun.
+/// The successor of a spare that was used is forked after this time, when the work that it took
+/// over has begun; or at the end of the next call.
 constexpr milliseconds kSpareDelay{2};
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
 constexpr milliseconds kSparePause{10000};
@@ -96,12 +97,13 @@ int Coordinator::request(Link& link, std::uint64_t epoch, Zygote::Duty duty) {
   return error;
 }
 
-/// The spare, if there is one, takes the place of a worker that is gone.
+/// The spare, if there is one or will be in a moment, takes the place of a worker that is gone.
 void Coordinator::promote_spare(Slot& slot) {
-  if (spare_.pid == 0 || !restarts_.allowed()) return;
+  if (!spare_.link || !restarts_.allowed()) return;
   slot.begin(std::move(spare_.link), spare_.epoch, spare_.pid, number_of(slot));
   spare_ = {};
   spare_due_ = Clock::now() + kSpareDelay;
+  spare_used_ = true;
 }
 
 /// Replaces a worker while the pool runs. If the system refuses, the pool goes on with fewer and
@@ -127,23 +129,35 @@ void Coordinator::note_refusal(int error) {
   log_.warn(last_start_failure_ + "; going on with fewer");
 }
 
+/// True if there is none, and all workers are at work: a spare's fork should not delay theirs.
 bool Coordinator::lacks_spare() const {
-  return !spare_.link && zygote_ && !leaving_ && restarts_.allowed() &&
-         std::none_of(slots_.begin(), slots_.end(),
-                      [](const Slot& slot) { return slot.state() == Slot::State::vacant; });
+  if (spare_.link || !zygote_ || leaving_ || !restarts_.allowed()) return false;
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.state() == Slot::State::ready; });
 }
 
 /// Asks for a spare worker if one is missing, and due, and costs next to nothing here.
 void Coordinator::keep_spare(Clock::time_point now) {
   if (now < spare_due_ || !lacks_spare()) return;
-  spare_due_ = now + kSparePause;
-  if (!has_memory_to_spare(zygote_->pid())) return;
+  if (!has_memory_to_spare(zygote_->pid())) {
+    spare_due_ = now + kSparePause;
+    return;
+  }
   try {
     Spare spare{std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0};
     if (request(*spare.link, spare.epoch, Zygote::Duty::stand_by) == 0) spare_ = std::move(spare);
   } catch (const SystemError& refused) {
+    spare_due_ = now + kSparePause;
     log_.debug(std::string("no spare worker: ") + refused.what());
   }
+}
+
+/// At the end of a call, but not of the one that has just used the spare: its caller has waited
+/// long enough.
+void Coordinator::keep_spare_after_call() {
+  if (spare_.link || std::exchange(spare_used_, false)) return;
+  const auto now = Clock::now();
+  keep_spare(spare_due_ - now <= kSpareDelay ? std::max(now, spare_due_) : now);
 }
 
 void Coordinator::hear_of_spare(const ControlMessage& message) {
@@ -151,6 +165,7 @@ void Coordinator::hear_of_spare(const ControlMessage& message) {
     spare_.pid = message.pid;
   } else {
     spare_ = {};
+    spare_due_ = Clock::now() + kSparePause;
   }
 }
 

@@ -60,8 +60,8 @@ class Slot {
   /// Publishes what feed() and drain() did. Wakes the worker if need be.
   void publish() { link_->publish(); }
   /// Takes back all tasks that the worker has not begun. Some may come back only once it gets to
-  /// them.
-  void revoke(Fences fences);
+  /// them. True if some have come back now.
+  bool revoke(Fences fences);
   /// To be called after revoke(). If a task of `job` is running all the same, the worker is doomed:
   /// true.
   bool abandon(const ActiveJob& job);
@@ -82,6 +82,10 @@ class Slot {
   [[nodiscard]] bool idle() const { return alive() && queue_.empty() && outbound_.empty(); }
   /// True if tasks wait that could be taken back.
   [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > 1; }
+  /// How long those will wait, by what tasks of their kind have taken so far.
+  [[nodiscard]] std::chrono::nanoseconds waiting() const {
+    return queue_.front().job->pace.per_task() * static_cast<std::int64_t>(queue_.size() - 1);
+  }
   /// Why the worker is doomed.
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   /// The last exception of the initializer or finalizer, once; empty if there was none.

@@ -6,10 +6,16 @@
 
 #include <array>
 #include <cerrno>
+#include <cinttypes>
 #include <csignal>
+#include <cstdio>
 #include <deque>
+#include <fcntl.h>
 #include <fstream>
 #include <poll.h>
+#include <span>
+#include <string>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -151,6 +157,8 @@ class ZygoteProcess {
 
   [[noreturn]] void end() {
     for (const auto& [pid, epoch] : children_) ::kill(-pid, SIGKILL);
+    give_up_large_memory();
+    // From here on nothing may be used that is not code or on the stack.
     // What tasks have left running has become ours when its parent died, whatever its session: it
     // ends too.
     do {
@@ -160,9 +168,56 @@ class ZygoteProcess {
   }
 
   static void kill_children() {
-    std::ifstream file("/proc/thread-self/children");
+    const int file = ::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    std::array<char, 4096> text;
     pid_t pid = 0;
-    while (file >> pid) ::kill(pid, SIGKILL);
+    for (ssize_t size = 1; size > 0;) {
+      size = ::read(file, text.data(), text.size());
+      for (ssize_t i = 0; i < size; ++i) {
+        const char letter = text[static_cast<std::size_t>(i)];
+        if (letter >= '0' && letter <= '9') {
+          pid = pid * 10 + (letter - '0');
+        } else if (pid != 0) {
+          ::kill(std::exchange(pid, 0), SIGKILL);
+        }
+      }
+    }
+    ::close(file);
+  }
+
+  struct Range {
+    std::uintptr_t begin;
+    std::uintptr_t end;
+  };
+
+  /// The workers' memory and ours is taken down at the same time, and not ours when theirs is gone:
+  /// the host waits for it.
+  static void give_up_large_memory() {
+    std::array<Range, 64> ranges;
+    const std::size_t count = find_large_memory(ranges);
+    for (const Range& range : std::span(ranges).first(count)) {
+      ::madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, MADV_DONTNEED);
+    }
+  }
+
+  /// What is private, and large: the host's data. Not the stack.
+  static std::size_t find_large_memory(std::span<Range> ranges) {
+    constexpr std::uintptr_t kLarge = std::uintptr_t{64} << 20;
+    const auto here = reinterpret_cast<std::uintptr_t>(&ranges);
+    std::ifstream maps("/proc/self/maps");
+    std::string line;
+    std::size_t count = 0;
+    while (count < ranges.size() && std::getline(maps, line)) {
+      Range range{};
+      std::array<char, 5> access{};
+      unsigned long inode = 0;
+      const int fields = std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %lu",
+                                     &range.begin, &range.end, access.data(), &inode);
+      const bool anonymous = fields == 4 && inode == 0 && access[1] == 'w' && access[3] == 'p';
+      const bool stack = here >= range.begin && here < range.end;
+      if (anonymous && !stack && range.end - range.begin >= kLarge) ranges[count++] = range;
+    }
+    return count;
   }
 
   const WorkerSetup& setup_;
