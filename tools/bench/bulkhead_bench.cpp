@@ -5,6 +5,7 @@
 #include "processes.hpp"
 #include "tasks.hpp"
 #include "workloads.hpp"
+#include <bulkhead/broadcast.hpp>
 #include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
 
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <signal.h>
 #include <span>
 #include <thread>
@@ -198,6 +200,42 @@ bench::Figure fork_map(const bench::Request& request) {
   return {bench::median(std::move(taken)) * 1e3, "ms", {{"growth_percent", grown * 100}}};
 }
 
+/// `size` tasks that each read one number of an array of `parameter` MiB that was broadcast: from
+/// the call to its results, in workers that have not seen the array before. Details: by how much
+/// the memory of all processes grew, in percent of the array.
+bench::Figure broadcast(const bench::Request& request) {
+  const std::size_t count = (request.parameter << 20) / sizeof(std::int64_t);
+  const auto table = bulkhead::broadcast<std::int64_t[]>(
+      count, [](std::span<std::int64_t> all) { std::iota(all.begin(), all.end(), 0); });
+  const auto read = [](const bulkhead::Broadcast<std::int64_t[]>& all, std::size_t at) {
+    return all[at] + 1;
+  };
+  // Memory counts where it is mapped: the caller has all of it, and once.
+  const auto sum = std::accumulate(table.begin(), table.end(), std::int64_t{0});
+  bench::require(sum == static_cast<std::int64_t>(count * (count - 1) / 2), "a wrong array");
+  std::vector<std::size_t> places(request.size);
+  std::vector<std::int64_t> expected(request.size);
+  for (std::size_t i = 0; i < request.size; ++i) {
+    places[i] = i * (count / request.size);
+    expected[i] = static_cast<std::int64_t>(places[i]) + 1;
+  }
+  constexpr int kPools = 5;
+  std::vector<double> taken(kPools);
+  double grown = 0;
+  for (double& one : taken) {
+    bulkhead::Pool pool(options(request));
+    const std::vector<int> few(100, 1);
+    bench::verify(few, pool.map([](int x) { return x; }, few));
+    const std::int64_t before = bench::tree_memory_bytes();
+    std::vector<std::int64_t> results;
+    one = bench::seconds([&] { results = pool.map(bulkhead::partial(read, table), places); });
+    grown = static_cast<double>(bench::tree_memory_bytes() - before) /
+            static_cast<double>(count * sizeof(std::int64_t));
+    bench::verify(expected, results);
+  }
+  return {bench::median(std::move(taken)) * 1e3, "ms", {{"growth_percent", grown * 100}}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -214,5 +252,6 @@ int main(int argc, char** argv) {
                              {"uneven", uneven},
                              {"recovery", recovery},
                              {"idle", idle},
-                             {"fork-map", fork_map}});
+                             {"fork-map", fork_map},
+                             {"broadcast", broadcast}});
 }

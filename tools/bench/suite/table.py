@@ -132,6 +132,10 @@ WORKLOADS = [
              needs_gib=1),
     Workload("fork-map-1gib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=1024,
              needs_gib=4, most_rounds=5),
+    Workload("broadcast-64mib", "ms", {BULKHEAD: 1000}, mode="broadcast", parameter=64,
+             needs_gib=1),
+    Workload("broadcast-1gib", "ms", {BULKHEAD: 1000}, mode="broadcast", parameter=1024,
+             needs_gib=4, most_rounds=5),
     Workload("idle", "CPU ms", everyone(5, (BULKHEAD, POOL, EXECUTOR, JOBLIB)), most_rounds=3),
     Workload("compile", "s", {COMPILED: 3, ASYNC: 3}, most_rounds=3),
 

@@ -44,7 +44,7 @@ void read_bulk(Array& array, ByteReader& in) {
   if (count <= in.available() / sizeof(Element)) {
     if constexpr (sizeof(Element) == 1 && std::is_integral_v<Element>) {
       const auto* first = reinterpret_cast<const Element*>(in.take(count));
-      array.assign(first, first + count);
+      array = Array(first, first + count);  // faster than assign(), which looks what is there
     } else {
       array.clear();
       array.resize(count);
