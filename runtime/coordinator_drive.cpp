@@ -103,7 +103,7 @@ void Coordinator::tidy() {
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
   for (Slot& slot : slots_) {
-    if (slot.expect_answers()) after_drain(slot);
+    if (slot.expect_answers(false)) after_drain(slot);
     if (slot.alive()) slot.link().aim_bell(impatient_ || slot.idle());
   }
   if (help_the_idle(kWorthTaking)) return;
@@ -137,6 +137,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
 void Coordinator::rouse() {
   last_rouse_ = last_control_check_;
   for (Slot& slot : slots_) {
+    if (slot.expect_answers(true)) after_drain(slot);
     if (slot.alive() && !slot.idle()) slot.link().wake_anyway();
   }
 }

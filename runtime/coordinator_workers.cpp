@@ -145,7 +145,9 @@ void Coordinator::keep_spare(Clock::time_point now) {
   }
   try {
     Spare spare{std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0};
-    if (request(*spare.link, spare.epoch, Zygote::Duty::stand_by) == 0) spare_ = std::move(spare);
+    const int error = request(*spare.link, spare.epoch, Zygote::Duty::stand_by);
+    if (error != 0) throw SystemError("bulkhead: cannot ask the zygote for a worker", error);
+    spare_ = std::move(spare);
   } catch (const SystemError& refused) {
     spare_due_ = now + kSparePause;
     log_.debug(std::string("no spare worker: ") + refused.what());
@@ -235,8 +237,9 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
     if (slot.alive() && feed(slot, now)) slot.publish();
   }
   FailureDetails blame = crash_details(message, corpse.link->crash_report());
-  const std::string cause =
+  std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
+  if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
   tell_of_death(corpse, std::move(blame));
   if (leaving_) return;
   const std::string who =
@@ -276,7 +279,7 @@ void Coordinator::after_drain(Slot& slot) {
     if (leaving_) log_.error("a finalizer threw " + complaint);
     last_start_failure_ = "the initializer threw " + complaint;
   }
-  if (slot.state() != Slot::State::doomed) return;
+  if (!slot.take_doom()) return;
   log_.error("worker " + std::to_string(number_of(slot)) + " is killed: " + slot.verdict());
   if (zygote_->request_kill(slot.epoch()) != 0) {
     give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");

@@ -43,6 +43,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   revoking_ = false;
   defined_.clear();
   verdict_.clear();
+  became_doomed_ = false;
   FrameHeader header;
   header.kind = FrameKind::begin;
   send(header, std::as_bytes(std::span(&number, 1)));
@@ -292,14 +293,17 @@ bool Slot::abandon(const ActiveJob& job) {
   return true;
 }
 
-bool Slot::expect_answers() {
-  if (!alive() || queue_.empty() || !outbound_.empty() || !link_->has_finished()) return false;
+bool Slot::expect_answers(bool late) {
+  if (!alive() || (revoking_ && !late) || queue_.empty() || !outbound_.empty() ||
+      !link_->has_finished())
+    return false;
   doom("it went to sleep without having answered");
   return true;
 }
 
 void Slot::doom(std::string why) {
   state_ = State::doomed;
+  became_doomed_ = true;
   verdict_ = std::move(why);
 }
 

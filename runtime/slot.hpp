@@ -66,7 +66,8 @@ class Slot {
   /// true.
   bool abandon(const ActiveJob& job);
   /// If the worker sleeps although it owes answers, as a task has damaged them, it is doomed: true.
-  bool expect_answers();
+  /// `late`: a skipped answer, which may be on its way when the tasks are back, is not awaited.
+  bool expect_answers(bool late);
   /// The callable is not used any more.
   void drop(std::uint32_t callable);
   /// Asks the worker to run the finalizer and leave.
@@ -90,6 +91,8 @@ class Slot {
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   /// The last exception of the initializer or finalizer, once; empty if there was none.
   [[nodiscard]] std::string take_complaint() { return std::exchange(complaint_, {}); }
+  /// True once after the worker was doomed: it is to be killed.
+  [[nodiscard]] bool take_doom() { return std::exchange(became_doomed_, false); }
   /// True once after the worker has become ready.
   [[nodiscard]] bool take_ready() { return std::exchange(became_ready_, false); }
 
@@ -131,6 +134,7 @@ class Slot {
   std::string verdict_;
   std::string complaint_;
   bool became_ready_ = false;
+  bool became_doomed_ = false;
 };
 
 }  // namespace bulkhead::detail

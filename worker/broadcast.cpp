@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -40,11 +41,15 @@ BroadcastWords& words_in(const Memory& memory) {
   return *reinterpret_cast<BroadcastWords*>(memory.data());
 }
 
+/// Set once in a worker, for those that it has inherited.
+bool is_worker = false;
+
 /// The maker's side: says that the memory is given up when its last handle is gone.
 struct Made : BroadcastMemory {
   ~Made() {
-    // In a fork of the maker there is no such page.
+    // In a fork of the maker there is no such page, and in a worker the descriptor is closed.
     if (words && ::getpid() == ticket.pid) words_in(*words).given_up.store(1);
+    if (is_worker && ::getpid() != ticket.pid) fd.release();
   }
 
   Descriptor fd;
@@ -90,16 +95,24 @@ void populate(const Memory& memory) {
   throw DecodeError("a Broadcast cannot be used here: " + why);
 }
 
+[[noreturn]] void refuse_for(int error, const std::string& path) {
+  refuse(
+      path + " cannot be opened: " + std::generic_category().message(error) +
+      (error == EMFILE ? " (each live Broadcast takes one: raise the limit, or drop some)" : ""));
+}
+
 /// The file of a ticket, opened for no use yet: who wrote the ticket may have named anything, and
 /// opening some things takes for ever.
 Descriptor locate(const BroadcastTicket& ticket, const std::string& path) {
   Descriptor fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd && errno != ENOENT) refuse_for(errno, path);
   struct stat status {};
   struct statfs system {};
   if (!fd || ::fstat(fd.get(), &status) != 0 || ::fstatfs(fd.get(), &system) != 0 ||
       !S_ISREG(status.st_mode) || system.f_type != TMPFS_MAGIC || status.st_ino != ticket.inode ||
-      static_cast<std::uint64_t>(status.st_size) != ticket.bytes + kPageBytes) {
-    refuse("no handle of it is left in the process that made it, or " + path + " cannot be opened");
+      status.st_size < static_cast<off_t>(kPageBytes) ||
+      static_cast<std::uint64_t>(status.st_size) - kPageBytes != ticket.bytes) {
+    refuse("no handle of it is left in the process that made it (" + path + ")");
   }
   return fd;
 }
@@ -114,7 +127,8 @@ Descriptor open_ticket(const BroadcastTicket& ticket) {
   Descriptor fd(::open(there.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   const bool trusted = keeper || ticket.pid == ::getpid();
   const int needed = F_SEAL_SHRINK | F_SEAL_GROW | (trusted ? F_SEAL_FUTURE_WRITE : F_SEAL_WRITE);
-  if (!fd || (::fcntl(fd.get(), F_GET_SEALS) & needed) != needed) refuse("it is not sealed");
+  if (!fd) refuse_for(errno, there);
+  if ((::fcntl(fd.get(), F_GET_SEALS) & needed) != needed) refuse("it is not sealed");
   return fd;
 }
 
@@ -186,6 +200,7 @@ std::shared_ptr<BroadcastMemory> find_broadcast(const BroadcastTicket& ticket) {
 
 void keep_broadcasts() {
   keeper.emplace();
+  is_worker = true;
 }
 
 void forget_broadcasts() {

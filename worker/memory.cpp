@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/interprocess/exceptions.hpp>
@@ -65,7 +66,17 @@ void Memory::keep_private() const {
   ::madvise(region_->get_address(), region_->get_size(), MADV_DONTDUMP);
 }
 
+/// Beyond that limit the kernel does not refuse, but sends a signal that ends the host.
+void require_file_size(std::size_t bytes) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes) return;
+  throw SystemError("bulkhead: shared memory of " + std::to_string(bytes) +
+                        " bytes is above the limit on file sizes (RLIMIT_FSIZE)",
+                    EFBIG);
+}
+
 Descriptor create_memory(std::size_t bytes) {
+  require_file_size(bytes);
   Descriptor fd(new_memfd());
   if (!fd) throw SystemError("bulkhead: cannot create shared memory (memfd_create)", errno);
   if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0 ||

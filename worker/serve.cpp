@@ -82,7 +82,8 @@ class ServedRun final : public TaskRun {
     begun_ = begun;
     left_ = run_length(header);
     argument_ = payload;
-    argument_at_ = channel_.tasks().position() + kFrameHeaderBytes;
+    done_at_ = channel_.tasks().position();
+    argument_at_ = done_at_ + kFrameHeaderBytes;
     argument_slot_ = header.more * kFrameAlign;
     result_slot_ = slot;
   }
@@ -127,7 +128,7 @@ class ServedRun final : public TaskRun {
   }
   bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
   void ring() override {
-    if (channel_.ring_if_due(argument_at_)) return;
+    if (channel_.ring_if_due(done_at_)) return;
     started_.store(begun_, std::memory_order_release);
     ::_exit(kExitLostDoorbell);
   }

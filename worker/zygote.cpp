@@ -4,6 +4,7 @@
 #include "worker/reset.hpp"
 #include <bulkhead/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cinttypes>
@@ -200,10 +201,12 @@ class ZygoteProcess {
     }
   }
 
-  /// What is private, and large: the host's data. Not the stack.
+  /// What is private, and large: the host's data. Not what holds the stack or this thread's
+  /// variables (in static programs those are in the heap).
   static std::size_t find_large_memory(std::span<Range> ranges) {
     constexpr std::uintptr_t kLarge = std::uintptr_t{64} << 20;
-    const auto here = reinterpret_cast<std::uintptr_t>(&ranges);
+    const std::array<std::uintptr_t, 2> needed{reinterpret_cast<std::uintptr_t>(&ranges),
+                                               reinterpret_cast<std::uintptr_t>(&errno)};
     std::ifstream maps("/proc/self/maps");
     std::string line;
     std::size_t count = 0;
@@ -214,8 +217,10 @@ class ZygoteProcess {
       const int fields = std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %lu",
                                      &range.begin, &range.end, access.data(), &inode);
       const bool anonymous = fields == 4 && inode == 0 && access[1] == 'w' && access[3] == 'p';
-      const bool stack = here >= range.begin && here < range.end;
-      if (anonymous && !stack && range.end - range.begin >= kLarge) ranges[count++] = range;
+      const bool in_use = std::any_of(needed.begin(), needed.end(), [&](std::uintptr_t address) {
+        return address >= range.begin && address < range.end;
+      });
+      if (anonymous && !in_use && range.end - range.begin >= kLarge) ranges[count++] = range;
     }
     return count;
   }

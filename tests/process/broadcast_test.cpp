@@ -21,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -285,6 +286,15 @@ TEST_F(BroadcastTest, ThatATaskCouldStillChangeIsRefused) {
   }
   EXPECT_THROW((void)detail::find_broadcast(pool.apply(open_pipe)), DecodeError);
   const int all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  const auto open_small = [](int seals) {
+    const int fd = ::memfd_create("bulkhead", MFD_ALLOW_SEALING);
+    EXPECT_EQ(::ftruncate(fd, 104), 0);
+    EXPECT_EQ(::fcntl(fd, F_ADD_SEALS, seals), 0);
+    detail::BroadcastTicket ticket = ticket_for(fd);
+    ticket.bytes = std::uint64_t{104} - 4096;
+    return ticket;
+  };
+  EXPECT_THROW((void)detail::find_broadcast(pool.apply(open_small, all)), DecodeError);
   EXPECT_EQ(detail::find_broadcast(pool.apply(open_memory, all))->bytes.size(), 4096U);
 }
 
@@ -293,6 +303,26 @@ TEST_F(BroadcastTest, IsSeenByForkMapToo) {
   EXPECT_THAT(fork_map([&](int i) { return numbers[static_cast<std::size_t>(i)]; },
                        test::numbers(0, 3), Options{.workers = 2}),
               ElementsAre(0, 1, 2));
+}
+
+TEST_F(BroadcastTest, AboveTheLimitOnFileSizesIsAnErrorAndNoSignal) {
+  test::in_fork([] {
+    const rlimit limit{1 << 20, 1 << 20};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    EXPECT_THROW((void)broadcast(std::vector<char>(2 << 20)), SystemError);
+  });
+}
+
+TEST_F(BroadcastTest, OfTasksForWhichThereAreNoDescriptorsSaysSo) {
+  test::in_fork([] {
+    Pool pool(1);
+    const rlimit limit{64, 64};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    const auto outcomes = pool.try_map(filled_with, test::numbers(0, 100));
+    EXPECT_TRUE(outcomes.front());
+    ASSERT_FALSE(outcomes.back());
+    EXPECT_THAT(outcomes.back().failure().what(), HasSubstr("Too many open files"));
+  });
 }
 
 TEST_F(BroadcastTest, WhoseFillingThrowsLeavesNothing) {

@@ -116,6 +116,20 @@ TEST_F(MapTest, ApplyIsACallElsewhere) {
   pool.apply([](int) {}, 1);
 }
 
+struct Fixed {
+  const long x = 0;
+};
+struct Explicit {
+  explicit Explicit(int n) : x(n) {}
+  long x;
+};
+
+TEST_F(MapTest, SmallResultsMayLackADefaultOrAnAssignment) {
+  Pool pool(2);
+  EXPECT_EQ(pool.map([](int x) { return Fixed{x}; }, test::numbers(0, 100))[99].x, 99);
+  EXPECT_EQ(pool.map([](int x) { return Explicit(x); }, test::numbers(0, 100))[99].x, 99);
+}
+
 // Row 7: nworkers-exact.
 TEST_F(MapTest, ThereAreNeverMoreWorkersThanAskedFor) {
   Pool pool(3);

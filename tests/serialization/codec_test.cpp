@@ -617,6 +617,24 @@ TEST(Codec, RefusesNestingThatWouldExhaustTheStack) {
   EXPECT_THROW(decoded<Chain>(endless), DecodeError);
 }
 
+/// A page for each link, most of it on the stack while it is read.
+struct WideChain {
+  std::array<std::byte, 4096> scratch{};
+  std::unique_ptr<WideChain> next;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(next);
+  }
+};
+
+TEST(Codec, RefusesNestingThatIsNotDeepButWouldExhaustTheStack) {
+  EXPECT_THROW(decoded<WideChain>(std::vector<std::byte>(3000, std::byte{1})), DecodeError);
+  std::vector<std::byte> some(100, std::byte{1});
+  some.back() = std::byte{0};
+  EXPECT_NE(decoded<WideChain>(some).next, nullptr);
+}
+
 TEST(Codec, RefusesAVariantWhoseIndexHasNoAlternative) {
   using Any = std::variant<int, std::string>;
   std::vector<std::byte> bytes = encoded(Any(7));

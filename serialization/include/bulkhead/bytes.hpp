@@ -19,8 +19,10 @@
 namespace bulkhead {
 namespace detail {
 
-/// Deepest nesting of objects in one value (a chain of unique_ptr is as deep as it is long).
+/// Deepest nesting of objects in one value (a chain of unique_ptr is as deep as it is long), and
+/// the most stack that it may take.
 inline constexpr int kMaxNesting = 4096;
+inline constexpr std::uintptr_t kMaxNestingBytes = std::uintptr_t{2} << 20;
 
 /// What codecs keep while a message lasts: how deep they are in it, and what they remember.
 class MessageState {
@@ -30,7 +32,11 @@ class MessageState {
   };
 
   /// One object deeper. False if no value may nest as deep.
-  [[nodiscard]] bool enter() { return ++depth_ <= kMaxNesting; }
+  [[nodiscard]] bool enter() {
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    if (depth_ == 0) stack_ = here;
+    return ++depth_ <= kMaxNesting && stack_ - here + kMaxNestingBytes <= 2 * kMaxNestingBytes;
+  }
   void leave() { --depth_; }
 
   /// Kept until the message ends; null at its beginning. For cereal's archives.
@@ -38,6 +44,7 @@ class MessageState {
 
  private:
   int depth_ = 0;
+  std::uintptr_t stack_ = 0;  ///< where it was at the outermost object
 };
 
 }  // namespace detail

@@ -43,6 +43,7 @@ class ValueStore {
     if (index >= values_.size()) values_.resize(index + 1);
     values_[index].emplace(std::move(value));
   }
+  static bool place_all(std::uint64_t, const std::byte*, std::uint64_t) { return false; }
   std::vector<R> take(std::uint64_t known) {
     std::vector<R> result;
     result.reserve(known);

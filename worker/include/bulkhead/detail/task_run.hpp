@@ -31,7 +31,7 @@ class TaskRun {
     const std::uint64_t revoked_to = revoked_to_.load(std::memory_order_acquire);
     if (begun_ < revoked_to && is_revoked()) [[unlikely]]
       return false;
-    if (bell_at_.load(std::memory_order_relaxed) <= argument_at_ || deaf_) [[unlikely]]
+    if (bell_at_.load(std::memory_order_relaxed) <= done_at_ || deaf_) [[unlikely]]
       ring();
     ++begun_;
     return true;
@@ -75,7 +75,8 @@ class TaskRun {
   void skip() {
     argument_ += argument_slot_;
     argument_at_ += argument_slot_;
-    head_.store(argument_at_, std::memory_order_release);
+    done_at_ = argument_at_;
+    head_.store(done_at_, std::memory_order_release);
     --left_;
   }
 
@@ -101,6 +102,7 @@ class TaskRun {
   std::uint64_t room_ = 0;   ///< results for which there is room
   const std::byte* argument_ = nullptr;
   std::uint64_t argument_at_ = 0;  ///< its position in the task ring
+  std::uint64_t done_at_ = 0;      ///< up to there the task ring was given back
   std::uint64_t argument_slot_ = 0;
   std::byte* result_ = nullptr;
   std::uint64_t result_at_ = 0;  ///< its position in the answer ring
