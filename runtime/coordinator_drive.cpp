@@ -63,7 +63,8 @@ bool Coordinator::pass(Clock::time_point now) {
       slot.publish();
     }
     progress |= drained || fed;
-    if (drained && slot.has_waiting() && slot.waiting() > kTooMuch) slot.revoke(setup_.fences);
+    const bool too_much = drained && slot.has_waiting() && slot.waiting() > kTooMuch;
+    if (too_much && slots_.size() > 1) slot.revoke(setup_.fences);
   }
   if (progress) {
     impatient_ = false;

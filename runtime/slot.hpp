@@ -80,7 +80,10 @@ class Slot {
   [[nodiscard]] Link& link() { return *link_; }
   /// Tasks with the worker, the running one included.
   [[nodiscard]] std::uint64_t load() const { return queue_.size(); }
-  [[nodiscard]] bool idle() const { return alive() && queue_.empty() && outbound_.empty(); }
+  /// Has nothing to do, and could be given something.
+  [[nodiscard]] bool idle() const {
+    return alive() && queue_.empty() && outbound_.empty() && !revoking_;
+  }
   /// True if tasks wait that could be taken back.
   [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > 1; }
   /// How long those will wait, by what tasks of their kind have taken so far.
