@@ -143,7 +143,8 @@ constexpr void require_callable() {
       kTakes<F, Argument, kSpread>,
       "bulkhead: the function cannot be called with an element of the range (map, try_map), or "
       "with the parts of one (starmap, apply), or with what partial() has bound; compare its "
-      "parameters, in number and type. A broadcast array arrives as a std::span<const T>, any other "
+      "parameters, in number and type. A broadcast array arrives as a std::span<const T>, any "
+      "other "
       "Broadcast<T> as itself");
   require_sendable<F>();
 }
