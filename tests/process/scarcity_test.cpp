@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
@@ -246,7 +247,12 @@ TEST_F(ScarcityTest, IfASuccessorCannotBeForkedThePoolGoesOnWithFewerAndTriesAga
     Pool pool(2);
     const pid_t zygote = test::zygote_of(pool);
     limit_processes_of(zygote, 1);
-    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+    // A spare worker may have been there already; it takes the place of the first that dies.
+    const auto one_is_left = [&pool] { return test::workers_of(pool).size() == 1; };
+    for (int death = 0; death < 2; ++death) {
+      EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+      if (test::eventually(one_is_left, std::chrono::milliseconds{500})) break;
+    }
     for (int round = 0; round < 20; ++round) {
       EXPECT_THAT(pool.map(same, test::numbers(0, 100)), SizeIs(100));
     }
