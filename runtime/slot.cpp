@@ -79,7 +79,7 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload, Time now)
     case FrameKind::value:
       return take_values(header, payload, now);
     case FrameKind::values:
-      return take_run(header, now);
+      return !inbound_ && !queue_.empty() && take_whole(now);
     case FrameKind::thrown:
       return take_exception(header, bytes, now);
     case FrameKind::skipped:
@@ -113,15 +113,11 @@ bool Slot::take_values(const FrameHeader& header, const std::byte* payload, Time
     if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish(), now);
     return true;
   }
-  ActiveJob& job = *queue_.front().job;
-  const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
-  if (done.count == 0) return false;
-  settled(done, now);
-  return true;
+  return take_whole(now);
 }
 
-bool Slot::take_run(const FrameHeader& header, Time now) {
-  if (inbound_ || queue_.empty() || header.callable != queue_.front().job->callable) return false;
+/// Results that are not in pieces; the job looks whether they are those of the front tasks.
+bool Slot::take_whole(Time now) {
   ActiveJob& job = *queue_.front().job;
   const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
   if (done.count == 0) return false;

@@ -103,7 +103,7 @@ class Slot {
   // What the frames of the outbox mean. False: the frame makes no sense here.
   bool handle(const FrameHeader& header, const std::byte* payload, Time now);
   bool take_values(const FrameHeader& header, const std::byte* payload, Time now);
-  bool take_run(const FrameHeader& header, Time now);
+  bool take_whole(Time now);
   bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes, Time now);
   bool take_skipped(const FrameHeader& header, const std::byte* payload);

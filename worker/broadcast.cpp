@@ -20,10 +20,6 @@
 #include <utility>
 #include <vector>
 
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-
 namespace bulkhead::detail {
 namespace {
 
@@ -41,16 +37,9 @@ BroadcastWords& words_in(const Memory& memory) {
   return *reinterpret_cast<BroadcastWords*>(memory.data());
 }
 
-/// Set once in a worker, for those that it has inherited.
-bool is_worker = false;
-
 /// The maker's side: says that the memory is given up when its last handle is gone.
 struct Made : BroadcastMemory {
-  ~Made() {
-    // In a fork of the maker there is no such page, and in a worker the descriptor is closed.
-    if (words && ::getpid() == ticket.pid) words_in(*words).given_up.store(1);
-    if (is_worker && ::getpid() != ticket.pid) fd.release();
-  }
+  ~Made();
 
   Descriptor fd;
   std::optional<Memory> words;
@@ -73,6 +62,12 @@ struct Keeper {
   std::vector<std::shared_ptr<BroadcastMemory>> lent;  ///< made here, encoded, not yet taken
 };
 std::optional<Keeper> keeper;
+
+Made::~Made() {
+  // In a fork of the maker there is no such page, and in a worker the descriptor is closed.
+  if (words && ::getpid() == ticket.pid) words_in(*words).given_up.store(1);
+  if (keeper && ::getpid() != ticket.pid) fd.release();
+}
 
 /// One fault for many pages, where the kernel can (Linux 5.14).
 void populate(const Memory& memory) {
@@ -125,9 +120,9 @@ Descriptor open_ticket(const BroadcastTicket& ticket) {
   const Descriptor place = locate(ticket, path);
   const std::string there = "/proc/self/fd/" + std::to_string(place.get());
   Descriptor fd(::open(there.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  const bool trusted = keeper || ticket.pid == ::getpid();
-  const int needed = F_SEAL_SHRINK | F_SEAL_GROW | (trusted ? F_SEAL_FUTURE_WRITE : F_SEAL_WRITE);
   if (!fd) refuse_for(errno, there);
+  const bool trusted = keeper || ticket.pid == ::getpid();
+  const int needed = F_SEAL_SHRINK | F_SEAL_GROW | (trusted ? kSealFutureWrite : F_SEAL_WRITE);
   if ((::fcntl(fd.get(), F_GET_SEALS) & needed) != needed) refuse("it is not sealed");
   return fd;
 }
@@ -199,8 +194,7 @@ std::shared_ptr<BroadcastMemory> find_broadcast(const BroadcastTicket& ticket) {
 }
 
 void keep_broadcasts() {
-  keeper.emplace();
-  is_worker = true;
+  keeper = Keeper{};  // not emplace(): what a nested worker has inherited goes in a worker
 }
 
 void forget_broadcasts() {

@@ -38,10 +38,11 @@ bool Link::parked(std::uint32_t& ticket) const {
 void Link::publish() {
   const bool more_tasks = tasks_.written() != published_;
   const bool more_room = answers_.unreleased() >= answers_.capacity() / 4;
+  const bool owed = std::exchange(owes_wake_, false);
   published_ = tasks_.written();
   tasks_.commit();
   answers_.release();
-  if (!more_tasks && !more_room && !std::exchange(owes_wake_, false)) return;
+  if (!more_tasks && !more_room && !owed) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   std::uint32_t ticket = 0;
   if (!parked(ticket) || ticket == woken_) return;

@@ -15,9 +15,6 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
 
 namespace bulkhead::detail {
 namespace {
@@ -44,6 +41,15 @@ int new_memfd() {
   return fd >= 0 || errno != EINVAL ? fd : ::memfd_create("bulkhead", kFlags);
 }
 
+/// Beyond that limit the kernel does not refuse, but sends a signal that ends the host.
+void require_file_size(std::size_t bytes) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes) return;
+  throw SystemError("bulkhead: shared memory of " + std::to_string(bytes) +
+                        " bytes is above the limit on file sizes (RLIMIT_FSIZE)",
+                    EFBIG);
+}
+
 }  // namespace
 
 Memory::Memory(const Descriptor& fd, std::size_t bytes, Access access) : owner_(::getpid()) {
@@ -66,15 +72,6 @@ void Memory::keep_private() const {
   ::madvise(region_->get_address(), region_->get_size(), MADV_DONTDUMP);
 }
 
-/// Beyond that limit the kernel does not refuse, but sends a signal that ends the host.
-void require_file_size(std::size_t bytes) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes) return;
-  throw SystemError("bulkhead: shared memory of " + std::to_string(bytes) +
-                        " bytes is above the limit on file sizes (RLIMIT_FSIZE)",
-                    EFBIG);
-}
-
 Descriptor create_memory(std::size_t bytes) {
   require_file_size(bytes);
   Descriptor fd(new_memfd());
@@ -88,7 +85,7 @@ Descriptor create_memory(std::size_t bytes) {
 }
 
 void seal_against_writing(const Descriptor& fd) {
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0) {
+  if (::fcntl(fd.get(), F_ADD_SEALS, kSealFutureWrite | F_SEAL_SEAL) != 0) {
     throw SystemError("bulkhead: cannot seal shared memory", errno);
   }
 }

@@ -30,6 +30,8 @@
 namespace bulkhead::detail {
 
 inline constexpr std::size_t kPageBytes = 4096;
+/// F_SEAL_FUTURE_WRITE, which older headers lack.
+inline constexpr int kSealFutureWrite = 0x0010;
 inline constexpr std::uint64_t kNoBell = ~std::uint64_t{0};
 
 /// What the coordinator writes beside the tasks.

@@ -65,15 +65,21 @@ const char* to_string(TaskPhase phase) {
   return "";
 }
 
-/// The run that is being served.
+/// The run that is being served; a task in a frame of its own is claimed here too.
 class ServedRun final : public TaskRun {
  public:
   ServedRun(Channel& channel, const Original& original, Fences fences)
       : TaskRun({channel.words().started, channel.words().tail, channel.words().inbox_head,
                  channel.inbox_words().revoke_to, channel.inbox_words().bell_at},
                 channel.deaf(), original.mark(), fences == Fences::equal),
-        channel_(channel),
-        original_process_(original) {}
+        channel_(channel) {}
+
+  /// Claims the task of the present frame, as begin() does those of a run.
+  bool claim_frame(std::uint64_t begun) {
+    begun_ = begun;
+    done_at_ = channel_.tasks().position();
+    return claim();
+  }
 
   /// `slot` is the size of a result.
   void take_up(const FrameHeader& header, const std::byte* payload, std::uint32_t slot,
@@ -109,7 +115,7 @@ class ServedRun final : public TaskRun {
     return header_.task + run_length(header_) - left_;
   }
 
-  bool make_room() override {
+  void make_room() override {
     close();
     RingWriter& answers = channel_.answers();
     if (answers.room(result_slot_) < result_slot_) channel_.wait_for_room(result_slot_);
@@ -124,21 +130,17 @@ class ServedRun final : public TaskRun {
     answers.open(header);
     result_at_ = answers.open_at();
     open_ = true;
-    return true;
   }
   bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
   void ring() override {
     if (channel_.ring_if_due(done_at_)) return;
+    // The task has not begun: it must not be blamed for what another did.
     started_.store(begun_, std::memory_order_release);
     ::_exit(kExitLostDoorbell);
   }
-  void leave() override {
-    original_process_.require();
-    ::_exit(0);
-  }
+  void leave() override { ::_exit(0); }
 
   Channel& channel_;
-  const Original& original_process_;
   FrameHeader header_;
   bool open_ = false;  ///< results go into a frame that grows
 };
@@ -208,29 +210,13 @@ class Server {
     channel_.ring_if_parked();
   }
 
-  // One fence serves both protocols: the claim of this task against a revocation, and the progress
-  // made so far against the coordinator's falling asleep.
   void serve_task(const FrameHeader& header, const std::byte* payload) {
-    OutboxWords& words = channel_.words();
-    words.started.store(begun_ + 1, std::memory_order_relaxed);
-    light_fence(setup_.fences);
-    const InboxWords& orders = channel_.inbox_words();
-    const std::uint64_t revoked_to = orders.revoke_to.load(std::memory_order_acquire);
-    if (begun_ < revoked_to && begun_ >= orders.revoke_from.load(std::memory_order_relaxed))
-        [[unlikely]] {
-      return skip_until(revoked_to, header, payload, 1);
-    }
-    if (!channel_.ring_if_due(channel_.tasks().position())) leave_unbegun();
-    ++begun_;
+    const bool claimed = run_.claim_frame(begun_);
+    begun_ = run_.begun();
+    if (!claimed) return skip_revoked(header, payload, 1);
     MessageReader argument(channel_, header, payload);
     run_task(header, argument);
     argument.finish();
-  }
-
-  /// The task that was just claimed has not begun: it must not be blamed for what another did.
-  [[noreturn]] void leave_unbegun() {
-    channel_.words().started.store(begun_, std::memory_order_release);
-    ::_exit(kExitLostDoorbell);
   }
 
   // As serve_task(), for each task of a frame: see TaskRun.
@@ -242,10 +228,7 @@ class Server {
     }
     run_.close();
     begun_ = run_.begun();
-    if (run_.left() != 0) {
-      const std::uint64_t end = channel_.inbox_words().revoke_to.load(std::memory_order_acquire);
-      return skip_until(end, header, payload, run_.left());
-    }
+    if (run_.left() != 0) return skip_revoked(header, payload, run_.left());
     channel_.tasks().advance();
     channel_.tasks().release();
   }
@@ -295,10 +278,10 @@ class Server {
     end_loans();
   }
 
-  /// Tasks up to number `end` were taken back; says so, once, instead of answering them.
-  /// `left` of them are in the present frame.
-  void skip_until(std::uint64_t end, FrameHeader header, const std::byte* payload,
-                  std::uint64_t left) {
+  /// Tasks from the next one on were taken back; says so, once, instead of answering them. `left`
+  /// of them are in the present frame.
+  void skip_revoked(FrameHeader header, const std::byte* payload, std::uint64_t left) {
+    const std::uint64_t end = channel_.inbox_words().revoke_to.load(std::memory_order_acquire);
     channel_.words().started.store(begun_, std::memory_order_relaxed);
     const std::uint64_t first = begun_;
     for (;;) {

@@ -35,7 +35,8 @@ class MessageState {
   [[nodiscard]] bool enter() {
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     if (depth_ == 0) stack_ = here;
-    return ++depth_ <= kMaxNesting && stack_ - here + kMaxNestingBytes <= 2 * kMaxNestingBytes;
+    const std::uintptr_t used = stack_ > here ? stack_ - here : here - stack_;
+    return ++depth_ <= kMaxNesting && used <= kMaxNestingBytes;
   }
   void leave() { --depth_; }
 

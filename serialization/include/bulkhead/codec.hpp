@@ -64,11 +64,6 @@ template <class T>
 concept BulkCoded = requires {
   requires Codec<T>::kBulk;
 };
-/// T goes by its own serialize().
-template <class T>
-concept SelfCoded = requires {
-  requires Codec<T>::kSelf;
-};
 
 }  // namespace detail
 

@@ -5,8 +5,7 @@
 //
 //   const auto table = bulkhead::broadcast(numbers);          // a std::vector<double>: one copy
 //   pool.map(bulkhead::partial(score, table), xs);            // a const Broadcast<double[]>& there
-//   const auto table = bulkhead::broadcast<double[]>(count, fill);  // fill(std::span<double>):
-//   none
+//   const auto table = bulkhead::broadcast<double[]>(count, fill);  // fill(all elements): no copy
 //
 // A Broadcast is a handle, cheap to copy; the memory (and one descriptor of the host) is held until
 // the last one in the process that made it is gone. Workers keep the mapping, so that using it

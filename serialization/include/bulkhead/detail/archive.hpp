@@ -37,11 +37,7 @@ class WriteArchive : public cereal::OutputArchive<WriteArchive, cereal::AllowEmp
     return static_cast<WriteArchive&>(*memo);
   }
 
-  void enter() {
-    if (!out_.state().enter()) {
-      throw Error("bulkhead: the value nests deeper than any value may");
-    }
-  }
+  void enter() { enter_object(out_); }
   void leave() { out_.state().leave(); }
   void saveBinary(const void* data, std::size_t size) { out_.write(data, size); }
   [[nodiscard]] ByteWriter& bytes() { return out_; }
@@ -67,9 +63,7 @@ class ReadArchive : public cereal::InputArchive<ReadArchive, cereal::AllowEmptyC
   void check_size(std::uint64_t count) {
     if (count > kUnprovenElements) in_.expect(count, 1);
   }
-  void enter() {
-    if (!in_.state().enter()) throw DecodeError("the data nests deeper than any value may");
-  }
+  void enter() { enter_object(in_); }
   void leave() { in_.state().leave(); }
 
   // Shared objects, by number. cereal casts what it gets to the type it wants: here each has the

@@ -126,14 +126,20 @@ concept SerializesItself =
     std::is_class_v<T> && std::is_default_constructible_v<T> && !VersionedSerialize<T> &&
     (MemberSerialize<T> + MemberSaveLoad<T> + FreeSerialize<T> + FreeSaveLoad<T> == 1);
 
+/// One object deeper; leave() goes with it. Throw if no value nests as deep.
+inline void enter_object(ByteWriter& out) {
+  if (!out.state().enter()) throw Error("bulkhead: the value nests deeper than any value may");
+}
+inline void enter_object(ByteReader& in) {
+  if (!in.state().enter()) throw DecodeError("the data nests deeper than any value may");
+}
+
 /// One object more around those that follow, as long as this lives.
 class Nesting {
  public:
-  explicit Nesting(ByteWriter& out) : state_(out.state()) {
-    if (!state_.enter()) throw Error("bulkhead: the value nests deeper than any value may");
-  }
-  explicit Nesting(ByteReader& in) : state_(in.state()) {
-    if (!state_.enter()) throw DecodeError("the data nests deeper than any value may");
+  template <class Bytes>
+  explicit Nesting(Bytes& bytes) : state_(bytes.state()) {
+    enter_object(bytes);
   }
   ~Nesting() { state_.leave(); }
   Nesting(const Nesting&) = delete;

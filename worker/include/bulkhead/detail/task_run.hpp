@@ -21,20 +21,9 @@ class TaskRun {
 
   /// Claims the next task. False: there is none, or it was taken back.
   bool begin() {
-    if (left_ == 0 || (room_ == 0 && !make_room())) return false;
-    started_.store(begun_ + 1, std::memory_order_relaxed);
-    if (fences_) {
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-    } else {
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-    }
-    const std::uint64_t revoked_to = revoked_to_.load(std::memory_order_acquire);
-    if (begun_ < revoked_to && is_revoked()) [[unlikely]]
-      return false;
-    if (bell_at_.load(std::memory_order_relaxed) <= done_at_ || deaf_) [[unlikely]]
-      ring();
-    ++begun_;
-    return true;
+    if (left_ == 0) return false;
+    if (room_ == 0) make_room();
+    return claim();
   }
   /// The slot of the claimed task's argument.
   [[nodiscard]] const std::byte* argument() const { return argument_; }
@@ -52,6 +41,25 @@ class TaskRun {
   }
 
  protected:
+  /// Tells the coordinator that a task begins. False if it was taken back. One fence serves both
+  /// protocols: the claim against a revocation, and the progress made so far against the
+  /// coordinator's falling asleep.
+  bool claim() {
+    started_.store(begun_ + 1, std::memory_order_relaxed);
+    if (fences_) {
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+    } else {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    const std::uint64_t revoked_to = revoked_to_.load(std::memory_order_acquire);
+    if (begun_ < revoked_to && is_revoked()) [[unlikely]]
+      return false;
+    if (bell_at_.load(std::memory_order_relaxed) <= done_at_ || deaf_) [[unlikely]]
+      ring();
+    ++begun_;
+    return true;
+  }
+
   /// Words of both memories, each in the place and with the meaning it has in worker/memory.hpp.
   struct Words {
     Position& started;
@@ -81,7 +89,7 @@ class TaskRun {
   }
 
   /// Makes room for results: sets result_, result_at_ and room_. Sleeps until there is some.
-  virtual bool make_room() = 0;
+  virtual void make_room() = 0;
   [[nodiscard]] virtual bool is_revoked() = 0;
   /// The coordinator wants to be woken.
   virtual void ring() = 0;
