@@ -3,6 +3,7 @@
 // One copy for all processes.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/broadcast.hpp>
 #include <bulkhead/fork_map.hpp>
@@ -152,6 +153,7 @@ TEST_F(BroadcastTest, IsThereForWorkersThatComeLater) {
 
 // The bar of the bench, small: what grows is a few pages for each process, not a copy.
 TEST_F(BroadcastTest, TakesNoMemoryForEachWorker) {
+  if (test::kThreadSanitizer) GTEST_SKIP() << "it keeps notes on the memory each process reads";
   constexpr std::size_t kCount = std::size_t{4} << 20;  // 32 MiB
   Pool pool(3);
   const auto numbers = numbers_to(kCount);
@@ -315,6 +317,7 @@ TEST_F(BroadcastTest, AboveTheLimitOnFileSizesIsAnErrorAndNoSignal) {
 }
 
 TEST_F(BroadcastTest, OfTasksForWhichThereAreNoDescriptorsSaysSo) {
+  if (test::vptr_sanitizer()) GTEST_SKIP() << "the vptr sanitizer needs descriptors itself";
   test::in_fork([] {
     Pool pool(1);
     const rlimit limit{64, 64};
