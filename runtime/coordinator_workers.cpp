@@ -68,6 +68,7 @@ void Coordinator::hire_all() {
     Slot& slot = slots_[static_cast<std::size_t>(number)];
     slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0,
                static_cast<std::uint32_t>(number));
+    slot.publish();
     int error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     while (error == EAGAIN && Clock::now() < deadline) {
       zygote_->wait(milliseconds{10});
@@ -110,10 +111,11 @@ void Coordinator::promote_spare(Slot& slot) {
 /// tries again later.
 void Coordinator::rehire(Slot& slot) {
   promote_spare(slot);
-  if (slot.alive()) return;
+  if (slot.alive()) return slot.publish();
   int error = 0;
   try {
     slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0, number_of(slot));
+    slot.publish();
     error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     if (error != 0) slot.bury();
   } catch (const SystemError& refused) {
@@ -234,7 +236,10 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   const Slot::Corpse corpse = slot.bury();
   if (!starting && !leaving_) {
     promote_spare(slot);
-    if (slot.alive() && feed(slot, now)) slot.publish();
+    if (slot.alive()) {
+      feed(slot, now);
+      slot.publish();  // once, for each wakes
+    }
   }
   FailureDetails blame = crash_details(message, corpse.link->crash_report());
   std::string cause =

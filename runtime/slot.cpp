@@ -47,7 +47,6 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   FrameHeader header;
   header.kind = FrameKind::begin;
   send(header, std::as_bytes(std::span(&number, 1)));
-  publish();
 }
 
 // ---------------------------------------------------------------------------------------------------

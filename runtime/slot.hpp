@@ -44,7 +44,7 @@ class Slot {
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
-  /// `number` is its place in the pool.
+  /// `number` is its place in the pool. It hears of that with the next publish().
   void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number);
   void started(int pid) { pid_ = pid; }
   /// The incarnation has ended: its process is dead, or was never there. What was with it goes back

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What processes cost. `startup`: two forked, ended with an answer as exit code, and reaped.
-// `recovery`: one killed and reaped, another forked, and its answer read from a pipe.
+// `recovery`: one killed and reaped, another forked, and its answer read from a pipe. `death`: only
+// the first half of that, before which nobody can know of a death.
 
 #include "bench.hpp"
 #include "peers/two_processes.hpp"
@@ -46,7 +47,8 @@ bench::Figure startup(const bench::Request& request) {
   return bench::startup(request, cycle);
 }
 
-bench::Figure recovery(const bench::Request& request) {
+/// From the moment at which a child that has answered and sleeps is killed.
+bench::Figure time_death(const bench::Request& request, bool replaced) {
   const bench::Pipe answers;
   const auto serve = [&] {
     answers.post(kArgument + 1);
@@ -59,6 +61,7 @@ bench::Figure recovery(const bench::Request& request) {
     std::this_thread::sleep_for(20ms);
     one = bench::seconds([&] {
       child.reset();
+      if (!replaced) return;
       child.emplace(serve);
       bench::require(answers.take() == kArgument + 1, "wrong answer of a new child");
     });
@@ -66,8 +69,17 @@ bench::Figure recovery(const bench::Request& request) {
   return {bench::median(std::move(taken)) * 1e3, "ms"};
 }
 
+bench::Figure recovery(const bench::Request& request) {
+  return time_death(request, true);
+}
+
+bench::Figure death(const bench::Request& request) {
+  return time_death(request, false);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(argc, argv, {{"startup", startup}, {"recovery", recovery}});
+  return bench::run_program(argc, argv,
+                            {{"startup", startup}, {"recovery", recovery}, {"death", death}});
 }

@@ -3,6 +3,7 @@
 // from here; a crash of a task takes all with it.
 
 #include "bench.hpp"
+#include "peers/thread_pools.hpp"
 #include "tasks.hpp"
 #include "workloads.hpp"
 
@@ -19,41 +20,35 @@
 
 namespace {
 
-/// One task per element (grain 1, never merged). The function gets a copy of its argument and
-/// its result is copied out, as between processes.
-template <typename T, typename Function>
-std::vector<T> map(Function function, const std::vector<T>& inputs) {
-  std::vector<T> results(inputs.size());
-  tbb::parallel_for(
-      tbb::blocked_range<std::size_t>(0, inputs.size(), 1),
-      [&](const auto& range) {
-        for (std::size_t i = range.begin(); i < range.end(); ++i) {
-          const T result = function(inputs[i]);
-          results[i] = result;
-        }
-      },
-      tbb::simple_partitioner{});
-  return results;
-}
-
 /// The calling thread is one of them.
-class Threads {
+class TbbPool {
  public:
-  explicit Threads(std::size_t count)
-      : limit_(tbb::global_control::max_allowed_parallelism, count) {}
+  explicit TbbPool(std::size_t threads)
+      : limit_(tbb::global_control::max_allowed_parallelism, threads) {}
+
+  /// One task per element (grain 1, never merged).
+  template <typename T, typename Function>
+  std::vector<T> map(Function function, const std::vector<T>& inputs) {
+    std::vector<T> results(inputs.size());
+    tbb::parallel_for(
+        tbb::blocked_range<std::size_t>(0, inputs.size(), 1),
+        [&](const auto& range) {
+          for (std::size_t i = range.begin(); i < range.end(); ++i) {
+            const T result = function(inputs[i]);
+            results[i] = result;
+          }
+        },
+        tbb::simple_partitioner{});
+    return results;
+  }
 
  private:
   tbb::global_control limit_;
 };
 
-bench::Figure noop(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::noop(request, [](const auto& inputs) { return map(bench::increment, inputs); });
-}
-
 /// The caller hands each call to the other thread and sleeps until it is answered.
 bench::Figure latency(const bench::Request& request) {
-  const Threads threads(request.workers + 1);
+  const TbbPool pool(request.workers + 1);
   static std::atomic<bool> answered;  // static: the other thread may notify after the last answer
   std::int64_t y = 0;
   tbb::task_arena other_thread(1, 0);
@@ -69,58 +64,8 @@ bench::Figure latency(const bench::Request& request) {
   });
 }
 
-bench::Figure small(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::small(request, [](const auto& items) { return map(bench::increment_all, items); });
-}
-
-bench::Figure large(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::large(request,
-                      [](const auto& items) { return map(bench::increment_first, items); });
-}
-
-bench::Figure payload(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::payload(request,
-                        [](const auto& items) { return map(bench::increment_first, items); });
-}
-
-std::vector<std::uint64_t> work(std::uint64_t steps, const std::vector<std::uint64_t>& seeds) {
-  return map([steps](std::uint64_t seed) { return bench::work(steps, seed); }, seeds);
-}
-
-bench::Figure cpu(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::cpu(request, work);
-}
-
-bench::Figure speedup(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::speedup(request, work);
-}
-
-bench::Figure duration(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::duration(request, work);
-}
-
-bench::Figure uneven(const bench::Request& request) {
-  const Threads threads(request.workers);
-  return bench::uneven(request, [](const auto& durations) { return map(bench::busy, durations); });
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(argc, argv,
-                            {{"noop", noop},
-                             {"latency", latency},
-                             {"small", small},
-                             {"large", large},
-                             {"payload", payload},
-                             {"cpu", cpu},
-                             {"speedup", speedup},
-                             {"duration", duration},
-                             {"uneven", uneven}});
+  return bench::run_thread_pool<TbbPool>(argc, argv, latency);
 }

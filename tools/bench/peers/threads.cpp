@@ -3,6 +3,7 @@
 // variables. One task per element, results stored where they belong; no isolation.
 
 #include "bench.hpp"
+#include "peers/thread_pools.hpp"
 #include "tasks.hpp"
 #include "workloads.hpp"
 
@@ -83,12 +84,6 @@ class ThreadPool {
   std::vector<std::thread> threads_;
 };
 
-bench::Figure noop(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::noop(request,
-                     [&](const auto& inputs) { return pool.map(bench::increment, inputs); });
-}
-
 bench::Figure latency(const bench::Request& request) {
   ThreadPool pool(request.workers);
   std::vector<std::int64_t> input(1);
@@ -98,63 +93,8 @@ bench::Figure latency(const bench::Request& request) {
   });
 }
 
-bench::Figure small(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::small(request,
-                      [&](const auto& items) { return pool.map(bench::increment_all, items); });
-}
-
-bench::Figure large(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::large(request,
-                      [&](const auto& items) { return pool.map(bench::increment_first, items); });
-}
-
-bench::Figure payload(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::payload(request,
-                        [&](const auto& items) { return pool.map(bench::increment_first, items); });
-}
-
-/// A map of `work` over seeds.
-auto work(ThreadPool& pool) {
-  return [&pool](std::uint64_t steps, const auto& seeds) {
-    return pool.map([steps](std::uint64_t seed) { return bench::work(steps, seed); }, seeds);
-  };
-}
-
-bench::Figure cpu(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::cpu(request, work(pool));
-}
-
-bench::Figure speedup(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::speedup(request, work(pool));
-}
-
-bench::Figure duration(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::duration(request, work(pool));
-}
-
-bench::Figure uneven(const bench::Request& request) {
-  ThreadPool pool(request.workers);
-  return bench::uneven(request,
-                       [&](const auto& durations) { return pool.map(bench::busy, durations); });
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(argc, argv,
-                            {{"noop", noop},
-                             {"latency", latency},
-                             {"small", small},
-                             {"large", large},
-                             {"payload", payload},
-                             {"cpu", cpu},
-                             {"speedup", speedup},
-                             {"duration", duration},
-                             {"uneven", uneven}});
+  return bench::run_thread_pool<ThreadPool>(argc, argv, latency);
 }

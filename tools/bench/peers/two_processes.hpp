@@ -34,6 +34,7 @@ class Shared {
   Shared& operator=(const Shared&) = delete;
 
   T& operator*() { return *value_; }
+  T* operator->() { return value_; }
 
  private:
   void* memory_;

@@ -92,7 +92,9 @@ FUTEX_TWO_CORES = Peer("futex, two cores", _built("bench_ping_pong"), mode="fute
 PIPE = Peer("pipe", _built("bench_ping_pong"), mode="pipe")
 MESSAGE_QUEUE = Peer("boost message_queue", _built("bench_message_queue"), package="libboost-dev")
 MEMCPY = Peer("memcpy", _built("bench_ring_copy"))
+RING = Peer("bare ring", _built("bench_ring_copy"))
 FORK = Peer("fork", _built("bench_fork"))
+DEATH = Peer("kill and wait", _built("bench_fork"), mode="death")
 
 CODEC = Peer("bulkhead", _built("bench_struct"), mode="bulkhead-{mode}")
 CEREAL = Peer("cereal, a stream each", _built("bench_struct"), mode="cereal-{mode}")

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.peers import (
-    ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, EXECUTOR, FORK, FUTEX, FUTEX_TWO_CORES,
-    GNU_PARALLEL, JOBLIB, JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY, MESSAGE_QUEUE, MPI,
-    PIPE, POOL, POOL_1, TBB, THREADS, Peer,
+    ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
+    FUTEX_TWO_CORES, GNU_PARALLEL, JOBLIB, JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY,
+    MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB, THREADS, Peer,
 )
 from suite.uneven import durations
 
@@ -84,8 +84,9 @@ WORKLOADS = [
     Workload("noop", "tasks/s", quick_part=4, sizes=NOOP | {
         EXECUTOR: 20_000, JOBLIB: 200_000, JOBLIB_1: 5_000, MPI: 5_000, MCE: 1_000_000,
         MCE_1: 50_000, MCLAPPLY: 1_000_000, MCLAPPLY_1: 200, GNU_PARALLEL: 100, THREADS: 200_000,
+        RING: 1_000_000,
     }),
-    Workload("noop-1", "tasks/s", NOOP, mode="noop", workers=1, quick_part=4),
+    Workload("noop-1", "tasks/s", NOOP | {RING: 1_000_000}, mode="noop", workers=1, quick_part=4),
     Workload("noop-3", "tasks/s", NOOP, mode="noop", workers=3, quick_part=4),
     Workload("noop-8", "tasks/s", NOOP, mode="noop", workers=8, quick_part=4),
     Workload("noop-one-cpu", "tasks/s", NOOP, mode="noop", one_cpu=True, quick_part=4),
@@ -127,7 +128,7 @@ WORKLOADS = [
     Workload("startup", "ms", {BULKHEAD: 20, POOL: 20, EXECUTOR: 20, FORK: 20}),
     Workload("startup-4gib", "ms", {BULKHEAD: 5, POOL: 5, FORK: 5}, mode="startup",
              parameter=4096, needs_gib=8, most_rounds=5),
-    Workload("recovery", "ms", {BULKHEAD: 50, EXECUTOR: 50, FORK: 50}, workers=1),
+    Workload("recovery", "ms", {BULKHEAD: 50, EXECUTOR: 50, FORK: 50, DEATH: 50}, workers=1),
     Workload("fork-map-64mib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=64,
              needs_gib=1),
     Workload("fork-map-1gib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=1024,
