@@ -241,18 +241,6 @@ TEST_F(MapTest, AmongTinyTasksOnlyTheFailingOnesFail) {
   }
 }
 
-// A long task holds up nobody who waits behind it.
-TEST_F(MapTest, TasksBehindALongOneAreGivenToOthers) {
-  state.reset();
-  const auto task = [](int x) {
-    if (x == 500) return state->begun.reaches(999);
-    state->begun.add();
-    return true;
-  };
-  Pool pool(2);
-  EXPECT_THAT(pool.map(task, test::numbers(0, 1000)), Each(true));
-}
-
 // The call does its work in the calling thread.
 TEST_F(MapTest, ProgressIsReportedUpToTheEndAndNoThreadIsStarted) {
   const int threads = test::Footprint::now().threads;

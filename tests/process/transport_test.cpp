@@ -481,25 +481,6 @@ TEST_F(TransportTest, AThreadThatKeepsWritingNonsenseHarmsNoOtherWorker) {
       kLimit);
 }
 
-// Half-sent, it is cut short and sent anew to whoever has nothing to do.
-TEST_F(TransportTest, ALargeArgumentBehindALongTaskGoesToAnIdleWorker) {
-  state.reset();
-  Pool pool(Options{.workers = 2, .ring_bytes = 4096});
-  std::vector<std::vector<std::byte>> arguments;
-  for (std::size_t i = 0; i < 100; ++i) arguments.push_back(pattern(100'000, i));
-  arguments[50].front() = std::byte{0};
-  for (std::size_t i = 0; i < 100; ++i) {
-    if (i != 50) arguments[i].front() = std::byte{1};
-  }
-  const auto task = [](const std::vector<std::byte>& bytes) {
-    if (bytes.front() == std::byte{0}) return state->begun.reaches(99) ? 0 : -1;
-    state->begun.add();
-    return static_cast<int>(bytes.size());
-  };
-  const std::vector<int> results = pool.map(task, arguments);
-  for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(results[i], i == 50 ? 0 : 100'000) << i;
-}
-
 // A progress callback makes the coordinator look around often, and not for that reason less well.
 TEST_F(TransportTest, AWorkerThatDeniesItsSleepIsWokenThoughProgressIsReported) {
   Pool pool(1);
