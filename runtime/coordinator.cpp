@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/coordinator.hpp"
+#include "worker/host.hpp"
 
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
-#include <unistd.h>
 
 namespace bulkhead::detail {
 namespace {
@@ -20,7 +20,7 @@ constexpr milliseconds kFinalizerTime{30000};
 // Entering and leaving
 
 void Coordinator::require_owner() const {
-  const pid_t self = ::getpid();
+  const pid_t self = own_pid();
   if (self == owner_) return;
   throw PoolClosed(
       "bulkhead: this pool belongs to process " + std::to_string(owner_) +

@@ -2,14 +2,18 @@
 #include "worker/host.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <sched.h>
 #include <string>
 #include <string_view>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace bulkhead::detail {
 namespace {
@@ -25,6 +29,16 @@ constexpr int kRuntimeThreads = 0;
 #else
 constexpr int kRuntimeThreads = 0;
 #endif
+
+/// A word that the kernel sets to zero in every fork; none if it cannot.
+std::atomic<pid_t>* map_word_of_process() {
+  constexpr std::size_t kBytes = 4096;
+  void* page = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return nullptr;
+  if (::madvise(page, kBytes, MADV_WIPEONFORK) == 0) return new (page) std::atomic<pid_t>;
+  ::munmap(page, kBytes);
+  return nullptr;
+}
 
 int affinity_cpus() {
   cpu_set_t set;
@@ -91,6 +105,14 @@ std::uint64_t memory_left(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+pid_t own_pid() {
+  static std::atomic<pid_t>* const word = map_word_of_process();
+  if (word == nullptr) return ::getpid();
+  pid_t pid = word->load(std::memory_order_relaxed);
+  if (pid == 0) word->store(pid = ::getpid(), std::memory_order_relaxed);
+  return pid;
+}
 
 int usable_cpus() {
   const int cpus = std::max(1, affinity_cpus());

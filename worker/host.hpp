@@ -7,6 +7,10 @@
 
 namespace bulkhead::detail {
 
+/// getpid() without a system call, from the second call in a process on. Right in forks too, by
+/// whatever means they were made.
+[[nodiscard]] pid_t own_pid();
+
 /// CPUs that this process may use: affinity mask and cgroup quota (rounded up) respected; at
 /// least 1.
 [[nodiscard]] int usable_cpus();
