@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/coordinator.hpp"
-#include "worker/host.hpp"
 
+#include "worker/host.hpp"
 #include <bulkhead/error.hpp>
 
 #include <algorithm>

@@ -2,6 +2,7 @@
 //
 // Frames that are published bit by bit, as the results of a run are: nothing is seen before it is
 // published, nothing twice, and what a hostile writer makes of one is seen through.
+#include "tests/support/ring_ends.hpp"
 #include <bulkhead/detail/ring.hpp>
 
 #include <cstring>
@@ -18,13 +19,8 @@ namespace {
 using Peek = RingReader::Peek;
 using Numbers = std::vector<std::uint64_t>;
 
-struct Ring {
-  explicit Ring(std::uint64_t capacity)
-      : data(capacity),
-        writer(data.data(), capacity, &tail, &head),
-        reader(data.data(), capacity, &tail, &head) {}
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
+struct Ring : test::RingEnds {
+  using RingEnds::RingEnds;
 
   /// Opens a frame with room for `slots` numbers. False if there is no room.
   bool open(std::uint64_t first, std::uint64_t slots) {
@@ -73,17 +69,7 @@ struct Ring {
     reader.advance();
     return numbers;
   }
-  Peek peek() {
-    FrameHeader header;
-    const std::byte* payload = nullptr;
-    return reader.peek(header, payload);
-  }
 
-  std::vector<std::byte> data;
-  Position tail{0};
-  Position head{0};
-  RingWriter writer;
-  RingReader reader;
   std::byte* result = nullptr;
   std::uint64_t filled = 0;
 };

@@ -2,6 +2,7 @@
 //
 // Both ends of a ring on plain memory: what comes out is what went in, and positions or bytes that
 // the other side made up are seen through.
+#include "tests/support/ring_ends.hpp"
 #include <bulkhead/detail/ring.hpp>
 
 #include <algorithm>
@@ -28,14 +29,8 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
-/// A ring and both of its ends.
-struct Ring {
-  explicit Ring(std::uint64_t capacity)
-      : data(capacity),
-        writer(data.data(), capacity, &tail, &head),
-        reader(data.data(), capacity, &tail, &head) {}
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
+struct Ring : test::RingEnds {
+  using RingEnds::RingEnds;
 
   /// Finishes a frame, but does not publish it. False if there is no room.
   bool put(const Message& message) {
@@ -61,12 +56,6 @@ struct Ring {
     return Message{header.task, {reinterpret_cast<const char*>(payload), header.length}};
   }
 
-  Peek peek() {
-    FrameHeader header;
-    const std::byte* payload = nullptr;
-    return reader.peek(header, payload);
-  }
-
   /// Moves both ends of the empty ring to `offset`, which is 0 or at least a header away from it.
   void move_to(std::uint64_t offset) {
     if (offset == 0) return;
@@ -80,12 +69,6 @@ struct Ring {
   void forge(std::uint64_t offset, FrameHeader header) {
     put_header(data.data() + offset, header, header.check);
   }
-
-  std::vector<std::byte> data;
-  Position tail{0};
-  Position head{0};
-  RingWriter writer;
-  RingReader reader;
 };
 
 FrameHeader checked(FrameHeader header, std::uint64_t position = 0) {
