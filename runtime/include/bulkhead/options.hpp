@@ -42,7 +42,7 @@ struct Options {
 
   /// Bytes of each of a worker's two rings, 4 KiB to 1 GiB, rounded up to a power of two. Larger
   /// values stream through. Memory is used only as far as it is needed.
-  std::size_t ring_bytes = std::size_t{2} << 20;
+  std::size_t ring_bytes = std::size_t{1} << 20;
 
   /// Fork even if this process has other threads. Any lock that one of them holds at that moment
   /// stays locked for ever in every worker: malloc is safe, most other libraries are not.
