@@ -63,7 +63,9 @@ bool Coordinator::pass(Clock::time_point now) {
       slot.publish();
     }
     progress |= drained || fed;
-    const bool too_much = drained && slot.has_waiting() && slot.waiting() > kTooMuch;
+    // One behind the running one is what a window allows (see Pace), however long they are.
+    const bool too_much =
+        drained && slot.load() > 2 && slot.has_waiting() && slot.waiting() > kTooMuch;
     if (too_much && slots_.size() > 1) slot.revoke(setup_.fences);
   }
   if (progress) {
