@@ -66,7 +66,7 @@ bool Coordinator::pass(Clock::time_point now) {
     // One behind the running one is what a window allows (see Pace), however long they are.
     const bool too_much =
         drained && slot.load() > 2 && slot.has_waiting() && slot.waiting() > kTooMuch;
-    if (too_much && slots_.size() > 1) slot.revoke(setup_.fences);
+    if (too_much && slots_.size() > 1) slot.revoke_waiting(setup_.fences);
   }
   if (progress) {
     impatient_ = false;
@@ -96,7 +96,7 @@ void Coordinator::tidy() {
   for (Entry* entry : jobs_) {
     anyone_done |= entry->done();
     for (Slot& slot : slots_) {
-      if (entry->active.stopped) slot.revoke(setup_.fences);
+      if (entry->active.stopped) slot.revoke_all(setup_.fences);
       if (entry->active.abandoned && slot.abandon(entry->active)) after_drain(slot);
     }
     entry->active.stopped = false;
@@ -196,7 +196,7 @@ bool Coordinator::help_the_idle(std::chrono::nanoseconds least) {
   bool any = false;
   for (Slot& slot : slots_) {
     if (!idle || !slot.has_waiting() || slot.waiting() < least) continue;
-    any |= slot.revoke(setup_.fences);
+    any |= slot.revoke_waiting(setup_.fences);
   }
   return any;
 }

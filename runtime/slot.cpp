@@ -264,13 +264,13 @@ void Slot::give_back(std::uint64_t count) {
 // The worker, before each task: stores its number, fences, reads the revocation. Here: stores the
 // revocation, fences, reads the number. So a task that the worker has not been seen to begin will
 // not begin; of the one that it was seen to begin its answer, or its skipping, will tell.
-bool Slot::revoke(Fences fences) {
-  if (!alive() || revoking_ || queue_.empty()) return false;
+bool Slot::revoke(std::uint64_t first, Fences fences) {
+  if (!alive() || revoking_ || first >= sent_) return false;
   revoking_ = true;
   revoked_to_ = sent_;
-  link_->revoke(settled_, sent_);
+  link_->revoke(first, sent_);
   if (!heavy_fence(fences)) return false;
-  const std::uint64_t begun = std::clamp(link_->tasks_begun(), settled_, sent_);
+  const std::uint64_t begun = std::clamp(link_->tasks_begun(), first, sent_);
   if (sent_ == begun) return false;
   give_back(sent_ - begun);
   cut_task();

@@ -59,11 +59,14 @@ class Slot {
   bool pump();
   /// Publishes what feed() and drain() did. Wakes the worker if need be.
   void publish() { link_->publish(); }
-  /// Takes back all tasks that the worker has not begun. Some may come back only once it gets to
-  /// them. True if some have come back now.
-  bool revoke(Fences fences);
-  /// To be called after revoke(). If a task of `job` is running all the same, the worker is doomed:
-  /// true.
+  /// Takes back the tasks that wait behind the one that runs, or is to run next: that one stays
+  /// even if it has not begun, or a worker that has just been given tasks would lose them all. Some
+  /// may come back only once the worker gets to them. True if some have come back now.
+  bool revoke_waiting(Fences fences) { return revoke(settled_ + 1, fences); }
+  /// The same for all tasks that have not begun.
+  bool revoke_all(Fences fences) { return revoke(settled_, fences); }
+  /// To be called after revoke_all(). If a task of `job` is running all the same, the worker is
+  /// doomed: true.
   bool abandon(const ActiveJob& job);
   /// If the worker sleeps although it owes answers, as a task has damaged them, it is doomed: true.
   /// `late`: a skipped answer, which may be on its way when the tasks are back, is not awaited.
@@ -113,6 +116,7 @@ class Slot {
   void settled(const Settled& settled, Time now);
   bool define(const ActiveJob& job);
   bool send(FrameHeader header, std::span<const std::byte> payload);
+  bool revoke(std::uint64_t first, Fences fences);
   void give_back(std::uint64_t count);
   void cut_task();
   [[nodiscard]] bool had_begun();

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//
+// Revocation as the coordinator sees it. The worker is the test itself, which writes into the
+// outbox what a worker would.
+#include "runtime/slot.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace bulkhead::detail {
+namespace {
+
+constexpr std::size_t kRingBytes = 64 * 1024;
+constexpr std::uint64_t kTasks = 5;
+
+/// Tasks without an argument, of whose results nothing is asked.
+class EmptyTasks final : public Job {
+ public:
+  [[nodiscard]] Describe describe() const override { return nullptr; }
+  [[nodiscard]] bool stops_at_failure() const override { return false; }
+  Supply supply(std::uint64_t) override { return {kTasks, true, false}; }
+  Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) override {
+    Encoded done;
+    while (done.accepted < tasks.count && sink.put_empty(callable, tasks.first + done.accepted))
+      ++done.accepted;
+    return done;
+  }
+  Settled decode(RingReader& answers, std::uint32_t, TaskRange) override {
+    answers.advance();
+    return {1, 0, 0};
+  }
+  std::unique_ptr<LargeResult> receive(std::uint64_t) override { return nullptr; }
+  void fail(std::uint64_t, Failure) override {}
+};
+
+class SlotRevocation : public testing::Test {
+ protected:
+  SlotRevocation() {
+    auto link = std::make_unique<Link>(kRingBytes);
+    outbox_ = std::make_unique<Memory>(link->outbox_fd(), outbox_bytes(kRingBytes),
+                                       Memory::Access::read_write);
+    words_ = &outbox_words(*outbox_);
+    answers_ = std::make_unique<RingWriter>(outbox_data(*outbox_), kRingBytes, &words_->tail,
+                                            &outbox_head_);
+    slot_.begin(std::move(link), 1, 0, 0);
+    slot_.feed(job_, kTasks, now_);
+  }
+
+  void worker_begins(std::uint64_t tasks) { words_->started.store(tasks); }
+
+  void worker_says(FrameKind kind, std::uint64_t task, const std::vector<std::uint64_t>& payload) {
+    FrameHeader header;
+    header.kind = kind;
+    header.callable = job_.callable;
+    header.task = task;
+    header.length = static_cast<std::uint32_t>(payload.size() * sizeof(std::uint64_t));
+    std::byte* to = answers_->reserve(header.length);
+    ASSERT_NE(to, nullptr);
+    if (!payload.empty()) std::memcpy(to, payload.data(), header.length);
+    answers_->finish(header);
+    answers_->commit();
+  }
+
+  const std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+  EmptyTasks tasks_;
+  std::vector<std::byte> definition_;
+  ActiveJob job_{tasks_, 1, definition_};
+  Slot slot_;
+  std::unique_ptr<Memory> outbox_;
+  OutboxWords* words_ = nullptr;
+  Position outbox_head_{0};
+  std::unique_ptr<RingWriter> answers_;
+};
+
+TEST_F(SlotRevocation, LeavesTheNextTaskWithAWorkerThatHasNotBegunYet) {
+  ASSERT_EQ(slot_.load(), kTasks);
+  EXPECT_TRUE(slot_.revoke_waiting(Fences::equal));
+  EXPECT_EQ(slot_.load(), 1U);
+  EXPECT_EQ(job_.ledger.unsent(), kTasks - 1);
+}
+
+TEST_F(SlotRevocation, LeavesTheRunningTask) {
+  worker_begins(1);
+  EXPECT_TRUE(slot_.revoke_waiting(Fences::equal));
+  EXPECT_EQ(slot_.load(), 1U);
+}
+
+TEST_F(SlotRevocation, LeavesAllThatHaveBegun) {
+  worker_begins(3);
+  EXPECT_TRUE(slot_.revoke_waiting(Fences::equal));
+  EXPECT_EQ(slot_.load(), 3U);
+}
+
+TEST_F(SlotRevocation, TakesNothingFromAWorkerWithOneTask) {
+  ASSERT_TRUE(slot_.revoke_waiting(Fences::equal));
+  worker_begins(1);
+  worker_says(FrameKind::value, 0, {});
+  ASSERT_TRUE(slot_.drain(now_));
+  worker_says(FrameKind::skipped, 1, {kTasks - 1});
+  ASSERT_TRUE(slot_.drain(now_));
+  ASSERT_TRUE(slot_.feed(job_, 1, now_));
+  EXPECT_FALSE(slot_.revoke_waiting(Fences::equal));
+  EXPECT_EQ(slot_.load(), 1U);
+}
+
+TEST_F(SlotRevocation, OfAllTasksTakesTheNextOneToo) {
+  EXPECT_TRUE(slot_.revoke_all(Fences::equal));
+  EXPECT_EQ(slot_.load(), 0U);
+  EXPECT_EQ(job_.ledger.unsent(), kTasks);
+}
+
+TEST_F(SlotRevocation, OfAllTasksLeavesTheRunningOne) {
+  worker_begins(1);
+  EXPECT_TRUE(slot_.revoke_all(Fences::equal));
+  EXPECT_EQ(slot_.load(), 1U);
+}
+
+TEST_F(SlotRevocation, AWorkerThatClaimsToHaveBegunMoreThanItWasSentKeepsWhatItWasSent) {
+  worker_begins(1'000'000);
+  EXPECT_FALSE(slot_.revoke_all(Fences::equal));
+  EXPECT_EQ(slot_.load(), kTasks);
+}
+
+TEST_F(SlotRevocation, TheWorkerGetsNewTasksOnlyWhenItHasSkippedTheOldOnes) {
+  ASSERT_TRUE(slot_.revoke_waiting(Fences::equal));
+  EXPECT_FALSE(slot_.feed(job_, kTasks, now_));
+  worker_begins(1);
+  worker_says(FrameKind::value, 0, {});
+  worker_says(FrameKind::skipped, 1, {kTasks - 1});
+  EXPECT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::starting);
+  EXPECT_TRUE(slot_.feed(job_, kTasks, now_));
+  EXPECT_EQ(slot_.load(), kTasks - 1);
+}
+
+}  // namespace
+}  // namespace bulkhead::detail
