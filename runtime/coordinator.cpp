@@ -45,14 +45,19 @@ Coordinator::Lock Coordinator::enter() {
 }
 
 /// A mutex is not fair: who drives must step back for those who want in, though not for those who
-/// come while it waits.
-void Coordinator::yield_to_others(Lock& lock) {
+/// come while it waits; and as long as it gets on, not before it has worked as long as it waited
+/// last, or many short calls would hold up a long one.
+void Coordinator::yield_to_others(Lock& lock, bool gets_on) {
   const unsigned waiting = entering_.load();
   if (waiting == 0) return;
+  const auto began = Clock::now();
+  if (gets_on && began < may_work_until_) return;
   const unsigned before = entered_.load();
   lock.unlock();
   for (unsigned now = before; now - before < waiting; now = entered_.load()) entered_.wait(now);
   reclaim(lock);
+  const auto ended = Clock::now();
+  may_work_until_ = ended + (ended - began);
 }
 
 /// The other way round: who drives gets the mutex back though others come and go all the time.
@@ -103,7 +108,7 @@ void Coordinator::join() {
   for (Slot& slot : slots_) slot.dismiss();
   const auto deadline = Clock::now() + kFinalizerTime;
   while (zygote_ && anyone_alive() && Clock::now() < deadline) {
-    yield_to_others(lock);
+    yield_to_others(lock, false);
     pass(Clock::now());
     park(lock, kBelt);
   }

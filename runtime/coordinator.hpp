@@ -88,7 +88,7 @@ class Coordinator {
   static constexpr std::chrono::milliseconds kBelt{1000};
   static constexpr std::chrono::milliseconds kProgressInterval{100};
   void drive(Lock& lock, Entry& own);
-  void yield_to_others(Lock& lock);
+  void yield_to_others(Lock& lock, bool gets_on);
   void reclaim(Lock& lock);
   bool pass(Clock::time_point now);
   bool feed(Slot& slot, Clock::time_point now);
@@ -146,6 +146,7 @@ class Coordinator {
   std::atomic<unsigned> entered_{0};     ///< threads that have got it
   std::atomic<unsigned> entering_{0};    ///< threads that want the mutex while one drives
   std::atomic<bool> reclaiming_{false};  ///< who drives wants it back
+  Clock::time_point may_work_until_{};   ///< before who drives lets others in again
   std::mutex mutex_;
   /// A job is done, or nobody drives any more.
   std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();

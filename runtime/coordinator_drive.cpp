@@ -30,16 +30,18 @@ void Coordinator::drive(Lock& lock, Entry& own) {
   const Inside inside(inside_);
   driving_ = true;
   const bool reports = static_cast<bool>(own.options.progress);
+  bool gets_on = true;
   try {
     while (!own.done()) {
-      yield_to_others(lock);
+      yield_to_others(lock, gets_on);
       const auto now = Clock::now();
       if (now - last_control_check_ >= kControlInterval) {
         hear_zygote();
         keep_spare(now);
       }
       if (own.done()) break;
-      if (!pass(now)) park(lock, reports ? kProgressInterval : kBelt);
+      gets_on = pass(now);
+      if (!gets_on) park(lock, reports ? kProgressInterval : kBelt);
       if (reports && Clock::now() - own.last_report >= kProgressInterval) break;
     }
     keep_spare_after_call();

@@ -10,7 +10,6 @@
 #include <bit>
 #include <cerrno>
 #include <csignal>
-#include <unistd.h>
 #include <utility>
 
 namespace bulkhead::detail {
@@ -31,7 +30,7 @@ constexpr milliseconds kSparePause{10000};
 }  // namespace
 
 Coordinator::Coordinator(const Options& options, int workers)
-    : owner_(::getpid()),
+    : owner_(own_pid()),
       cpus_(usable_cpus()),
       log_(options.logger),
       spare_due_(Clock::now() + kSpareAge),
@@ -47,7 +46,7 @@ Coordinator::Coordinator(const Options& options, int workers)
 }
 
 Coordinator::~Coordinator() {
-  if (::getpid() != owner_) {
+  if (own_pid() != owner_) {
     // Threads of the owner may be waiting for it, and its destructor would wait for them here.
     ::operator delete(static_cast<void*>(changed_.release()));
     return;

@@ -15,18 +15,14 @@ void ByteReader::expect(std::uint64_t count, std::size_t bytes_each) const {
                     " bytes are left; writer and reader do not agree on the type");
 }
 
-std::size_t ByteReader::ready(std::size_t size) {
-  if (exhausted()) {
-    throw DecodeError("the data ends " + std::to_string(size) +
-                      " bytes too early; writer and reader do not agree on the type");
-  }
-  return std::min(size, available());
-}
-
 void ByteReader::read_slow(std::byte* out, std::size_t size) {
   while (size != 0) {
-    const std::size_t step = ready(size);
-    std::memcpy(out, at_, step);
+    if (at_ == end_ && !more()) {
+      throw DecodeError("the data ends " + std::to_string(size) +
+                        " bytes too early; writer and reader do not agree on the type");
+    }
+    const std::size_t step = std::min(size, available());
+    if (step != 0) std::memcpy(out, at_, step);
     at_ += step;
     out += step;
     size -= step;

@@ -30,16 +30,6 @@ constexpr int kRuntimeThreads = 0;
 constexpr int kRuntimeThreads = 0;
 #endif
 
-/// A word that the kernel sets to zero in every fork; none if it cannot.
-std::atomic<pid_t>* map_word_of_process() {
-  constexpr std::size_t kBytes = 4096;
-  void* page = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) return nullptr;
-  if (::madvise(page, kBytes, MADV_WIPEONFORK) == 0) return new (page) std::atomic<pid_t>;
-  ::munmap(page, kBytes);
-  return nullptr;
-}
-
 int affinity_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -106,9 +96,19 @@ std::uint64_t memory_left(const std::filesystem::path& path) {
 
 }  // namespace
 
+void* map_page_wiped_by_fork() {
+  constexpr std::size_t kBytes = 4096;
+  void* page = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return nullptr;
+  if (::madvise(page, kBytes, MADV_WIPEONFORK) == 0) return page;
+  ::munmap(page, kBytes);
+  return nullptr;
+}
+
 pid_t own_pid() {
-  static std::atomic<pid_t>* const word = map_word_of_process();
-  if (word == nullptr) return ::getpid();
+  static void* const page = map_page_wiped_by_fork();
+  if (page == nullptr) return ::getpid();
+  static auto* const word = new (page) std::atomic<pid_t>;
   pid_t pid = word->load(std::memory_order_relaxed);
   if (pid == 0) word->store(pid = ::getpid(), std::memory_order_relaxed);
   return pid;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// What can be asked about the process and the machine we are in.
+// What can be asked about the process and the machine we are in, and how a process knows itself
+// from its forks.
 #pragma once
 
 #include <sys/types.h>
 
 namespace bulkhead::detail {
+
+/// A page of zeros that the kernel fills with zeros again in every fork of this process, by
+/// whatever means it is made. Null if that cannot be had. Stays for good.
+[[nodiscard]] void* map_page_wiped_by_fork();
 
 /// getpid() without a system call, from the second call in a process on. Right in forks too, by
 /// whatever means they were made.

@@ -4,6 +4,7 @@
 #include "worker/broadcast.hpp"
 #include "worker/channel.hpp"
 #include "worker/crash.hpp"
+#include "worker/host.hpp"
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
 #include "worker/reset.hpp"
@@ -17,7 +18,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <unordered_map>
 #include <utility>
@@ -29,12 +29,9 @@ namespace {
 /// not go on serving: both would answer.
 class Original {
  public:
-  Original()
-      : mark_(static_cast<volatile std::uint32_t*>(::mmap(
-            nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
-    if (mark_ == MAP_FAILED) ::_exit(kExitBadSetup);
+  Original() {
+    if (void* page = map_page_wiped_by_fork()) mark_ = static_cast<volatile std::uint32_t*>(page);
     *mark_ = 1;
-    ::madvise(const_cast<std::uint32_t*>(mark_), kPageBytes, MADV_WIPEONFORK);
   }
   [[nodiscard]] const volatile std::uint32_t& mark() const { return *mark_; }
   /// Ends the process if it is a copy.
@@ -44,7 +41,8 @@ class Original {
   }
 
  private:
-  volatile std::uint32_t* mark_;
+  std::uint32_t never_wiped_ = 0;  ///< where the kernel cannot tell a copy, none is told
+  volatile std::uint32_t* mark_ = &never_wiped_;
 };
 
 /// exit() in a task must not run the host's atexit handlers and static destructors: this handler,

@@ -192,7 +192,7 @@ TEST_F(ThreadsTest, ManyEmptyCallsDoNotHoldUpALongOne) {
     done = true;
     EXPECT_THAT(results, SizeIs(100'000));
   });
-  in_threads(3, [&](int) {
+  in_threads(8, [&](int) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     while (!done && std::chrono::steady_clock::now() < end) {
       (void)pool.map([](int x) { return x; }, std::vector<int>{});

@@ -116,10 +116,6 @@ class ByteReader {
   /// next read may do away with them.
   const std::byte* take(std::size_t size) { return std::exchange(at_, at_ + size); }
 
-  /// How many of the next `size` bytes (1 or more) are available() now, at least one. Throws
-  /// DecodeError if no more come.
-  std::size_t ready(std::size_t size);
-
   /// Throws DecodeError unless `count` elements of at least `bytes_each` (1 or more) can still
   /// come.
   void expect(std::uint64_t count, std::size_t bytes_each) const;

@@ -36,55 +36,32 @@ void write_bulk(const Array& array, ByteWriter& out) {
   out.write(array.data(), array.size() * sizeof(typename Array::value_type));
 }
 
-/// Bytes and characters: they are copied from where they are, into memory that nobody has filled
-/// before.
-template <class Element>
-inline constexpr bool kByteSized = sizeof(Element) == 1 &&
-                                   (std::is_integral_v<Element> || std::is_enum_v<Element>);
-
-/// Replaces what is in `array`, as does read_bulk().
-template <class Array>
-void read_bytes(Array& array, std::uint64_t count, ByteReader& in) {
-  using Element = typename Array::value_type;
-  const auto next = [&in](std::size_t size) {
-    return reinterpret_cast<const Element*>(in.take(size));
-  };
-  if (count <= in.available()) {
-    const Element* first = next(count);
-    array = Array(first, first + count);  // faster than assign(), which looks what is there
-    return;
-  }
-  array.clear();
-  array.reserve(count);
-  while (array.size() < count) {
-    const std::size_t step = in.ready(count - array.size());
-    const Element* first = next(step);
-    array.insert(array.end(), first, first + step);
-  }
-}
-
 /// Replaces what is in `array`.
 template <class Array>
 void read_bulk(Array& array, ByteReader& in) {
   using Element = typename Array::value_type;
   const auto count = in.get<std::uint64_t>();
-  const bool here = count <= in.available() / sizeof(Element);
-  if (!here) {
-    in.expect(count, sizeof(Element));
-    require_possible<Element>(count);
-  }
-  if constexpr (kByteSized<Element>) {
-    read_bytes(array, count, in);
-  } else {
-    array.clear();
-    if (!here) array.reserve(count);
-    const std::size_t most = here ? count : kBulkStepBytes / sizeof(Element) + 1;
-    for (std::size_t done = 0; done < count;) {
-      const std::size_t step = std::min<std::size_t>(most, count - done);
-      array.resize(done + step);
-      in.read(array.data() + done, step * sizeof(Element));
-      done += step;
+  if (count <= in.available() / sizeof(Element)) {
+    if constexpr (sizeof(Element) == 1 && std::is_integral_v<Element>) {
+      const auto* first = reinterpret_cast<const Element*>(in.take(count));
+      array = Array(first, first + count);  // faster than assign(), which looks what is there
+    } else {
+      array.clear();
+      array.resize(count);
+      in.read(array.data(), count * sizeof(Element));
     }
+    return;
+  }
+  in.expect(count, sizeof(Element));
+  array.clear();
+  require_possible<Element>(count);
+  array.reserve(count);
+  constexpr std::size_t kStep = kBulkStepBytes / sizeof(Element) + 1;
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t step = std::min<std::size_t>(kStep, count - done);
+    array.resize(done + step);
+    in.read(array.data() + done, step * sizeof(Element));
+    done += step;
   }
 }
 
