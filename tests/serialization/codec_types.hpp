@@ -3,6 +3,7 @@
 // Values of many types, to bytes and back.
 #pragma once
 
+#include "tests/support/percent.hpp"
 #include <bulkhead/cereal.hpp>
 #include <bulkhead/codec.hpp>
 
@@ -175,18 +176,6 @@ struct Codec<Celsius> {
     if (degrees < 20 || degrees > 60) throw std::range_error("too cold or too hot");
     return Celsius(degrees);
   }
-};
-
-/// A plain struct with a codec of the user's: one byte.
-struct Percent {
-  double value = 0;
-};
-template <>
-struct Codec<Percent> {
-  static void encode(const Percent& value, ByteWriter& out) {
-    out.put(static_cast<std::uint8_t>(value.value * 100));
-  }
-  static Percent decode(ByteReader& in) { return {in.get<std::uint8_t>() / 100.0}; }
 };
 
 }  // namespace bulkhead

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Tasks on their way into an inbox, small and large, and what a reader makes of them.
+#include "tests/support/percent.hpp"
 #include <bulkhead/detail/task_sink.hpp>
 
 #include <cstring>
@@ -16,18 +17,6 @@
 #include <gtest/gtest.h>
 
 namespace bulkhead {
-
-/// Trivially copyable, but encoded by the user's codec: in one byte.
-struct Percent {
-  double value = 0;
-};
-template <>
-struct Codec<Percent> {
-  static void encode(const Percent& value, ByteWriter& out) {
-    out.put(static_cast<std::uint8_t>(value.value * 100));
-  }
-  static Percent decode(ByteReader& in) { return {in.get<std::uint8_t>() / 100.0}; }
-};
 
 /// Its codec writes, then throws.
 struct Unsendable {
