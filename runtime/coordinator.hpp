@@ -91,6 +91,8 @@ class Coordinator {
   void yield_to_others(Lock& lock, bool gets_on);
   void reclaim(Lock& lock);
   bool pass(Clock::time_point now);
+  bool serve(Slot& slot, Clock::time_point now);
+  bool stream(Slot& slot, Clock::time_point now);
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
   void park(Lock& lock, std::chrono::milliseconds limit);
@@ -100,6 +102,7 @@ class Coordinator {
   bool arm_bells();
   bool has_news();
   void rouse();
+  [[nodiscard]] int awake() const;
   [[nodiscard]] bool spare_cpu() const;
   void report_progress(Lock& lock, Entry& entry, bool last);
 
@@ -167,6 +170,7 @@ class Coordinator {
   Clock::time_point last_control_check_{};
   Clock::time_point last_rouse_{};
   Spin spin_;
+  Spin stream_spin_;
   bool impatient_ =
       false;  ///< bells are to ring at each step: some worker has been silent for long
 

@@ -21,6 +21,8 @@ constexpr milliseconds kControlInterval{2};
 /// Work that waits at one worker and is worth the trouble of taking it back, if another has none:
 /// some wake-ups long.
 constexpr std::chrono::microseconds kWorthTaking{200};
+/// Others are looked after at the latest after this time while a large value is being copied.
+constexpr milliseconds kStreamTime{2};
 /// If this much waits, tasks have become longer since they were given out.
 constexpr milliseconds kTooMuch{8};
 
@@ -57,18 +59,8 @@ void Coordinator::drive(Lock& lock, Entry& own) {
 bool Coordinator::pass(Clock::time_point now) {
   bool progress = false;
   for (Slot& slot : slots_) {
-    const bool drained = slot.drain(now);
-    if (drained) after_drain(slot);
-    const bool fed = feed(slot, now);
-    if (slot.alive() && (drained || fed)) {
-      slot.link().allow_spinning(spare_cpu());
-      slot.publish();
-    }
-    progress |= drained || fed;
-    // One behind the running one is what a window allows (see Pace), however long they are.
-    const bool too_much =
-        drained && slot.load() > 2 && slot.has_waiting() && slot.waiting() > kTooMuch;
-    if (too_much && slots_.size() > 1) slot.revoke_waiting(setup_.fences);
+    progress |= serve(slot, now);
+    progress |= stream(slot, now);
   }
   if (progress) {
     impatient_ = false;
@@ -76,6 +68,36 @@ bool Coordinator::pass(Clock::time_point now) {
   }
   // Each job is served first in its turn.
   if (jobs_.size() > 1) jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
+  return progress;
+}
+
+bool Coordinator::serve(Slot& slot, Clock::time_point now) {
+  const bool drained = slot.drain(now);
+  if (drained) after_drain(slot);
+  const bool fed = feed(slot, now);
+  if (slot.alive() && (drained || fed)) {
+    slot.link().allow_spinning(spare_cpu());
+    slot.publish();
+  }
+  // One behind the running one is what a window allows (see Pace), however long they are.
+  const bool too_much =
+      drained && slot.load() > 2 && slot.has_waiting() && slot.waiting() > kTooMuch;
+  if (too_much && slots_.size() > 1) slot.revoke_waiting(setup_.fences);
+  return drained || fed;
+}
+
+/// Stays with a worker while a value comes or leaves in pieces and it keeps up. This thread can
+/// copy only one value at a time, and that takes two CPUs, its own and the worker's: more workers
+/// at it would only take turns.
+bool Coordinator::stream(Slot& slot, Clock::time_point now) {
+  bool progress = false;
+  const auto end = now + kStreamTime;
+  while (slot.streams() && now < end && entering_.load() == 0 && awake() < cpus_) {
+    slot.link().allow_spinning(true);
+    if (!stream_spin_.until([&slot] { return slot.can_stream(); })) break;
+    now = Clock::now();
+    progress |= serve(slot, now);
+  }
   return progress;
 }
 
@@ -163,6 +185,13 @@ bool Coordinator::arm_bells() {
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.load() > 1; });
   static_cast<void>(heavy_fence(many ? setup_.fences : Fences::equal));
   return has_news();
+}
+
+/// Workers with tasks that do not sleep.
+int Coordinator::awake() const {
+  return static_cast<int>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.load() != 0 && slot.link().is_awake();
+  }));
 }
 
 /// True if this thread and all workers with tasks have a CPU each.

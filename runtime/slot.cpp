@@ -109,6 +109,7 @@ bool Slot::take_values(const FrameHeader& header, const std::byte* payload, Time
   if (header.more != 0 || inbound_) {
     if (!take_piece(header, {payload, header.length})) return false;
     link_->answers().advance();
+    publish();
     if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish(), now);
     return true;
   }

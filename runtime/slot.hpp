@@ -57,6 +57,15 @@ class Slot {
   bool feed(ActiveJob& job, std::uint64_t window, Time now);
   /// Goes on with a message that leaves in pieces. True if a piece has left.
   bool pump();
+  /// True if a value is coming or leaving in pieces.
+  [[nodiscard]] bool streams() const {
+    return alive() && (inbound_ != nullptr || !outbound_.empty());
+  }
+  /// True if the next piece could come or leave at once.
+  [[nodiscard]] bool can_stream() {
+    return link_->answers().pending() ||
+           (!outbound_.empty() && outbound_.front().fits(link_->tasks()));
+  }
   /// Publishes what feed() and drain() did. Wakes the worker if need be.
   void publish() { link_->publish(); }
   /// Takes back the tasks that wait behind the one that runs, or is to run next: that one stays
@@ -81,6 +90,7 @@ class Slot {
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] Link& link() { return *link_; }
+  [[nodiscard]] const Link& link() const { return *link_; }
   /// Tasks with the worker, the running one included.
   [[nodiscard]] std::uint64_t load() const { return queue_.size(); }
   /// Has nothing to do, and could be given something.

@@ -37,9 +37,10 @@ bool Link::parked(std::uint32_t& ticket) const {
 // that is given back here, at once or, if the worker filled it meanwhile, the next time.
 void Link::publish() {
   const bool more_tasks = tasks_.written() != published_;
-  const bool more_room = answers_.unreleased() >= answers_.capacity() / 4;
+  const bool more_room = answers_.position() - room_told_ >= answers_.capacity() / 4;
   const bool owed = std::exchange(owes_wake_, false);
   published_ = tasks_.written();
+  if (more_room) room_told_ = answers_.position();
   tasks_.commit();
   answers_.release();
   if (!more_tasks && !more_room && !owed) return;
@@ -73,7 +74,13 @@ void Link::disarm_bell() {
 
 bool Link::has_news() {
   std::uint32_t ticket = 0;
-  return tasks_.released() >= bell_at_ || (parked(ticket) && answers_.pending());
+  return tasks_.released() >= bell_at_ || answers_.unread() >= answers_.capacity() / 4 ||
+         (parked(ticket) && answers_.pending());
+}
+
+bool Link::is_awake() const {
+  std::uint32_t ticket = 0;
+  return !parked(ticket);
 }
 
 bool Link::has_finished() {

@@ -45,6 +45,8 @@ class Link {
   void disarm_bell();
   /// True if the worker may already have passed the point.
   bool has_news();
+  /// False if the worker sleeps, or says so.
+  [[nodiscard]] bool is_awake() const;
   /// True if the worker sleeps for want of tasks and all its answers have been taken.
   [[nodiscard]] bool has_finished();
   /// Whether the worker may look for new tasks for a while before it sleeps.
@@ -69,6 +71,7 @@ class Link {
   RingWriter tasks_;
   RingReader answers_;
   std::uint64_t published_ = 0;  ///< up to where the worker has been told of tasks
+  std::uint64_t room_told_ = 0;  ///< and of room for answers
   std::uint64_t bell_at_ = kNoBell;
   bool may_spin_ = false;
   bool owes_wake_ = false;

@@ -4,10 +4,9 @@
 namespace bulkhead::detail {
 
 bool LargeMessage::pump(RingWriter& ring) {
-  for (;;) {
-    const std::uint64_t wanted = std::min(left(), ring.inline_limit());
+  while (fits(ring)) {
+    const std::uint64_t wanted = next_piece(ring);
     const std::uint64_t size = std::min(wanted, ring.room(wanted));
-    if (size < std::min(wanted, kMinPiece)) return false;
     std::byte* to = ring.reserve(size);
     if (to == nullptr) return false;
     copy_next(to, size);
@@ -17,6 +16,7 @@ bool LargeMessage::pump(RingWriter& ring) {
     ring.commit();
     if (header_.more == 0) return true;
   }
+  return false;
 }
 
 void LargeMessage::copy_next(std::byte* to, std::uint64_t bytes) {

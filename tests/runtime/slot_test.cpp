@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Revocation as the coordinator sees it. The worker is the test itself, which writes into the
-// outbox what a worker would.
+// A worker as the coordinator sees it. The worker is the test itself, which writes into the outbox
+// what a worker would.
 #include "runtime/slot.hpp"
 
 #include <chrono>
@@ -40,9 +40,9 @@ class EmptyTasks final : public Job {
   void fail(std::uint64_t, Failure) override {}
 };
 
-class SlotRevocation : public testing::Test {
+class SlotTest : public testing::Test {
  protected:
-  SlotRevocation() {
+  SlotTest() {
     auto link = std::make_unique<Link>(kRingBytes);
     outbox_ = std::make_unique<Memory>(link->outbox_fd(), outbox_bytes(kRingBytes),
                                        Memory::Access::read_write);
@@ -78,6 +78,9 @@ class SlotRevocation : public testing::Test {
   Position outbox_head_{0};
   std::unique_ptr<RingWriter> answers_;
 };
+
+using SlotRevocation = SlotTest;
+using SlotNews = SlotTest;
 
 TEST_F(SlotRevocation, LeavesTheNextTaskWithAWorkerThatHasNotBegunYet) {
   ASSERT_EQ(slot_.load(), kTasks);
@@ -138,6 +141,26 @@ TEST_F(SlotRevocation, TheWorkerGetsNewTasksOnlyWhenItHasSkippedTheOldOnes) {
   EXPECT_EQ(slot_.state(), Slot::State::starting);
   EXPECT_TRUE(slot_.feed(job_, kTasks, now_));
   EXPECT_EQ(slot_.load(), kTasks - 1);
+}
+
+// A worker whose outbox is full waits for room, and does not get on with its tasks before.
+TEST_F(SlotNews, AnOutboxThatFillsIsNewsThoughTheWorkerIsAwakeAndItsTasksWait) {
+  slot_.publish();
+  slot_.link().aim_bell(false);
+  EXPECT_FALSE(slot_.link().has_news());
+  worker_says(FrameKind::value, 0, std::vector<std::uint64_t>(kRingBytes / 5 / 8));
+  EXPECT_FALSE(slot_.link().has_news());
+  worker_says(FrameKind::value, 0, std::vector<std::uint64_t>(kRingBytes / 5 / 8));
+  EXPECT_TRUE(slot_.link().has_news());
+}
+
+TEST_F(SlotNews, AnswersOfAWorkerThatSleepsAreNews) {
+  slot_.publish();
+  slot_.link().aim_bell(false);
+  worker_says(FrameKind::value, 0, {});
+  EXPECT_FALSE(slot_.link().has_news());
+  words_->parked.store(1);
+  EXPECT_TRUE(slot_.link().has_news());
 }
 
 }  // namespace

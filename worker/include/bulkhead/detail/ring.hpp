@@ -236,10 +236,12 @@ class RingReader {
   }
   /// True if something was published that has not been stepped over.
   [[nodiscard]] bool pending() const { return tail_->load(std::memory_order_acquire) != taken(); }
+  /// Bytes that were published and have not been stepped over, as the writer says.
+  [[nodiscard]] std::uint64_t unread() const {
+    return tail_->load(std::memory_order_acquire) - taken();
+  }
   [[nodiscard]] std::uint64_t position() const { return read_; }
   [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
-  /// Bytes that were stepped over and not given back.
-  [[nodiscard]] std::uint64_t unreleased() const { return read_ - released_; }
 
  private:
   /// Up to where everything was stepped over.

@@ -32,6 +32,11 @@ class LargeMessage {
   [[nodiscard]] FrameKind kind() const { return header_.kind; }
   /// Sends and publishes pieces; true once the last one has left.
   bool pump(RingWriter& ring);
+  /// True if there is room for a piece.
+  [[nodiscard]] bool fits(RingWriter& ring) const {
+    const std::uint64_t wanted = next_piece(ring);
+    return ring.room(wanted) >= std::min(wanted, kMinPiece);
+  }
   /// Nobody waits for the rest any more: ends the message where it is, and lets go of `tail`.
   void cut() {
     if (sent_ < head_.size()) head_.resize(sent_);
@@ -44,6 +49,9 @@ class LargeMessage {
   static constexpr std::uint64_t kMinPiece = 512;
 
   [[nodiscard]] std::uint64_t left() const { return head_.size() + tail_.size() - sent_; }
+  [[nodiscard]] std::uint64_t next_piece(const RingWriter& ring) const {
+    return std::min(left(), ring.inline_limit());
+  }
   void copy_next(std::byte* to, std::uint64_t bytes);
 
   FrameHeader header_;
