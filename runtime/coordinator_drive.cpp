@@ -72,12 +72,15 @@ bool Coordinator::pass(Clock::time_point now) {
 }
 
 bool Coordinator::serve(Slot& slot, Clock::time_point now) {
-  const bool drained = slot.drain(now);
+  const bool news = impatient_ || slot.has_news();
+  const bool drained = news && slot.drain(now);
   if (drained) after_drain(slot);
   const bool fed = feed(slot, now);
   if (slot.alive() && (drained || fed)) {
     slot.link().allow_spinning(spare_cpu());
     slot.publish();
+  } else if (slot.alive() && news) {
+    slot.link().aim_bell();  // it got on, though with nothing that can be taken in
   }
   // One behind the running one is what a window allows (see Pace), however long they are.
   const bool too_much =
@@ -131,7 +134,7 @@ void Coordinator::tidy() {
 void Coordinator::park(Lock& lock, milliseconds limit) {
   for (Slot& slot : slots_) {
     if (slot.expect_answers(false)) after_drain(slot);
-    if (slot.alive()) slot.link().aim_bell(impatient_ || slot.idle());
+    if (slot.alive() && impatient_) slot.link().aim_bell_at_next_step();
   }
   if (help_the_idle(kWorthTaking)) return;
   if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;

@@ -25,7 +25,7 @@ class Pace {
 
  private:
   double nanoseconds_ = 0;
-  bool known_ = false;
+  int samples_ = 0;  ///< taken so far, but for those that do not matter any more
 };
 
 }  // namespace bulkhead::detail

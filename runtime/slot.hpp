@@ -51,9 +51,14 @@ class Slot {
   /// to its jobs, but for the task that had begun.
   Corpse bury();
 
-  /// Takes in what the worker has published. True if there was anything.
+  /// True if it is time to drain(): the worker is half through its tasks, or waits.
+  [[nodiscard]] bool has_news() {
+    return alive() && (queue_.size() <= 1 || streams() || link_->has_news());
+  }
+  /// Takes in what the worker has published so far. True if there was anything.
   bool drain(Time now);
-  /// Gives tasks of `job` to the worker, up to the job's window. True if any were given.
+  /// Gives tasks of `job` to the worker, up to the job's window, if half of that is free. True if
+  /// any were given.
   bool feed(ActiveJob& job, std::uint64_t window, Time now);
   /// Goes on with a message that leaves in pieces. True if a piece has left.
   bool pump();

@@ -3,6 +3,7 @@
 
 #include "worker/wake.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -43,6 +44,7 @@ void Link::publish() {
   if (more_room) room_told_ = answers_.position();
   tasks_.commit();
   answers_.release();
+  aim_bell();
   if (!more_tasks && !more_room && !owed) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   std::uint32_t ticket = 0;
@@ -57,10 +59,14 @@ void Link::wake_anyway() {
   futex_wake_one(wake);
 }
 
-void Link::aim_bell(bool at_once) {
+void Link::aim_bell() {
   const std::uint64_t done = tasks_.released();
   const std::uint64_t waiting = tasks_.written() - done;
-  bell_at_ = done + (at_once ? 1 : waiting - waiting / 2);
+  bell_at_ = done + std::max<std::uint64_t>(waiting - waiting / 2, 1);
+}
+
+void Link::aim_bell_at_next_step() {
+  bell_at_ = tasks_.released() + 1;
 }
 
 void Link::arm_bell() {
@@ -68,7 +74,6 @@ void Link::arm_bell() {
 }
 
 void Link::disarm_bell() {
-  bell_at_ = kNoBell;
   inbox_words(inbox_).bell_at.store(kNoBell, std::memory_order_relaxed);
 }
 

@@ -37,10 +37,12 @@ class Link {
   /// Wakes the worker whatever it says of itself: for one that should have answered long ago.
   void wake_anyway();
 
-  /// Chooses the point at which the worker is to ring the doorbell: when it has done half of what
-  /// waits in its inbox, or, if `at_once`, after its very next step.
-  void aim_bell(bool at_once);
-  /// Tells the worker that point. The caller fences before it looks at has_news().
+  /// Chooses the point at which the worker is to ring the doorbell, and at which there is news: when
+  /// it has done half of what waits in its inbox now. Each publish() does this.
+  void aim_bell();
+  /// The same, after its very next step.
+  void aim_bell_at_next_step();
+  /// Tells the worker when to ring. The caller fences before it looks at has_news().
   void arm_bell();
   void disarm_bell();
   /// True if the worker may already have passed the point.

@@ -57,10 +57,15 @@ TEST(Pace, SurvivesTasksThatTookNoTimeAtAll) {
 }
 
 TEST(Pace, GivesNoWorkerMoreThanHalfItsShareTowardsTheEnd) {
-  const Pace pace = pace_of(1us);
+  const Pace pace = pace_of(100us);
   EXPECT_EQ(pace.window(100, 4), 13U);
   EXPECT_EQ(pace.window(8, 4), 2U);
   EXPECT_EQ(pace.window(0, 4), 2U);
+}
+
+TEST(Pace, KeepsNothingBackThatIsDoneSoonerThanAnotherWorkerIsWoken) {
+  EXPECT_EQ(pace_of(1us).window(10, 4), 50U);
+  EXPECT_EQ(pace_of(20us).window(10, 4), 2U);
 }
 
 TEST(Pace, SurvivesHavingNoWorkers) {
@@ -85,12 +90,24 @@ TEST(Pace, ShrinksItsWindowAsTasksGetSlower) {
 }
 
 TEST(Pace, FollowsFasterTasksSoonerThanSlowerOnes) {
-  Pace faster = pace_of(100us);
+  const auto known = [] {
+    Pace pace;
+    for (int i = 0; i < 20; ++i) pace.observe(100us, 1);
+    return pace;
+  };
+  Pace faster = known();
   faster.observe(50us, 1);
   EXPECT_EQ(faster.per_task(), 75us);
-  Pace slower = pace_of(100us);
+  Pace slower = known();
   slower.observe(150us, 1);
   EXPECT_EQ(slower.per_task(), 112'500ns);
+}
+
+// The first ones include the waking of workers.
+TEST(Pace, BelievesTheShortestOfTheFirstMeasurements) {
+  Pace pace = pace_of(100us);
+  pace.observe(1us, 1);
+  EXPECT_EQ(pace.per_task(), 1us);
 }
 
 TEST(Pace, ForgetsOneDisturbedMeasurementSoon) {

@@ -146,7 +146,6 @@ TEST_F(SlotRevocation, TheWorkerGetsNewTasksOnlyWhenItHasSkippedTheOldOnes) {
 // A worker whose outbox is full waits for room, and does not get on with its tasks before.
 TEST_F(SlotNews, AnOutboxThatFillsIsNewsThoughTheWorkerIsAwakeAndItsTasksWait) {
   slot_.publish();
-  slot_.link().aim_bell(false);
   EXPECT_FALSE(slot_.link().has_news());
   worker_says(FrameKind::value, 0, std::vector<std::uint64_t>(kRingBytes / 5 / 8));
   EXPECT_FALSE(slot_.link().has_news());
@@ -156,7 +155,6 @@ TEST_F(SlotNews, AnOutboxThatFillsIsNewsThoughTheWorkerIsAwakeAndItsTasksWait) {
 
 TEST_F(SlotNews, AnswersOfAWorkerThatSleepsAreNews) {
   slot_.publish();
-  slot_.link().aim_bell(false);
   worker_says(FrameKind::value, 0, {});
   EXPECT_FALSE(slot_.link().has_news());
   words_->parked.store(1);

@@ -235,10 +235,14 @@ class RingReader {
     head_->store(read_, std::memory_order_release);
   }
   /// True if something was published that has not been stepped over.
-  [[nodiscard]] bool pending() const { return tail_->load(std::memory_order_acquire) != taken(); }
+  [[nodiscard]] bool pending() const { return published() != taken(); }
   /// Bytes that were published and have not been stepped over, as the writer says.
-  [[nodiscard]] std::uint64_t unread() const {
-    return tail_->load(std::memory_order_acquire) - taken();
+  [[nodiscard]] std::uint64_t unread() const { return published() - taken(); }
+  /// Up to where the writer says that it has published.
+  [[nodiscard]] std::uint64_t published() const { return tail_->load(std::memory_order_acquire); }
+  /// True if there is something between what was stepped over and `position`.
+  [[nodiscard]] bool is_before(std::uint64_t position) const {
+    return static_cast<std::int64_t>(position - taken()) > 0;
   }
   [[nodiscard]] std::uint64_t position() const { return read_; }
   [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
