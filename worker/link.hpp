@@ -37,8 +37,8 @@ class Link {
   /// Wakes the worker whatever it says of itself: for one that should have answered long ago.
   void wake_anyway();
 
-  /// Chooses the point at which the worker is to ring the doorbell, and at which there is news: when
-  /// it has done half of what waits in its inbox now. Each publish() does this.
+  /// Chooses the point at which the worker is to ring the doorbell, and at which there is news:
+  /// when it has done half of what waits in its inbox now. Each publish() does this.
   void aim_bell();
   /// The same, after its very next step.
   void aim_bell_at_next_step();
