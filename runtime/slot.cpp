@@ -54,6 +54,16 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
 
 bool Slot::drain(Time now) {
   if (!alive()) return false;
+  const bool any = take_answers();
+  if (answered_ != 0) {
+    last_answered_->pace.observe(now - busy_since_, answered_);
+    busy_since_ = now;
+    answered_ = 0;
+  }
+  return any;
+}
+
+bool Slot::take_answers() {
   RingReader& answers = link_->answers();
   bool any = false;
   if (link_->tasks().corrupt()) doom("it claims to have read what was never written");
@@ -67,22 +77,22 @@ bool Slot::drain(Time now) {
     any = true;
     if (peek == RingReader::Peek::corrupt) {
       doom("its outbox holds no frame where one should begin");
-    } else if (!handle(header, payload, now)) {
+    } else if (!handle(header, payload)) {
       doom("it sent an answer that nobody asked for");
     }
   } while (alive() && answers.is_before(end));
   return true;
 }
 
-bool Slot::handle(const FrameHeader& header, const std::byte* payload, Time now) {
+bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
   const std::span<const std::byte> bytes(payload, header.length);
   switch (header.kind) {
     case FrameKind::value:
-      return take_values(header, payload, now);
+      return take_values(header, payload);
     case FrameKind::values:
-      return !inbound_ && !queue_.empty() && take_whole(now);
+      return !inbound_ && !queue_.empty() && take_whole();
     case FrameKind::thrown:
-      return take_exception(header, bytes, now);
+      return take_exception(header, bytes);
     case FrameKind::skipped:
       return take_skipped(header, payload);
     case FrameKind::waits:
@@ -106,24 +116,24 @@ bool Slot::answers_front(const FrameHeader& header) const {
          header.task == queue_.front().tasks.first;
 }
 
-bool Slot::take_values(const FrameHeader& header, const std::byte* payload, Time now) {
+bool Slot::take_values(const FrameHeader& header, const std::byte* payload) {
   if (!answers_front(header)) return false;
   if (header.more != 0 || inbound_) {
     if (!take_piece(header, {payload, header.length})) return false;
     link_->answers().advance();
     publish();
-    if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish(), now);
+    if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish());
     return true;
   }
-  return take_whole(now);
+  return take_whole();
 }
 
 /// Results that are not in pieces; the job looks whether they are those of the front tasks.
-bool Slot::take_whole(Time now) {
+bool Slot::take_whole() {
   ActiveJob& job = *queue_.front().job;
   const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
   if (done.count == 0) return false;
-  settled(done, now);
+  settled(done);
   return true;
 }
 
@@ -133,7 +143,7 @@ bool Slot::take_piece(const FrameHeader& header, std::span<const std::byte> byte
   return true;
 }
 
-bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> bytes, Time now) {
+bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> bytes) {
   if (!answers_front(header)) return false;
   inbound_.reset();
   if (inbound_exception_.size() + bytes.size() > kMaxExceptionBytes) return false;
@@ -145,7 +155,7 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   details.task = header.task;
   details.worker_pid = pid_;
   queue_.front().job->job.fail(header.task, Failure(std::move(details)));
-  settled({1, 1, header.task}, now);
+  settled({1, 1, header.task});
   return true;
 }
 
@@ -172,10 +182,10 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
   return true;
 }
 
-void Slot::settled(const Settled& settled, Time now) {
+void Slot::settled(const Settled& settled) {
   ActiveJob& job = *queue_.front().job;
-  job.pace.observe(now - busy_since_, settled.count);
-  busy_since_ = now;
+  last_answered_ = &job;
+  answered_ += settled.count;
   settled_ += settled.count;
   queue_.pop(settled.count);
   // A task may be answered before its argument has been sent to the end, and its element is gone
@@ -194,7 +204,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
   bool any = false;
   std::uint64_t own = queue_.count_of(&job);
   // In batches: each is a crossing of the seam, and cache lines that go from core to core.
-  if (own > window / 2) window = own;
+  if (own > window / 4 * 3) window = own;
   while (outbound_.empty() && own < window) {
     const TaskRange range = job.take(window - own);
     if (range.count == 0) break;

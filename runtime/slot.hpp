@@ -51,14 +51,14 @@ class Slot {
   /// to its jobs, but for the task that had begun.
   Corpse bury();
 
-  /// True if it is time to drain(): the worker is half through its tasks, or waits.
+  /// True if drain() is worth it: the worker is some way through its tasks, or waits.
   [[nodiscard]] bool has_news() {
-    return alive() && (queue_.size() <= 1 || streams() || link_->has_news());
+    return alive() && (queue_.size() <= 1 || streams() || link_->has_got_on());
   }
   /// Takes in what the worker has published so far. True if there was anything.
   bool drain(Time now);
-  /// Gives tasks of `job` to the worker, up to the job's window, if half of that is free. True if
-  /// any were given.
+  /// Gives tasks of `job` to the worker, up to the job's window, if a quarter of that is free. True
+  /// if any were given.
   bool feed(ActiveJob& job, std::uint64_t window, Time now);
   /// Goes on with a message that leaves in pieces. True if a piece has left.
   bool pump();
@@ -118,17 +118,18 @@ class Slot {
   [[nodiscard]] bool take_ready() { return std::exchange(became_ready_, false); }
 
  private:
+  bool take_answers();
   // What the frames of the outbox mean. False: the frame makes no sense here.
-  bool handle(const FrameHeader& header, const std::byte* payload, Time now);
-  bool take_values(const FrameHeader& header, const std::byte* payload, Time now);
-  bool take_whole(Time now);
+  bool handle(const FrameHeader& header, const std::byte* payload);
+  bool take_values(const FrameHeader& header, const std::byte* payload);
+  bool take_whole();
   bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
-  bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes, Time now);
+  bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_skipped(const FrameHeader& header, const std::byte* payload);
   bool take_complaint(const FrameHeader& header, std::span<const std::byte> bytes);
   bool answers_front(const FrameHeader& header) const;
 
-  void settled(const Settled& settled, Time now);
+  void settled(const Settled& settled);
   bool define(const ActiveJob& job);
   bool send(FrameHeader header, std::span<const std::byte> payload);
   bool revoke(std::uint64_t first, Fences fences);
@@ -153,6 +154,8 @@ class Slot {
   std::unique_ptr<LargeResult> inbound_;      ///< the value that is coming in pieces
   std::vector<std::byte> inbound_exception_;  ///< the exception that is coming in pieces
   Time busy_since_{};                         ///< since when the front task may have been running
+  std::uint64_t answered_ = 0;          ///< tasks of which the present drain() has taken answers
+  ActiveJob* last_answered_ = nullptr;  ///< the job of the last of them
   std::string verdict_;
   std::string complaint_;
   bool became_ready_ = false;

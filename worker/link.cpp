@@ -62,11 +62,15 @@ void Link::wake_anyway() {
 void Link::aim_bell() {
   const std::uint64_t done = tasks_.released();
   const std::uint64_t waiting = tasks_.written() - done;
-  bell_at_ = done + std::max<std::uint64_t>(waiting - waiting / 2, 1);
+  // It may have got done since it was last looked after: its answers were there before `done` was.
+  const bool news = waiting == 0 && answers_.pending();
+  const std::uint64_t ahead = news ? 0 : std::max<std::uint64_t>(waiting - waiting / 2, 1);
+  bell_at_ = done + ahead;
+  half_way_ = done + ahead - ahead / 2;
 }
 
 void Link::aim_bell_at_next_step() {
-  bell_at_ = tasks_.released() + 1;
+  half_way_ = bell_at_ = tasks_.released() + 1;
 }
 
 void Link::arm_bell() {

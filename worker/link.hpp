@@ -45,8 +45,10 @@ class Link {
   /// Tells the worker when to ring. The caller fences before it looks at has_news().
   void arm_bell();
   void disarm_bell();
-  /// True if the worker may already have passed the point.
+  /// True if the worker may already have passed the point, or waits for us.
   bool has_news();
+  /// True if there is news, or the worker has come half-way to that point.
+  bool has_got_on() { return tasks_.released() >= half_way_ || has_news(); }
   /// False if the worker sleeps, or says so.
   [[nodiscard]] bool is_awake() const;
   /// True if the worker sleeps for want of tasks and all its answers have been taken.
@@ -75,6 +77,7 @@ class Link {
   std::uint64_t published_ = 0;  ///< up to where the worker has been told of tasks
   std::uint64_t room_told_ = 0;  ///< and of room for answers
   std::uint64_t bell_at_ = kNoBell;
+  std::uint64_t half_way_ = kNoBell;
   bool may_spin_ = false;
   bool owes_wake_ = false;
   std::uint32_t woken_ = 0;  ///< the value of `parked` for which the worker was last woken

@@ -161,5 +161,22 @@ TEST_F(SlotNews, AnswersOfAWorkerThatSleepsAreNews) {
   EXPECT_TRUE(slot_.link().has_news());
 }
 
+TEST_F(SlotNews, AWorkerThatGetsDoneBetweenTwoLooksIsNews) {
+  slot_.publish();
+  worker_says(FrameKind::value, 0, {});
+  words_->inbox_head.store(slot_.link().tasks().written());
+  slot_.link().aim_bell();
+  EXPECT_TRUE(slot_.link().has_news());
+}
+
+TEST_F(SlotNews, AWorkerThatHasGotDoneIsNoNewsForEver) {
+  slot_.publish();
+  for (std::uint64_t task = 0; task < kTasks; ++task) worker_says(FrameKind::value, task, {});
+  words_->inbox_head.store(slot_.link().tasks().written());
+  ASSERT_TRUE(slot_.drain(now_));
+  slot_.publish();
+  EXPECT_FALSE(slot_.link().has_news());
+}
+
 }  // namespace
 }  // namespace bulkhead::detail
