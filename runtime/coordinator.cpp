@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 
 /// Time for the finalizers of all workers.
 constexpr milliseconds kFinalizerTime{30000};
+/// Who wants in waits no longer than this for who drives, but for what cannot be interrupted.
+constexpr milliseconds kLongestTurn{1};
 
 }  // namespace
 
@@ -38,10 +40,14 @@ Coordinator::Lock Coordinator::enter() {
   entering_.fetch_add(1);
   reclaiming_.wait(true);
   Lock lock(mutex_);
+  note_entry();
+  return lock;
+}
+
+void Coordinator::note_entry() {
   entering_.fetch_sub(1);
   entered_.fetch_add(1);
   entered_.notify_all();
-  return lock;
 }
 
 /// A mutex is not fair: who drives must step back for those who want in, though not for those who
@@ -57,7 +63,7 @@ void Coordinator::yield_to_others(Lock& lock, bool gets_on) {
   for (unsigned now = before; now - before < waiting; now = entered_.load()) entered_.wait(now);
   reclaim(lock);
   const auto ended = Clock::now();
-  may_work_until_ = ended + (ended - began);
+  may_work_until_ = ended + std::min<Clock::duration>(ended - began, kLongestTurn);
 }
 
 /// The other way round: who drives gets the mutex back though others come and go all the time.
@@ -151,7 +157,9 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   while (!entry.done()) {
     try {
       if (driving_) {
+        entry.is_waiting = true;
         changed_->wait_for(lock, options.progress ? kProgressInterval : kBelt);
+        entry.is_waiting = false;
       } else {
         drive(lock, entry);
       }
@@ -162,6 +170,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
       tidy();
     }
   }
+  if (entry.is_leaving) note_entry();
   jobs_.erase(place);
   if (definition->temporary) forget(*definition);
   changed_->notify_all();

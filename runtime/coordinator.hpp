@@ -88,13 +88,15 @@ class Coordinator {
   static constexpr std::chrono::milliseconds kBelt{1000};
   static constexpr std::chrono::milliseconds kProgressInterval{100};
   void drive(Lock& lock, Entry& own);
+  void note_entry();
   void yield_to_others(Lock& lock, bool gets_on);
   void reclaim(Lock& lock);
   bool pass(Clock::time_point now);
   bool serve(Slot& slot, Clock::time_point now);
-  bool stream(Slot& slot, Clock::time_point now);
+  bool stream(Slot& slot, Clock::time_point now, Clock::time_point end);
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
+  void let_leave(Entry& entry);
   void park(Lock& lock, std::chrono::milliseconds limit);
   bool help_the_idle(std::chrono::nanoseconds least);
   [[nodiscard]] std::chrono::milliseconds patience() const;
@@ -149,7 +151,7 @@ class Coordinator {
   std::atomic<unsigned> entered_{0};     ///< threads that have got it
   std::atomic<unsigned> entering_{0};    ///< threads that want the mutex while one drives
   std::atomic<bool> reclaiming_{false};  ///< who drives wants it back
-  Clock::time_point may_work_until_{};   ///< before who drives lets others in again
+  Clock::time_point may_work_until_{};   ///< until then who drives need not let others in
   std::mutex mutex_;
   /// A job is done, or nobody drives any more.
   std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();
@@ -171,6 +173,9 @@ class Coordinator {
   Clock::time_point last_rouse_{};
   Spin spin_;
   Spin stream_spin_;
+  std::size_t first_to_stream_ = 0;  ///< the slot that a pass begins with
+  bool look_at_all_ = false;         ///< this pass does, however little they have got on
+  Clock::time_point last_look_at_all_{};
   bool impatient_ =
       false;  ///< bells are to ring at each step: some worker has been silent for long
 
@@ -198,6 +203,8 @@ struct Coordinator::Entry {
   ActiveJob active;
   const CallOptions& options;
   std::unique_ptr<FailureDetails> given_up;
+  bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
+  bool is_leaving = false;  ///< counted among those that want the mutex, as the job is done
   Clock::time_point last_report = Clock::now();
   std::thread::id thread = std::this_thread::get_id();
 

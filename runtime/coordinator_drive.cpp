@@ -16,7 +16,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kStall{4};
 /// An idle worker waits this long before tasks that wait behind others are taken for it.
 constexpr milliseconds kIdleStall{1};
-/// Deaths are noticed at the latest after this time, however busy the coordinator is.
+/// Deaths, and answers of workers that are far from done with what they have, are noticed at the
+/// latest after this time, however busy the coordinator is.
 constexpr milliseconds kControlInterval{2};
 /// Work that waits at one worker and is worth the trouble of taking it back, if another has none:
 /// some wake-ups long.
@@ -36,10 +37,11 @@ void Coordinator::drive(Lock& lock, Entry& own) {
   try {
     while (!own.done()) {
       yield_to_others(lock, gets_on);
-      const auto now = Clock::now();
+      auto now = Clock::now();
       if (now - last_control_check_ >= kControlInterval) {
         hear_zygote();
         keep_spare(now);
+        now = Clock::now();
       }
       if (own.done()) break;
       gets_on = pass(now);
@@ -57,10 +59,19 @@ void Coordinator::drive(Lock& lock, Entry& own) {
 }
 
 bool Coordinator::pass(Clock::time_point now) {
+  const auto end = now + kStreamTime;
+  look_at_all_ = impatient_ || now - last_look_at_all_ >= kControlInterval;
+  if (look_at_all_) last_look_at_all_ = now;
   bool progress = false;
-  for (Slot& slot : slots_) {
+  const std::size_t count = slots_.size();
+  const std::size_t first = first_to_stream_;
+  for (std::size_t i = first; i < first + count; ++i) {
+    Slot& slot = slots_[i % count];
     progress |= serve(slot, now);
-    progress |= stream(slot, now);
+    if (!stream(slot, now, end)) continue;
+    progress = true;
+    now = Clock::now();
+    first_to_stream_ = (i + 1) % count;
   }
   if (progress) {
     impatient_ = false;
@@ -72,7 +83,7 @@ bool Coordinator::pass(Clock::time_point now) {
 }
 
 bool Coordinator::serve(Slot& slot, Clock::time_point now) {
-  const bool news = impatient_ || slot.has_news();
+  const bool news = look_at_all_ || slot.has_got_on();
   const bool drained = news && slot.drain(now);
   if (drained) after_drain(slot);
   const bool fed = feed(slot, now);
@@ -89,12 +100,11 @@ bool Coordinator::serve(Slot& slot, Clock::time_point now) {
   return drained || fed;
 }
 
-/// Stays with a worker while a value comes or leaves in pieces and it keeps up. This thread can
-/// copy only one value at a time, and that takes two CPUs, its own and the worker's: more workers
-/// at it would only take turns.
-bool Coordinator::stream(Slot& slot, Clock::time_point now) {
+/// Stays with a worker, until `end`, while a value comes or leaves in pieces and it keeps up. This
+/// thread can copy only one value at a time, and that takes two CPUs, its own and the worker's:
+/// more workers at it would only take turns.
+bool Coordinator::stream(Slot& slot, Clock::time_point now, Clock::time_point end) {
   bool progress = false;
-  const auto end = now + kStreamTime;
   while (slot.streams() && now < end && entering_.load() == 0 && awake() < cpus_) {
     slot.link().allow_spinning(true);
     if (!stream_spin_.until([&slot] { return slot.can_stream(); })) break;
@@ -119,16 +129,21 @@ bool Coordinator::feed(Slot& slot, Clock::time_point now) {
 /// After progress: jobs that were stopped want their waiting tasks back, those that were abandoned
 /// want their running ones to end, and those that are done want their threads to know.
 void Coordinator::tidy() {
-  bool anyone_done = false;
   for (Entry* entry : jobs_) {
-    anyone_done |= entry->done();
+    if (entry->done()) let_leave(*entry);
     for (Slot& slot : slots_) {
       if (entry->active.stopped) slot.revoke_all(setup_.fences);
       if (entry->active.abandoned && slot.abandon(entry->active)) after_drain(slot);
     }
     entry->active.stopped = false;
   }
-  if (anyone_done) changed_->notify_all();
+}
+
+/// A thread that waits for its job, which is done, must get the mutex though somebody drives.
+void Coordinator::let_leave(Entry& entry) {
+  if (!entry.is_waiting || std::exchange(entry.is_leaving, true)) return;
+  entering_.fetch_add(1);
+  changed_->notify_all();
 }
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
@@ -173,8 +188,7 @@ void Coordinator::rouse() {
 }
 
 bool Coordinator::has_news() {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [](Slot& slot) { return slot.alive() && slot.link().has_news(); });
+  return std::any_of(slots_.begin(), slots_.end(), [](Slot& slot) { return slot.has_news(); });
 }
 
 /// Tells the workers when to ring. True if one may have passed that point already: then one must

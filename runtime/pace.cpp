@@ -25,7 +25,8 @@ constexpr double kWeightUp = 0.25;
 }  // namespace
 
 void Pace::observe(std::chrono::nanoseconds time, std::uint64_t tasks) {
-  const double sample = static_cast<double>(time.count()) / static_cast<double>(tasks);
+  const auto busy = static_cast<double>(std::max(time, std::chrono::nanoseconds{0}).count());
+  const double sample = busy / static_cast<double>(tasks);
   if (samples_ == 0 || (samples_ < kEarlySamples && sample < nanoseconds_)) {
     nanoseconds_ = sample;
     ++samples_;
@@ -37,7 +38,7 @@ void Pace::observe(std::chrono::nanoseconds time, std::uint64_t tasks) {
 }
 
 std::uint64_t Pace::window(std::uint64_t unsent, std::uint64_t workers) const {
-  if (samples_ == 0 || nanoseconds_ >= kNoPrefetchNanoseconds) return 1;
+  if (!is_known() || nanoseconds_ >= kNoPrefetchNanoseconds) return 1;
   const auto filling = [this](double nanoseconds) {
     return static_cast<std::uint64_t>(std::min(nanoseconds / std::max(nanoseconds_, 1.0), 1e9));
   };

@@ -18,6 +18,7 @@ class Pace {
   /// tasks of the job are still to be shared out among `workers`.
   [[nodiscard]] std::uint64_t window(std::uint64_t unsent, std::uint64_t workers) const;
 
+  [[nodiscard]] bool is_known() const { return samples_ != 0; }
   /// Measured time of a task; zero before the first observation.
   [[nodiscard]] std::chrono::nanoseconds per_task() const {
     return std::chrono::nanoseconds(static_cast<std::int64_t>(nanoseconds_));

@@ -54,13 +54,19 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
 
 bool Slot::drain(Time now) {
   if (!alive()) return false;
+  answered_ = 0;
+  mixed_answers_ = false;
   const bool any = take_answers();
-  if (answered_ != 0) {
-    last_answered_->pace.observe(now - busy_since_, answered_);
-    busy_since_ = now;
-    answered_ = 0;
-  }
+  if (answered_ != 0) measure(now);
   return any;
+}
+
+/// All answers of a drain are one measurement. Where they are of several jobs it tells little of
+/// each: more than nothing, for one that has not been measured yet.
+void Slot::measure(Time now) {
+  Pace& pace = last_answered_->pace;
+  if (!mixed_answers_ || !pace.is_known()) pace.observe(now - busy_since_, answered_);
+  busy_since_ = now;
 }
 
 bool Slot::take_answers() {
@@ -184,6 +190,7 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
 
 void Slot::settled(const Settled& settled) {
   ActiveJob& job = *queue_.front().job;
+  if (answered_ != 0 && last_answered_ != &job) mixed_answers_ = true;
   last_answered_ = &job;
   answered_ += settled.count;
   settled_ += settled.count;
@@ -204,7 +211,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
   bool any = false;
   std::uint64_t own = queue_.count_of(&job);
   // In batches: each is a crossing of the seam, and cache lines that go from core to core.
-  if (own > window / 4 * 3) window = own;
+  if (own > window - std::max<std::uint64_t>(window / 4, 1)) window = own;
   while (outbound_.empty() && own < window) {
     const TaskRange range = job.take(window - own);
     if (range.count == 0) break;

@@ -51,9 +51,12 @@ class Slot {
   /// to its jobs, but for the task that had begun.
   Corpse bury();
 
-  /// True if drain() is worth it: the worker is some way through its tasks, or waits.
-  [[nodiscard]] bool has_news() {
-    return alive() && (queue_.size() <= 1 || streams() || link_->has_got_on());
+  /// True if one must not sleep: the worker may be half through its tasks, or waits for us.
+  [[nodiscard]] bool has_news() { return alive() && (link_->has_news() || can_pump()); }
+  /// True if drain() is worth it: the worker is some way through its tasks, or waits for us.
+  [[nodiscard]] bool has_got_on() {
+    return alive() &&
+           (queue_.size() <= 1 || state_ == State::starting || streams() || link_->has_got_on());
   }
   /// Takes in what the worker has published so far. True if there was anything.
   bool drain(Time now);
@@ -67,16 +70,14 @@ class Slot {
     return alive() && (inbound_ != nullptr || !outbound_.empty());
   }
   /// True if the next piece could come or leave at once.
-  [[nodiscard]] bool can_stream() {
-    return link_->answers().pending() ||
-           (!outbound_.empty() && outbound_.front().fits(link_->tasks()));
-  }
+  [[nodiscard]] bool can_stream() { return link_->answers().pending() || can_pump(); }
   /// Publishes what feed() and drain() did. Wakes the worker if need be.
   void publish() { link_->publish(); }
   /// Takes back the tasks that wait behind the one that runs, or is to run next: that one stays
-  /// even if it has not begun, or a worker that has just been given tasks would lose them all. Some
-  /// may come back only once the worker gets to them. True if some have come back now.
-  bool revoke_waiting(Fences fences) { return revoke(settled_ + 1, fences); }
+  /// even if it has not begun, or a worker that has just been given tasks would lose them all. One
+  /// that is still starting loses them. Some may come back only once the worker gets to them. True
+  /// if some have come back now.
+  bool revoke_waiting(Fences fences) { return revoke(settled_ + kept(), fences); }
   /// The same for all tasks that have not begun.
   bool revoke_all(Fences fences) { return revoke(settled_, fences); }
   /// To be called after revoke_all(). If a task of `job` is running all the same, the worker is
@@ -103,10 +104,10 @@ class Slot {
     return alive() && queue_.empty() && outbound_.empty() && !revoking_;
   }
   /// True if tasks wait that could be taken back.
-  [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > 1; }
+  [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > kept(); }
   /// How long those will wait, by what tasks of their kind have taken so far.
   [[nodiscard]] std::chrono::nanoseconds waiting() const {
-    return queue_.front().job->pace.per_task() * static_cast<std::int64_t>(queue_.size() - 1);
+    return queue_.front().job->pace.per_task() * static_cast<std::int64_t>(queue_.size() - kept());
   }
   /// Why the worker is doomed.
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
@@ -130,6 +131,12 @@ class Slot {
   bool answers_front(const FrameHeader& header) const;
 
   void settled(const Settled& settled);
+  void measure(Time now);
+  [[nodiscard]] bool can_pump() {
+    return !outbound_.empty() && outbound_.front().fits(link_->tasks());
+  }
+  /// Tasks that stay with the worker when those that wait are taken back.
+  [[nodiscard]] std::uint64_t kept() const { return state_ == State::ready ? 1 : 0; }
   bool define(const ActiveJob& job);
   bool send(FrameHeader header, std::span<const std::byte> payload);
   bool revoke(std::uint64_t first, Fences fences);
@@ -156,6 +163,7 @@ class Slot {
   Time busy_since_{};                         ///< since when the front task may have been running
   std::uint64_t answered_ = 0;          ///< tasks of which the present drain() has taken answers
   ActiveJob* last_answered_ = nullptr;  ///< the job of the last of them
+  bool mixed_answers_ = false;          ///< they are not all of that job
   std::string verdict_;
   std::string complaint_;
   bool became_ready_ = false;

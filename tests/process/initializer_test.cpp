@@ -6,8 +6,10 @@
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -172,6 +174,32 @@ TEST_F(InitializerTest, APoolThatBreaksInTheMiddleOfACallKeepsWhatWasDone) {
     EXPECT_THAT(outcomes[i].failure().what(), HasSubstr("too late"));
   }
   EXPECT_THROW((void)pool.apply(same, 1), BrokenPool);
+}
+
+// Nothing but the crash is missing when it ends, though it ends only after all else.
+TEST_F(InitializerTest, ThatTakesLongInASuccessorHoldsUpNoTask) {
+  constexpr std::uint64_t kTasks = 400;
+  state.reset();
+  const auto start = [] {
+    state->starts.add();
+    if (state->starts.value() <= 2) return;
+    if (state->gate.reaches(kTasks - 1)) state->ends.add();
+  };
+  Pool pool(Options{.workers = 2, .initializer = start});
+  ASSERT_TRUE(state->starts.reaches(2));
+  const auto task = [](int x) {
+    if (x == 20) test::kills_itself(x);
+    state->gate.add();
+    ::usleep(500);
+    return x;
+  };
+  (void)pool.map(same, test::numbers(0, 400));
+  const auto outcomes = pool.try_map(task, test::numbers(0, static_cast<int>(kTasks)));
+  EXPECT_EQ(std::count_if(outcomes.begin(), outcomes.end(), [](auto& x) { return bool(x); }),
+            kTasks - 1);
+  pool.close();
+  pool.join();
+  EXPECT_EQ(state->ends.value(), 1U);
 }
 
 TEST_F(InitializerTest, ThatHangsDoesNotHoldUpTheEndOfThePool) {

@@ -108,6 +108,34 @@ TEST_F(ThreadsTest, EachCallHasItsOwnProgress) {
   });
 }
 
+// Whatever of it waits behind a task of the other call that has just been answered.
+TEST_F(ThreadsTest, ACallThatIsGivenUpEndsThoughAnotherKeepsThePoolBusy) {
+  Pool pool(2);
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    const auto short_task = [](int x) {
+      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds{20};
+      while (std::chrono::steady_clock::now() < end) {
+      }
+      return x;
+    };
+    while (!done) (void)pool.map(short_task, test::numbers(0, 10'000));
+  });
+  for (int round = 0; round < 5; ++round) {
+    state.reset();
+    const auto hang = [](int x) {
+      (void)state->gate.reaches(1, std::chrono::seconds{5});
+      state->begun.add();
+      return x;
+    };
+    const CallOptions options{.progress = [](const Progress&) { throw std::runtime_error("no"); }};
+    EXPECT_THROW((void)pool.map(hang, std::vector{1}, options), std::runtime_error);
+    EXPECT_EQ(state->begun.value(), 0U) << "the task went on to its end";
+  }
+  done = true;
+  other.join();
+}
+
 TEST_F(ThreadsTest, AProgressCallbackMayCallThePool) {
   Pool pool(2);
   int calls = 0;

@@ -50,7 +50,17 @@ class SlotTest : public testing::Test {
     answers_ = std::make_unique<RingWriter>(outbox_data(*outbox_), kRingBytes, &words_->tail,
                                             &outbox_head_);
     slot_.begin(std::move(link), 1, 0, 0);
+  }
+
+  void worker_is_given_tasks() {
     slot_.feed(job_, kTasks, now_);
+    slot_.publish();
+  }
+
+  void worker_is_ready() {
+    worker_says(FrameKind::ready, 0, {});
+    ASSERT_TRUE(slot_.drain(now_));
+    ASSERT_EQ(slot_.state(), Slot::State::ready);
   }
 
   void worker_begins(std::uint64_t tasks) { words_->started.store(tasks); }
@@ -79,8 +89,16 @@ class SlotTest : public testing::Test {
   std::unique_ptr<RingWriter> answers_;
 };
 
-using SlotRevocation = SlotTest;
-using SlotNews = SlotTest;
+class SlotRevocation : public SlotTest {
+ protected:
+  SlotRevocation() {
+    worker_is_ready();
+    worker_is_given_tasks();
+  }
+};
+
+class SlotNews : public SlotRevocation {};
+class StartingSlot : public SlotTest {};
 
 TEST_F(SlotRevocation, LeavesTheNextTaskWithAWorkerThatHasNotBegunYet) {
   ASSERT_EQ(slot_.load(), kTasks);
@@ -138,14 +156,21 @@ TEST_F(SlotRevocation, TheWorkerGetsNewTasksOnlyWhenItHasSkippedTheOldOnes) {
   worker_says(FrameKind::value, 0, {});
   worker_says(FrameKind::skipped, 1, {kTasks - 1});
   EXPECT_TRUE(slot_.drain(now_));
-  EXPECT_EQ(slot_.state(), Slot::State::starting);
   EXPECT_TRUE(slot_.feed(job_, kTasks, now_));
   EXPECT_EQ(slot_.load(), kTasks - 1);
 }
 
+// Who knows how long its initializer takes.
+TEST_F(StartingSlot, LosesAllOfItsTasks) {
+  worker_is_given_tasks();
+  EXPECT_TRUE(slot_.has_waiting());
+  EXPECT_TRUE(slot_.revoke_waiting(Fences::equal));
+  EXPECT_EQ(slot_.load(), 0U);
+  EXPECT_EQ(job_.ledger.unsent(), kTasks);
+}
+
 // A worker whose outbox is full waits for room, and does not get on with its tasks before.
 TEST_F(SlotNews, AnOutboxThatFillsIsNewsThoughTheWorkerIsAwakeAndItsTasksWait) {
-  slot_.publish();
   EXPECT_FALSE(slot_.link().has_news());
   worker_says(FrameKind::value, 0, std::vector<std::uint64_t>(kRingBytes / 5 / 8));
   EXPECT_FALSE(slot_.link().has_news());
@@ -154,15 +179,24 @@ TEST_F(SlotNews, AnOutboxThatFillsIsNewsThoughTheWorkerIsAwakeAndItsTasksWait) {
 }
 
 TEST_F(SlotNews, AnswersOfAWorkerThatSleepsAreNews) {
-  slot_.publish();
   worker_says(FrameKind::value, 0, {});
   EXPECT_FALSE(slot_.link().has_news());
   words_->parked.store(1);
   EXPECT_TRUE(slot_.link().has_news());
 }
 
-TEST_F(SlotNews, AWorkerThatGetsDoneBetweenTwoLooksIsNews) {
+TEST_F(SlotNews, RoomForTheRestOfAMessageIsNews) {
+  const std::vector<std::byte> state(2 * kRingBytes);
+  ActiveJob other{tasks_, 2, state};
+  slot_.feed(other, 1, now_);
   slot_.publish();
+  EXPECT_FALSE(slot_.has_news());
+  words_->inbox_head.store(slot_.link().tasks().written());
+  slot_.link().aim_bell();
+  EXPECT_TRUE(slot_.has_news());
+}
+
+TEST_F(SlotNews, AWorkerThatGetsDoneBetweenTwoLooksIsNews) {
   worker_says(FrameKind::value, 0, {});
   words_->inbox_head.store(slot_.link().tasks().written());
   slot_.link().aim_bell();
@@ -170,7 +204,6 @@ TEST_F(SlotNews, AWorkerThatGetsDoneBetweenTwoLooksIsNews) {
 }
 
 TEST_F(SlotNews, AWorkerThatHasGotDoneIsNoNewsForEver) {
-  slot_.publish();
   for (std::uint64_t task = 0; task < kTasks; ++task) worker_says(FrameKind::value, task, {});
   words_->inbox_head.store(slot_.link().tasks().written());
   ASSERT_TRUE(slot_.drain(now_));

@@ -235,11 +235,13 @@ class RingReader {
     head_->store(read_, std::memory_order_release);
   }
   /// True if something was published that has not been stepped over.
-  [[nodiscard]] bool pending() const { return published() != taken(); }
+  [[nodiscard]] bool pending() const { return unread() != 0; }
   /// Bytes that were published and have not been stepped over, as the writer says.
-  [[nodiscard]] std::uint64_t unread() const { return published() - taken(); }
-  /// Up to where the writer says that it has published.
-  [[nodiscard]] std::uint64_t published() const { return tail_->load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t unread() const {
+    return tail_->load(std::memory_order_acquire) - taken();
+  }
+  /// Up to where the writer has published, and not beyond what can be.
+  [[nodiscard]] std::uint64_t published() const { return taken() + std::min(unread(), capacity_); }
   /// True if there is something between what was stepped over and `position`.
   [[nodiscard]] bool is_before(std::uint64_t position) const {
     return static_cast<std::int64_t>(position - taken()) > 0;
