@@ -160,6 +160,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
         entry.is_waiting = true;
         changed_->wait_for(lock, options.progress ? kProgressInterval : kBelt);
         entry.is_waiting = false;
+        if (std::exchange(entry.is_leaving, false)) note_entry();
       } else {
         drive(lock, entry);
       }
@@ -170,7 +171,6 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
       tidy();
     }
   }
-  if (entry.is_leaving) note_entry();
   jobs_.erase(place);
   if (definition->temporary) forget(*definition);
   changed_->notify_all();

@@ -204,7 +204,7 @@ struct Coordinator::Entry {
   const CallOptions& options;
   std::unique_ptr<FailureDetails> given_up;
   bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
-  bool is_leaving = false;  ///< counted among those that want the mutex, as the job is done
+  bool is_leaving = false;  ///< and is counted among those that want the mutex: the job is done
   Clock::time_point last_report = Clock::now();
   std::thread::id thread = std::this_thread::get_id();
 

@@ -154,6 +154,22 @@ TEST_F(ThreadsTest, ACallThatIsGivenUpEndsThoughAnotherKeepsThePoolBusy) {
   other.join();
 }
 
+TEST_F(ThreadsTest, ALongProgressCallbackHoldsUpNoOtherCall) {
+  state.reset();
+  Pool pool(2);
+  std::atomic<bool> done{false};
+  std::thread other([&] { (void)pool.map([](int) { state->begun.add(); }, ZerosUntil{done}); });
+  ASSERT_TRUE(state->begun.reaches(1));
+  for (int round = 0; round < 5; ++round) {
+    const CallOptions options{.progress = [](const Progress&) {
+      EXPECT_TRUE(state->begun.reaches(state->begun.value() + 100'000));
+    }};
+    EXPECT_THAT(pool.map(partial(add, 1), test::numbers(0, 100), options), SizeIs(100));
+  }
+  done = true;
+  other.join();
+}
+
 TEST_F(ThreadsTest, AProgressCallbackMayCallThePool) {
   Pool pool(2);
   int calls = 0;
