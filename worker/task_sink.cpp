@@ -4,13 +4,11 @@
 namespace bulkhead::detail {
 
 bool LargeMessage::pump(RingWriter& ring) {
-  while (fits(ring)) {
-    const std::uint64_t wanted = next_piece(ring);
-    const std::uint64_t size = std::min(wanted, ring.room(wanted));
-    std::byte* to = ring.reserve(size);
+  while (const std::optional<std::uint64_t> size = next_piece(ring)) {
+    std::byte* to = ring.reserve(*size);
     if (to == nullptr) return false;
-    copy_next(to, size);
-    header_.length = static_cast<std::uint32_t>(size);
+    copy_next(to, *size);
+    header_.length = static_cast<std::uint32_t>(*size);
     header_.more = left() != 0 ? 1 : 0;
     ring.finish(header_);
     ring.commit();

@@ -28,13 +28,9 @@ using test::Process;
 using test::workers_of;
 using CoordinatorDeathTest = test::ProcessTest;
 
-constexpr std::size_t kMaxWorkers = 16;
-
-struct State {
-  test::Tally begun;
+struct State : test::Gated {
   test::Tally ready;
-  test::Tally gate;
-  std::array<std::atomic<pid_t>, kMaxWorkers> pids;
+  std::array<std::atomic<pid_t>, 4> pids;  ///< of the zygote and the workers
 };
 const test::Shared<State> state;
 
@@ -44,17 +40,13 @@ int same(int x) {
 
 /// A task that lasts until the gate is opened.
 int wait_for_gate(int x) {
-  state->begun.add();
-  (void)state->gate.reaches(1, std::chrono::seconds{60});
-  return x;
+  return state->wait_for_gate(x);
 }
 
 /// A task that uses all of a CPU for a minute.
 int spin(int x) {
   state->begun.add();
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
-  while (std::chrono::steady_clock::now() < end) {
-  }
+  test::work_for(std::chrono::seconds{60});
   return x;
 }
 

@@ -42,10 +42,8 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using HostTest = test::ProcessTest;
 
-struct State {
-  test::Tally begun;
+struct State : test::Gated {
   test::Tally ready;
-  test::Tally gate;
   test::Tally count;
   std::array<std::atomic<pid_t>, 8> pids;
 };
@@ -56,9 +54,7 @@ int same(int x) {
 }
 
 int wait_for_gate(int x) {
-  state->begun.add();
-  (void)state->gate.reaches(1, std::chrono::seconds{60});
-  return x;
+  return state->wait_for_gate(x);
 }
 
 /// Results, a crash and a recovery: all that a pool can be asked for.

@@ -7,7 +7,6 @@
 #include <bulkhead/pool.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -16,7 +15,6 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -190,7 +188,7 @@ TEST_F(InitializerTest, ThatTakesLongInASuccessorHoldsUpNoTask) {
   const auto task = [](int x) {
     if (x == 20) test::kills_itself(x);
     state->gate.add();
-    ::usleep(500);
+    test::work_for(std::chrono::microseconds{500});
     return x;
   };
   (void)pool.map(same, test::numbers(0, 400));

@@ -6,8 +6,6 @@
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
-#include <array>
-#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <list>
@@ -28,15 +26,11 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using LifetimeTest = test::ProcessTest;
 
-constexpr std::size_t kMaxWorkers = 16;
 /// All that ends at once ends within this time; the library's own bound is two seconds.
 constexpr std::chrono::seconds kBound{10};
 
-struct State {
-  test::Tally begun;
+struct State : test::Gated {
   test::Tally ready;
-  test::Tally gate;
-  std::array<std::atomic<pid_t>, kMaxWorkers> pids;
 };
 const test::Shared<State> state;
 
@@ -46,9 +40,7 @@ int same(int x) {
 
 /// A task that lasts until the gate is opened.
 int wait_for_gate(int x) {
-  state->begun.add();
-  (void)state->gate.reaches(1, std::chrono::seconds{60});
-  return x;
+  return state->wait_for_gate(x);
 }
 
 class Stopwatch {

@@ -132,9 +132,7 @@ TEST_F(ThreadsTest, ACallThatIsGivenUpEndsThoughAnotherKeepsThePoolBusy) {
   std::atomic<bool> done{false};
   std::thread other([&] {
     const auto short_task = [](int x) {
-      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds{20};
-      while (std::chrono::steady_clock::now() < end) {
-      }
+      test::work_for(std::chrono::microseconds{20});
       return x;
     };
     (void)pool.map(short_task, ZerosUntil{done});

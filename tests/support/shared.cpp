@@ -48,6 +48,18 @@ bool Tally::reaches(std::uint32_t wanted, std::chrono::milliseconds limit) const
   return true;
 }
 
+int Gated::wait_for_gate(int x) {
+  begun.add();
+  (void)gate.reaches(1, seconds{60});
+  return x;
+}
+
+void work_for(nanoseconds duration) {
+  const auto end = steady_clock::now() + duration;
+  while (steady_clock::now() < end) {
+  }
+}
+
 void pause_a_moment() {
   ::poll(nullptr, 0, 1);
 }

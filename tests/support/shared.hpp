@@ -53,6 +53,18 @@ class Tally {
   std::atomic<std::uint32_t> value_{0};
 };
 
+/// Tasks that tell that they have begun, and last until a gate is opened.
+struct Gated {
+  Tally begun;
+  Tally gate;
+
+  /// For a task: returns when the gate is open, or after a minute.
+  int wait_for_gate(int x);
+};
+
+/// For a task of that duration: keeps a CPU busy.
+void work_for(std::chrono::nanoseconds duration);
+
 /// Lets others run for a millisecond.
 void pause_a_moment();
 

@@ -33,10 +33,7 @@ class LargeMessage {
   /// Sends and publishes pieces; true once the last one has left.
   bool pump(RingWriter& ring);
   /// True if there is room for a piece.
-  [[nodiscard]] bool fits(RingWriter& ring) const {
-    const std::uint64_t wanted = next_piece(ring);
-    return ring.room(wanted) >= std::min(wanted, kMinPiece);
-  }
+  [[nodiscard]] bool fits(RingWriter& ring) const { return next_piece(ring).has_value(); }
   /// Nobody waits for the rest any more: ends the message where it is, and lets go of `tail`.
   void cut() {
     if (sent_ < head_.size()) head_.resize(sent_);
@@ -49,8 +46,12 @@ class LargeMessage {
   static constexpr std::uint64_t kMinPiece = 512;
 
   [[nodiscard]] std::uint64_t left() const { return head_.size() + tail_.size() - sent_; }
-  [[nodiscard]] std::uint64_t next_piece(const RingWriter& ring) const {
-    return std::min(left(), ring.inline_limit());
+  /// Bytes that could leave at once, none if it is the end of the message; nothing: too few.
+  [[nodiscard]] std::optional<std::uint64_t> next_piece(RingWriter& ring) const {
+    const std::uint64_t wanted = std::min(left(), ring.inline_limit());
+    const std::uint64_t size = std::min(wanted, ring.room(wanted));
+    if (size < std::min(wanted, kMinPiece)) return std::nullopt;
+    return size;
   }
   void copy_next(std::byte* to, std::uint64_t bytes);
 
