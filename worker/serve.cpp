@@ -79,22 +79,23 @@ class ServedRun final : public TaskRun {
     return claim();
   }
 
-  /// `slot` is the size of a result.
-  void take_up(const FrameHeader& header, const std::byte* payload, std::uint32_t slot,
+  /// `cell` is the size of a result.
+  void take_up(const FrameHeader& header, const std::byte* payload, std::uint32_t cell,
                std::uint64_t begun) {
-    header_ = header;
+    callable_ = header.callable;
     begun_ = begun;
+    task_ = header.task;
     left_ = run_length(header);
     argument_ = payload;
     done_at_ = channel_.tasks().position();
     argument_at_ = done_at_ + kFrameHeaderBytes;
-    argument_slot_ = header.more * kFrameAlign;
-    result_slot_ = slot;
+    argument_cell_ = header.more * kFrameAlign;
+    result_cell_ = cell;
   }
   /// The task that begin() claimed has failed: steps over it. No result is under way any more.
   std::uint64_t fail() {
     close();
-    return next_task();
+    return task_;
   }
   using TaskRun::skip;
   /// Ends the frame of the results so far.
@@ -109,22 +110,18 @@ class ServedRun final : public TaskRun {
   [[nodiscard]] std::uint64_t left() const { return left_; }
 
  private:
-  [[nodiscard]] std::uint64_t next_task() const {
-    return header_.task + run_length(header_) - left_;
-  }
-
   void make_room() override {
     close();
     RingWriter& answers = channel_.answers();
-    if (answers.room(result_slot_) < result_slot_) channel_.wait_for_room(result_slot_);
-    room_ = std::min({left_, answers.room(result_slot_) / result_slot_, kRunBytes / result_slot_});
-    result_ = answers.reserve(room_ * result_slot_);
+    if (answers.room(result_cell_) < result_cell_) channel_.wait_for_room(result_cell_);
+    room_ = std::min({left_, answers.room(result_cell_) / result_cell_, kRunBytes / result_cell_});
+    result_ = answers.reserve(room_ * result_cell_);
     FrameHeader header;
     header.kind = FrameKind::values;
-    header.more = static_cast<std::uint8_t>(result_slot_ / kFrameAlign);
-    header.length = static_cast<std::uint32_t>(room_ * result_slot_);
-    header.callable = header_.callable;
-    header.task = next_task();
+    header.more = static_cast<std::uint8_t>(result_cell_ / kFrameAlign);
+    header.length = static_cast<std::uint32_t>(room_ * result_cell_);
+    header.callable = callable_;
+    header.task = task_;
     answers.open(header);
     result_at_ = answers.open_at();
     open_ = true;
@@ -139,7 +136,7 @@ class ServedRun final : public TaskRun {
   void leave() override { ::_exit(0); }
 
   Channel& channel_;
-  FrameHeader header_;
+  std::uint32_t callable_ = 0;
   bool open_ = false;  ///< results go into a frame that grows
 };
 
@@ -221,7 +218,7 @@ class Server {
   void serve_run(const FrameHeader& header, const std::byte* payload) {
     const Entry& entry = find(header.callable);
     const bool known = entry.callable != nullptr;
-    run_.take_up(header, payload, known ? entry.callable->result_slot : kFrameAlign, begun_);
+    run_.take_up(header, payload, known ? entry.callable->result_cell : kFrameAlign, begun_);
     while (!run_through(entry)) {
     }
     run_.close();

@@ -12,6 +12,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -78,6 +80,25 @@ TEST_F(DamagedOutboxTest, AWorkerThatOverwritesItsOutboxHarmsNeitherTheOthersNor
 TEST_F(DamagedOutboxTest, AWorkerThatRandomizesItsOutboxHarmsNeitherTheOthersNorTheCoordinator) {
   constexpr auto kTask = at_every_fiftieth<test::randomizes_its_outbox>;
   test::in_fork([] { expect_damage_costs_its_task_only(kTask); }, kLimit);
+  test::in_fork([] { expect_damage_is_contained(kTask); }, kLimit);
+}
+
+/// Changes the values that were answered a moment before, and nothing else.
+int changes_earlier_values(int x) {
+  const std::span<std::byte> outbox = test::writable_outbox();
+  constexpr std::size_t kData = bulkhead::detail::kPageBytes + bulkhead::detail::kCrashPageBytes;
+  for (std::size_t at = kData; at < outbox.size(); at += 8) {
+    int value = 0;
+    std::memcpy(&value, outbox.data() + at, sizeof value);
+    if (value >= x || value < x - 20) continue;
+    value += 1'000'000;
+    std::memcpy(outbox.data() + at, &value, sizeof value);
+  }
+  return x;
+}
+
+TEST_F(DamagedOutboxTest, AWorkerThatChangesWhatItHasAnsweredChangesNoValue) {
+  constexpr auto kTask = at_every_fiftieth<changes_earlier_values>;
   test::in_fork([] { expect_damage_is_contained(kTask); }, kLimit);
 }
 

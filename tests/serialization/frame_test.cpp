@@ -49,7 +49,7 @@ TEST(Frame, OfEveryKindIsSound) {
   }
 }
 
-TEST(Frame, OfARunHasWholeSlots) {
+TEST(Frame, OfARunHasWholeCells) {
   FrameHeader header = sound_header();
   header.kind = FrameKind::tasks;
   header.more = 2;

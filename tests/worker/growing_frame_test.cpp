@@ -22,14 +22,14 @@ using Numbers = std::vector<std::uint64_t>;
 struct Ring : test::RingEnds {
   using RingEnds::RingEnds;
 
-  /// Opens a frame with room for `slots` numbers. False if there is no room.
-  bool open(std::uint64_t first, std::uint64_t slots) {
-    result = writer.reserve(slots * 8);
+  /// Opens a frame with room for `cells` numbers. False if there is no room.
+  bool open(std::uint64_t first, std::uint64_t cells) {
+    result = writer.reserve(cells * 8);
     if (result == nullptr) return false;
     FrameHeader header;
     header.kind = FrameKind::values;
     header.more = 1;
-    header.length = static_cast<std::uint32_t>(slots * 8);
+    header.length = static_cast<std::uint32_t>(cells * 8);
     header.task = first;
     writer.open(header);
     filled = 0;

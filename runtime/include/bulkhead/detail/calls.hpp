@@ -10,7 +10,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace bulkhead::detail {
@@ -53,13 +52,12 @@ class TravellingCall {
     }
   }
 
-  /// Arguments travel many in a frame, in slots.
+  /// Arguments travel many in a frame, in cells.
   static constexpr bool kRuns = Target::kRuns;
-  static constexpr std::uint32_t slot() { return slot_bytes(sizeof(Argument)); }
+  static constexpr std::uint32_t cell() { return kArgumentCell<Argument>; }
   template <class Source>
-  static void fill_slot(std::byte* slot, const Source& source, std::uint64_t task) {
-    const Argument& argument = source[task];
-    std::memcpy(slot, &argument, sizeof(Argument));
+  static void fill_cell(std::byte* cell, const Source& source, std::uint64_t task) {
+    put_argument<Argument>(cell, source[task]);
   }
 
  private:

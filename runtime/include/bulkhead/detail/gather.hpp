@@ -10,9 +10,7 @@
 #include <bulkhead/failure.hpp>
 #include <bulkhead/outcome.hpp>
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -43,7 +41,6 @@ class ValueStore {
     if (index >= values_.size()) values_.resize(index + 1);
     values_[index].emplace(std::move(value));
   }
-  static bool place_all(std::uint64_t, const std::byte*, std::uint64_t) { return false; }
   std::vector<R> take(std::uint64_t known) {
     std::vector<R> result;
     result.reserve(known);
@@ -65,16 +62,6 @@ class ValueStore<R> {
       values_.resize(index + 1);
     values_[index] = std::move(value);
   }
-  /// Many values, from where they lie one after the other. False if they must go one by one.
-  bool place_all(std::uint64_t first, const std::byte* values, std::uint64_t count) {
-    if constexpr (std::is_trivially_copyable_v<R> && !std::is_same_v<R, bool>) {
-      if (first + count > values_.size()) return false;
-      std::memcpy(static_cast<void*>(values_.data() + first), values, count * sizeof(R));
-      return true;
-    } else {
-      return false;
-    }
-  }
   /// The range may have had fewer elements than it said.
   std::vector<R> take(std::uint64_t known) {
     values_.resize(known);
@@ -90,7 +77,6 @@ class ValueStore<Nothing> {
  public:
   void expect(std::uint64_t) {}
   void place(std::uint64_t, Nothing) {}
-  bool place_all(std::uint64_t, const std::byte*, std::uint64_t) { return true; }
   void take(std::uint64_t) {}
 };
 
@@ -102,9 +88,6 @@ class Values {
 
   void expect(std::uint64_t count) { store_.expect(count); }
   void place(std::uint64_t index, Placed<R> value) { store_.place(index, std::move(value)); }
-  bool place_all(std::uint64_t first, const std::byte* values, std::uint64_t count) {
-    return store_.place_all(first, values, count);
-  }
   void fail(std::uint64_t index, Failure failure) {
     if (lowest_ && lowest_->task() <= index) return;
     lowest_.emplace(std::move(failure));
@@ -143,7 +126,6 @@ class Outcomes {
     }
     ++placed_;
   }
-  static bool place_all(std::uint64_t, const std::byte*, std::uint64_t) { return false; }
   void fail(std::uint64_t index, Failure failure) {
     put(index, std::move(failure));
     ++placed_;

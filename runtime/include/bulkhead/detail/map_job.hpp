@@ -7,6 +7,7 @@
 
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/cell.hpp>
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/job.hpp>
@@ -248,17 +249,17 @@ class MapJob final : public Job {
     Encoded encoded;
     while (encoded.accepted < tasks.count && !encoded.failed) {
       const std::uint64_t first = tasks.first + encoded.accepted;
-      const auto [slots, room] = sink.begin_run(tasks.count - encoded.accepted, Call::slot());
+      const auto [cells, room] = sink.begin_run(tasks.count - encoded.accepted, Call::cell());
       std::uint64_t count = 0;
       try {
         for (; count < room; ++count) {
-          Call::fill_slot(slots + count * Call::slot(), source_, first + count);
+          Call::fill_cell(cells + count * Call::cell(), source_, first + count);
         }
       } catch (...) {
         fail(first + count, local_failure(first + count, kWhileEncoding));
         encoded.failed = true;
       }
-      if (count != 0) sink.finish_run(callable, first, count, Call::slot());
+      if (count != 0) sink.finish_run(callable, first, count, Call::cell());
       encoded.accepted += count;
       if (room == 0) break;
     }
@@ -266,43 +267,43 @@ class MapJob final : public Job {
   }
 
   /// Takes what has come of a run whose next result must be that of task `first`. The number of
-  /// results; 0 if it is not, or if there are more than `most`.
-  std::uint64_t decode_run(RingReader& answers, const FrameHeader& header, const std::byte* slots,
+  /// results that were taken; 0 if it is another task's, if there are more than `most`, or if it is
+  /// damaged.
+  std::uint64_t decode_run(RingReader& answers, const FrameHeader& header, const std::byte* cells,
                            std::uint32_t callable, std::uint64_t first, std::uint64_t most,
                            Settled& settled) {
-    if constexpr (kSlottedResult<R>) {
-      constexpr std::uint32_t kSlot = result_slot_bytes<R>();
-      const std::uint64_t count = header.length / kSlot;
-      const std::uint64_t next = header.task + answers.offset() / kSlot;
-      const bool whole = header.more * kFrameAlign == kSlot && header.length % kSlot == 0 &&
-                         answers.offset() % kSlot == 0;
+    if constexpr (kResultFitsCell<R>) {
+      constexpr std::uint32_t kCell = kResultCell<R>;
+      const std::uint64_t count = header.length / kCell;
+      const std::uint64_t next = header.task + answers.offset() / kCell;
+      const bool whole = header.more * kFrameAlign == kCell && header.length % kCell == 0 &&
+                         answers.offset() % kCell == 0;
       if (!whole || header.callable != callable || next != first || count > most) return 0;
-      place_slots(first, slots, count, settled);
-      answers.advance();
-      return count;
+      const std::uint64_t sound = place_cells(first, cells, count, settled);
+      answers.advance(sound * kCell);
+      return sound;
     }
     return 0;
   }
 
-  void place_slots(std::uint64_t first, const std::byte* slots, std::uint64_t count,
-                   Settled& settled) {
-    constexpr std::uint32_t kSlot = result_slot_bytes<R>();
-    if (sizeof(Placed<R>) == kSlot && gather_.place_all(first, slots, count)) {
-      for (std::uint64_t i = 0; i < count; ++i) source_.forget(first + i);
-      return;
-    }
-    for (std::uint64_t i = 0; i < count; ++i, slots += kSlot) {
+  /// Takes results up to the first that is damaged: their number.
+  std::uint64_t place_cells(std::uint64_t first, const std::byte* cells, std::uint64_t count,
+                            Settled& settled) {
+    for (std::uint64_t i = 0; i < count; ++i, cells += kResultCell<R>) {
       try {
         if constexpr (std::is_void_v<R>) {
           placed(first + i, {});
         } else {
-          placed(first + i, read_slot<R>(slots));
+          std::optional<R> value = get_result<R>(cells, first + i);
+          if (!value) return i;
+          placed(first + i, std::move(*value));
         }
       } catch (...) {
         fail(first + i, local_failure(first + i, kWhileDecoding));
         if (settled.failed++ == 0) settled.lowest_failed = first + i;
       }
     }
+    return count;
   }
 
   const Call& call_;

@@ -18,13 +18,13 @@ enum class FrameKind : std::uint8_t {
   define,  ///< payload: a callable and its state; `callable` is its number from now on
   drop,    ///< `callable` will not be used again
   task,    ///< payload: the argument of task number `task` of `callable`
-  tasks,   ///< payload: the arguments of tasks `task`, `task` + 1, ..., in slots of one size
+  tasks,   ///< payload: the arguments of tasks `task`, `task` + 1, ..., in cells of one size
   leave,   ///< no task will follow: run the finalizer and exit
   // worker to coordinator
   ready,    ///< the initializer is done
   failed,   ///< payload: the exception of the initializer, or of the finalizer
   value,    ///< payload: the result of `task`
-  values,   ///< payload: the results of `task`, `task` + 1, ..., in slots; grows: see
+  values,   ///< payload: the results of `task`, `task` + 1, ..., in cells; grows: see
             ///< RingWriter::open
   thrown,   ///< payload: the exception of `task`
   waits,    ///< the worker goes on once it sees that all frames up to this one were taken
@@ -37,7 +37,7 @@ struct FrameHeader {
   std::uint32_t length = 0;
   FrameKind kind = FrameKind::padding;
   std::uint32_t callable = 0;
-  std::uint8_t more = 0;  ///< 1: the payload goes on in the next frame. In a run: words in a slot
+  std::uint8_t more = 0;  ///< 1: the payload goes on in the next frame. In a run: words in a cell
   std::uint16_t attempt = 0;
   std::uint32_t check = 0;
   std::uint64_t task = 0;
@@ -101,11 +101,8 @@ inline void get_header(FrameHeader& header, const std::byte* from) {
   header.task = words[2];
 }
 
-/// What a plain value of `bytes` takes in a run, a frame of many.
-constexpr std::uint32_t slot_bytes(std::uint64_t bytes) {
-  return static_cast<std::uint32_t>((bytes + kFrameAlign - 1) / kFrameAlign * kFrameAlign);
-}
-/// The slots of a run, most of the time few enough that what is in them is soon given back.
+/// The cells of a run (cell.hpp), most of the time few enough that what is in them is soon given
+/// back.
 inline constexpr std::uint64_t kRunBytes = 1024;
 /// How many values a run has.
 constexpr std::uint64_t run_length(const FrameHeader& header) {

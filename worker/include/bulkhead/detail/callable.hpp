@@ -6,14 +6,13 @@
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/codec.hpp>
+#include <bulkhead/detail/cell.hpp>
 #include <bulkhead/detail/task_run.hpp>
 #include <bulkhead/error.hpp>
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <tuple>
@@ -40,37 +39,11 @@ struct Callable {
   void* (*make)(const void* function, ByteReader& state);
   void (*drop)(void* object) noexcept;
   void (*call)(void* object, TaskCall& task);
-  /// Calls for all tasks of a run; null if argument or result are not such as run in slots. What a
+  /// Calls for all tasks of a run; null if argument or result are not such as run in cells. What a
   /// task throws leaves it; called again, it goes on with the one after that.
   void (*run)(void* object, TaskRun& tasks) = nullptr;
-  std::uint32_t result_slot = 0;  ///< bytes
+  std::uint32_t result_cell = 0;  ///< bytes
 };
-
-/// Small values whose bytes are all there is to them: many of them travel in one frame, in slots.
-template <class T>
-concept Slotted = PlainCoded<T> && sizeof(T) <= 64 && !std::is_same_v<T, bool>;
-template <class R>
-inline constexpr bool kSlottedResult = std::is_void_v<R>;
-template <Slotted R>
-inline constexpr bool kSlottedResult<R> = true;
-
-/// Bytes of a result's slot; where there is no result, of the sign that the task is done.
-template <class R>
-constexpr std::uint32_t result_slot_bytes() {
-  if constexpr (std::is_void_v<R>) {
-    return static_cast<std::uint32_t>(kFrameAlign);
-  } else {
-    return slot_bytes(sizeof(R));
-  }
-}
-
-/// The value in a slot.
-template <Slotted T>
-T read_slot(const std::byte* slot) {
-  std::array<std::byte, sizeof(T)> bytes;
-  std::memcpy(bytes.data(), slot, sizeof(T));
-  return std::bit_cast<T>(bytes);
-}
 
 /// The address of such a function names a Callable in every process that has the same module.
 using Describe = const Callable& (*)();
@@ -238,11 +211,11 @@ struct CallableFor {
     }
   }
 
-  static constexpr bool kRuns = Slotted<Argument> && kSlottedResult<Result>;
+  static constexpr bool kRuns = FitsCell<Argument> && kResultFitsCell<Result>;
 
   static const Callable& describe() {
     if constexpr (kRuns) {
-      static constexpr Callable callable{&make, &drop, &call, &run, result_slot_bytes<Result>()};
+      static constexpr Callable callable{&make, &drop, &call, &run, kResultCell<Result>};
       return callable;
     } else {
       static constexpr Callable callable{&make, &drop, &call};
@@ -254,12 +227,12 @@ struct CallableFor {
   template <class G>
   static void run_with(G& f, TaskRun& tasks) {
     while (tasks.begin()) {
-      Argument argument = read_slot<Argument>(tasks.argument());
+      Argument argument = get_argument<Argument>(tasks.argument());
       if constexpr (std::is_void_v<Result>) {
         call_user<G, Argument, kSpread>(f, argument);
       } else {
         const Result& result = call_user<G, Argument, kSpread>(f, argument);
-        std::memcpy(tasks.result(), &result, sizeof(Result));
+        put_result(tasks.result(), result, tasks.task());
       }
       tasks.end();
     }

@@ -25,17 +25,19 @@ class TaskRun {
     if (room_ == 0) make_room();
     return claim();
   }
-  /// The slot of the claimed task's argument.
+  /// The cell of the claimed task's argument.
   [[nodiscard]] const std::byte* argument() const { return argument_; }
+  /// Its number in its call.
+  [[nodiscard]] std::uint64_t task() const { return task_; }
   /// Where its result goes.
   [[nodiscard]] std::byte* result() { return result_; }
   /// Answers it.
   void end() {
     if (original_ == 0) [[unlikely]]
       leave();
-    result_at_ += result_slot_;
+    result_at_ += result_cell_;
     tail_.store(result_at_, std::memory_order_release);
-    result_ += result_slot_;
+    result_ += result_cell_;
     --room_;
     skip();
   }
@@ -79,12 +81,13 @@ class TaskRun {
         fences_(fences) {}
   ~TaskRun() = default;
 
-  /// Gives the slot of the first task that is left back.
+  /// Gives the cell of the first task that is left back.
   void skip() {
-    argument_ += argument_slot_;
-    argument_at_ += argument_slot_;
+    argument_ += argument_cell_;
+    argument_at_ += argument_cell_;
     done_at_ = argument_at_;
     head_.store(done_at_, std::memory_order_release);
+    ++task_;
     --left_;
   }
 
@@ -106,15 +109,16 @@ class TaskRun {
   const bool fences_;                       ///< the worker's fences must be real ones
 
   std::uint64_t begun_ = 0;  ///< tasks begun by the worker so far
+  std::uint64_t task_ = 0;   ///< the first task of the run that has not ended
   std::uint64_t left_ = 0;   ///< tasks of the run that have not ended
   std::uint64_t room_ = 0;   ///< results for which there is room
   const std::byte* argument_ = nullptr;
   std::uint64_t argument_at_ = 0;  ///< its position in the task ring
   std::uint64_t done_at_ = 0;      ///< up to there the task ring was given back
-  std::uint64_t argument_slot_ = 0;
+  std::uint64_t argument_cell_ = 0;
   std::byte* result_ = nullptr;
   std::uint64_t result_at_ = 0;  ///< its position in the answer ring
-  std::uint64_t result_slot_ = 0;
+  std::uint64_t result_cell_ = 0;
 };
 
 }  // namespace bulkhead::detail

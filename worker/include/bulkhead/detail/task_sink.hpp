@@ -89,23 +89,23 @@ class TaskSink {
     return put_encoded(task_header(callable, task), value);
   }
 
-  /// Room for the arguments of up to `count` tasks (at least one), in slots of `slot` bytes, in one
+  /// Room for the arguments of up to `count` tasks (at least one), in cells of `cell` bytes, in one
   /// frame: where they go, and for how many there is room now; null and 0: for none. Nothing has
   /// changed before finish_run().
-  std::pair<std::byte*, std::uint64_t> begin_run(std::uint64_t count, std::uint64_t slot) {
+  std::pair<std::byte*, std::uint64_t> begin_run(std::uint64_t count, std::uint64_t cell) {
     if (large_) return {nullptr, 0};
-    const std::uint64_t room = ring_.room(slot) / slot;
-    const std::uint64_t fit = std::min({count, room, kRunBytes / slot});
-    std::byte* to = fit != 0 ? ring_.reserve(fit * slot) : nullptr;
+    const std::uint64_t room = ring_.room(cell) / cell;
+    const std::uint64_t fit = std::min({count, room, kRunBytes / cell});
+    std::byte* to = fit != 0 ? ring_.reserve(fit * cell) : nullptr;
     return {to, to != nullptr ? fit : 0};
   }
-  /// The first `count` slots have been filled.
+  /// The first `count` cells have been filled.
   void finish_run(std::uint32_t callable, std::uint64_t first, std::uint64_t count,
-                  std::uint32_t slot) {
+                  std::uint32_t cell) {
     FrameHeader header = task_header(callable, first);
     header.kind = FrameKind::tasks;
-    header.more = static_cast<std::uint8_t>(slot / kFrameAlign);
-    header.length = static_cast<std::uint32_t>(count * slot);
+    header.more = static_cast<std::uint8_t>(cell / kFrameAlign);
+    header.length = static_cast<std::uint32_t>(count * cell);
     ring_.finish(header);
   }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// How a call takes the answers of a worker. The worker is the test itself.
+#include <bulkhead/detail/calls.hpp>
+#include <bulkhead/detail/map_job.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace bulkhead::detail {
+namespace {
+
+constexpr std::uint64_t kRing = 1024;
+constexpr std::uint32_t kCallable = 3;
+constexpr std::uint64_t kCell = kResultCell<std::int64_t>;
+
+std::int64_t same(std::int64_t x) {
+  return x;
+}
+
+class MapJobTest : public testing::Test {
+ protected:
+  using Call = TravellingCall<std::int64_t (*)(std::int64_t), std::int64_t, false>;
+
+  /// Publishes the results 100, 101, ... of tasks 0, 1, ... in one run.
+  void worker_answers(std::uint64_t count) {
+    results_ = writer_.reserve(count * kCell);
+    FrameHeader header;
+    header.kind = FrameKind::values;
+    header.more = kCell / kFrameAlign;
+    header.length = static_cast<std::uint32_t>(count * kCell);
+    header.callable = kCallable;
+    writer_.open(header);
+    for (std::uint64_t task = 0; task < count; ++task) {
+      put_result(results_ + task * kCell, static_cast<std::int64_t>(100 + task), task);
+    }
+    writer_.close(count * kCell);
+    writer_.commit();
+  }
+
+  std::vector<std::byte> data_ = std::vector<std::byte>(kRing);
+  Position tail_{0};
+  Position head_{0};
+  RingWriter writer_{data_.data(), kRing, &tail_, &head_};
+  RingReader reader_{data_.data(), kRing, &tail_, &head_};
+  std::byte* results_ = nullptr;
+  Call call_{&same};
+  MapJob<Call, std::vector<std::int64_t>, Outcomes<std::int64_t>> job_{
+      call_, std::vector<std::int64_t>(5)};
+};
+
+TEST_F(MapJobTest, TakesAWholeRun) {
+  worker_answers(5);
+  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 5}).count, 5U);
+  EXPECT_FALSE(reader_.pending());
+}
+
+TEST_F(MapJobTest, TakesTheResultsOfARunBeforeOneThatIsDamagedAndNoFurtherOne) {
+  worker_answers(5);
+  results_[2 * kCell] ^= std::byte{1};
+  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 5}).count, 2U);
+  EXPECT_EQ(job_.decode(reader_, kCallable, {2, 3}).count, 0U);
+}
+
+TEST_F(MapJobTest, TakesNoRunThatBeginsWithADamagedResult) {
+  worker_answers(5);
+  results_[0] ^= std::byte{1};
+  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 5}).count, 0U);
+}
+
+TEST_F(MapJobTest, TakesNoRunOfAnotherCallNorOfOtherTasks) {
+  worker_answers(5);
+  EXPECT_EQ(job_.decode(reader_, kCallable + 1, {0, 5}).count, 0U);
+  EXPECT_EQ(job_.decode(reader_, kCallable, {1, 4}).count, 0U);
+  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 4}).count, 0U);
+}
+
+}  // namespace
+}  // namespace bulkhead::detail
