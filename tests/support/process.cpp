@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "tests/support/process.hpp"
 
+#include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/victims.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -99,6 +101,14 @@ void Fork::adopt_and_reap() {
     orphan.send(SIGKILL);
     ::waitpid(pid, nullptr, 0);
   }
+}
+
+void expect_usable(Pool& pool) {
+  const auto same = [](int x) { return x; };
+  EXPECT_EQ(pool.map(same, numbers(0, 500)), numbers(0, 500));
+  EXPECT_THROW((void)pool.apply(kills_itself, 0), CrashError);
+  const auto outcomes = pool.try_map(only_at<7, segfaults>, numbers(0, 20));
+  for (int x = 0; x < 20; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 7);
 }
 
 void in_fork(const std::function<void()>& body, std::chrono::milliseconds limit) {

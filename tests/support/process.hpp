@@ -55,6 +55,9 @@ class Fork {
   std::optional<int> status_;
 };
 
+/// Asks a pool for all that it can be asked for: results, a crash and a recovery.
+void expect_usable(Pool& pool);
+
 /// Runs `body` in a Fork, which must end well and keep its own footprint.
 void in_fork(const std::function<void()>& body,
              std::chrono::milliseconds limit = std::chrono::seconds{100});
