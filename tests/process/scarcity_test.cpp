@@ -247,7 +247,7 @@ TEST_F(ScarcityTest, IfASuccessorCannotBeForkedThePoolGoesOnWithFewerAndTriesAga
     const pid_t zygote = test::zygote_of(pool);
     limit_processes_of(zygote, 1);
     // A spare worker may have been there already; it takes the place of the first that dies.
-    const auto one_is_left = [&pool] { return test::workers_of(pool).size() == 1; };
+    const auto one_is_left = [zygote] { return test::children_of(zygote).size() == 1; };
     for (int death = 0; death < 2; ++death) {
       EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
       if (test::eventually(one_is_left, std::chrono::milliseconds{500})) break;

@@ -58,17 +58,15 @@ TEST_F(MapJobTest, TakesAWholeRun) {
   EXPECT_FALSE(reader_.pending());
 }
 
-TEST_F(MapJobTest, TakesTheResultsOfARunBeforeOneThatIsDamagedAndNoFurtherOne) {
-  worker_answers(5);
-  results_[2 * kCell] ^= std::byte{1};
-  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 5}).count, 2U);
-  EXPECT_EQ(job_.decode(reader_, kCallable, {2, 3}).count, 0U);
-}
-
-TEST_F(MapJobTest, TakesNoRunThatBeginsWithADamagedResult) {
+// All of these tasks have run: none may be run again.
+TEST_F(MapJobTest, FailsTheTasksOfARunWhoseResultsAreDamagedAndNoOthers) {
   worker_answers(5);
   results_[0] ^= std::byte{1};
-  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 5}).count, 0U);
+  results_[3 * kCell] ^= std::byte{1};
+  const Settled settled = job_.decode(reader_, kCallable, {0, 5});
+  EXPECT_EQ(settled.count, 5U);
+  EXPECT_EQ(settled.failed, 2U);
+  EXPECT_EQ(settled.lowest_failed, 0U);
 }
 
 TEST_F(MapJobTest, TakesNoRunOfAnotherCallNorOfOtherTasks) {

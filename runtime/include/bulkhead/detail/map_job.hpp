@@ -12,6 +12,7 @@
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/detail/source.hpp>
+#include <bulkhead/error.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -267,8 +268,7 @@ class MapJob final : public Job {
   }
 
   /// Takes what has come of a run whose next result must be that of task `first`. The number of
-  /// results that were taken; 0 if it is another task's, if there are more than `most`, or if it is
-  /// damaged.
+  /// results; 0 if it is not, or if there are more than `most`.
   std::uint64_t decode_run(RingReader& answers, const FrameHeader& header, const std::byte* cells,
                            std::uint32_t callable, std::uint64_t first, std::uint64_t most,
                            Settled& settled) {
@@ -279,23 +279,22 @@ class MapJob final : public Job {
       const bool whole = header.more * kFrameAlign == kCell && header.length % kCell == 0 &&
                          answers.offset() % kCell == 0;
       if (!whole || header.callable != callable || next != first || count > most) return 0;
-      const std::uint64_t sound = place_cells(first, cells, count, settled);
-      answers.advance(sound * kCell);
-      return sound;
+      place_cells(first, cells, count, settled);
+      answers.advance();
+      return count;
     }
     return 0;
   }
 
-  /// Takes results up to the first that is damaged: their number.
-  std::uint64_t place_cells(std::uint64_t first, const std::byte* cells, std::uint64_t count,
-                            Settled& settled) {
+  void place_cells(std::uint64_t first, const std::byte* cells, std::uint64_t count,
+                   Settled& settled) {
     for (std::uint64_t i = 0; i < count; ++i, cells += kResultCell<R>) {
       try {
         if constexpr (std::is_void_v<R>) {
           placed(first + i, {});
         } else {
           std::optional<R> value = get_result<R>(cells, first + i);
-          if (!value) return i;
+          if (!value) throw DecodeError("it was overwritten by another task of its worker");
           placed(first + i, std::move(*value));
         }
       } catch (...) {
@@ -303,7 +302,6 @@ class MapJob final : public Job {
         if (settled.failed++ == 0) settled.lowest_failed = first + i;
       }
     }
-    return count;
   }
 
   const Call& call_;

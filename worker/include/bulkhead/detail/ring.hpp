@@ -227,12 +227,6 @@ class RingReader {
     read_ = next_;
     offset_ = length_ = step_ = 0;
   }
-  /// The same for the first `bytes` of a frame that grows: peek() shows the rest as having come
-  /// since.
-  void advance(std::uint64_t bytes) {
-    step_ = bytes;
-    advance();
-  }
   /// How much of the frame that peek() shows has been stepped over.
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
   /// Gives the frames that were stepped over back to the writer.
