@@ -8,21 +8,25 @@
 #include <bulkhead/detail/job.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace bulkhead::detail {
 
 struct ActiveJob {
-  ActiveJob(Job& a_job, std::uint32_t number, const std::vector<std::byte>& definition)
-      : job(a_job), callable(number), define(definition) {}
+  ActiveJob(Job& a_job, std::uint32_t number, const std::vector<std::byte>& definition,
+            std::optional<std::chrono::nanoseconds> limit)
+      : job(a_job), callable(number), define(definition), timeout(limit) {}
 
   Job& job;
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
+  const std::optional<std::chrono::nanoseconds> timeout;  ///< of each task
   Ledger ledger;
   Pace pace;
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/coordinator.hpp"
 
+#include "runtime/options.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
+#include <stop_token>
 
 namespace bulkhead::detail {
 namespace {
@@ -140,19 +142,23 @@ RunReport run_job(Coordinator& coordinator, Job& job, const CallOptions& options
 
 RunReport Coordinator::run(Job& job, const CallOptions& options) {
   require_owner();
+  require_sensible(options);
+  const std::stop_callback wake(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   Lock lock = enter();
   require_open();
   const Definition* definition = nullptr;
   std::optional<Entry> own;
   {
     const Inside inside(inside_);
-    definition = &definition_of(job);
-    own.emplace(Entry{ActiveJob(job, definition->number, definition->payload), options, nullptr});
+    definition = &definition_of(job, options.timeout.has_value());
+    own.emplace(
+        Entry{ActiveJob(job, definition->number, definition->payload, options.timeout), options});
     own->active.prime();
   }
   Entry& entry = *own;
   const auto place = jobs_.insert(jobs_.end(), &entry);
   if (driving_) doorbell_.ring();
+  heed_stops();
   std::exception_ptr error;
   while (!entry.done()) {
     try {
@@ -172,22 +178,25 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     }
   }
   jobs_.erase(place);
+  if (entry.cancelled && !entry.given_up && !entry.complete()) {
+    entry.give_up(FailureKind::cancelled, "a stop was requested");
+  }
   if (definition->temporary) forget(*definition);
   changed_->notify_all();
   if (error) std::rethrow_exception(error);
   return {std::move(entry.given_up), entry.active.ledger.known()};
 }
 
-Coordinator::Definition& Coordinator::definition_of(const Job& job) {
+Coordinator::Definition& Coordinator::definition_of(const Job& job, bool timed) {
   if (job.has_state()) {
-    temporary_.push_back({next_callable_++, encode_definition(job), true});
+    temporary_.push_back({next_callable_++, encode_definition(job, timed), true});
     return temporary_.back();
   }
-  const auto key = std::pair(job.describe(), job.function());
+  const auto key = std::tuple(job.describe(), job.function(), timed);
   const auto found = definitions_.find(key);
   if (found != definitions_.end() && ModuleMap::generation() == generation_) return found->second;
   // Where modules have come and gone, the same address may be another function: looked at again.
-  std::vector<std::byte> payload = encode_definition(job);
+  std::vector<std::byte> payload = encode_definition(job, timed);
   if (found != definitions_.end()) return found->second;
   return definitions_.emplace(key, Definition{next_callable_++, std::move(payload), false})
       .first->second;
@@ -199,10 +208,11 @@ void Coordinator::forget(const Definition& definition) {
   temporary_.remove_if([number](const Definition& other) { return other.number == number; });
 }
 
-std::vector<std::byte> Coordinator::encode_definition(const Job& job) const {
+std::vector<std::byte> Coordinator::encode_definition(const Job& job, bool timed) const {
   SpillWriter out({});
   out.put(token_of(reinterpret_cast<const void*>(job.describe())));
   out.put(job.function() != nullptr ? token_of(job.function()) : ModuleToken{});
+  out.put(static_cast<std::uint8_t>(timed ? 1 : 0));
   job.encode_state(out);
   return out.take();
 }
@@ -238,9 +248,7 @@ void Coordinator::report_progress(Lock& lock, Entry& entry, bool last) {
 void Coordinator::abandon_jobs(FailureKind kind) {
   for (Entry* entry : jobs_) {
     if (entry->done()) continue;
-    entry->given_up = std::make_unique<FailureDetails>();
-    entry->given_up->kind = kind;
-    entry->given_up->message = cause_;
+    entry->give_up(kind, cause_);
   }
 }
 

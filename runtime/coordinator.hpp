@@ -35,6 +35,7 @@
 #include <string>
 #include <sys/types.h>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -77,9 +78,9 @@ class Coordinator {
     std::vector<std::byte> payload;
     bool temporary = false;  ///< has state of its own: forgotten after the job
   };
-  Definition& definition_of(const Job& job);
+  Definition& definition_of(const Job& job, bool timed);
   void forget(const Definition& definition);
-  [[nodiscard]] std::vector<std::byte> encode_definition(const Job& job) const;
+  [[nodiscard]] std::vector<std::byte> encode_definition(const Job& job, bool timed) const;
   [[nodiscard]] ModuleToken token_of(const void* function) const;
 
   // Driving.
@@ -97,9 +98,11 @@ class Coordinator {
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
   void let_leave(Entry& entry);
+  void keep_time(Clock::time_point now);
+  void heed_stops();
   void park(Lock& lock, std::chrono::milliseconds limit);
   bool help_the_idle(std::chrono::nanoseconds least);
-  [[nodiscard]] std::chrono::milliseconds patience() const;
+  [[nodiscard]] std::chrono::milliseconds patience();
   void sleep(Lock& lock, std::chrono::milliseconds timeout);
   bool arm_bells();
   bool has_news();
@@ -125,6 +128,7 @@ class Coordinator {
   void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
   void replace_missing(Clock::time_point now);
   void after_drain(Slot& slot);
+  void signal(const Slot& slot, int number);
   void give_up(State state, FailureKind kind, std::string why);
   void abandon_jobs(FailureKind kind);
   [[nodiscard]] bool anyone_alive() const;
@@ -180,7 +184,7 @@ class Coordinator {
       false;  ///< bells are to ring at each step: some worker has been silent for long
 
   std::uint32_t next_callable_ = 1;
-  std::map<std::pair<Describe, const void*>, Definition> definitions_;
+  std::map<std::tuple<Describe, const void*, bool>, Definition> definitions_;
   std::list<Definition> temporary_;
 };
 
@@ -202,12 +206,20 @@ class Coordinator::Inside {
 struct Coordinator::Entry {
   ActiveJob active;
   const CallOptions& options;
-  std::unique_ptr<FailureDetails> given_up;
+  std::unique_ptr<FailureDetails> given_up = nullptr;
   bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
   bool is_leaving = false;  ///< and is counted among those that want the mutex: the job is done
+  bool cancelled = false;  ///< a stop was requested
   Clock::time_point last_report = Clock::now();
   std::thread::id thread = std::this_thread::get_id();
 
+  void give_up(FailureKind kind, std::string why) {
+    given_up = std::make_unique<FailureDetails>();
+    given_up->kind = kind;
+    given_up->message = std::move(why);
+  }
+  /// True if every task that there is has ended.
+  [[nodiscard]] bool complete() const { return active.ledger.total() == active.ledger.settled(); }
   [[nodiscard]] bool done() const { return given_up != nullptr || active.ledger.done(); }
 };
 

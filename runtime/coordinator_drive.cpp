@@ -4,6 +4,7 @@
 #include "runtime/coordinator.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <limits>
 #include <utility>
 
@@ -41,6 +42,7 @@ void Coordinator::drive(Lock& lock, Entry& own) {
       if (now - last_control_check_ >= kControlInterval) {
         hear_zygote();
         keep_spare(now);
+        keep_time(now);
         now = Clock::now();
       }
       if (own.done()) break;
@@ -176,6 +178,29 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
   }
   replace_missing(last_control_check_);
   keep_spare(last_control_check_);
+  keep_time(last_control_check_);
+}
+
+/// Ends tasks that are out of time or whose call is to stop, and workers that were asked to end and
+/// have not.
+void Coordinator::keep_time(Clock::time_point now) {
+  heed_stops();
+  for (Slot& slot : slots_) {
+    if (slot.expire(now, setup_.fences)) after_drain(slot);
+    if (!zygote_ || !slot.killed_at || now < *slot.killed_at) continue;
+    slot.killed_at.reset();
+    signal(slot, SIGKILL);
+  }
+}
+
+void Coordinator::heed_stops() {
+  bool any = false;
+  for (Entry* entry : jobs_) {
+    if (entry->cancelled || !entry->options.stop.stop_requested()) continue;
+    entry->cancelled = any = true;
+    entry->active.abandon();
+  }
+  if (any) tidy();
 }
 
 /// A worker that a task has made lie about its sleep would not be woken otherwise.
@@ -218,7 +243,7 @@ bool Coordinator::spare_cpu() const {
   return busy + 1 <= cpus_;
 }
 
-milliseconds Coordinator::patience() const {
+milliseconds Coordinator::patience() {
   milliseconds timeout = kBelt;
   const auto until = [&](Clock::time_point time) {
     const auto left = std::chrono::ceil<milliseconds>(time - Clock::now());
@@ -226,7 +251,9 @@ milliseconds Coordinator::patience() const {
   };
   const bool idle =
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.idle(); });
-  for (const Slot& slot : slots_) {
+  for (Slot& slot : slots_) {
+    if (const auto deadline = slot.deadline(Clock::now())) until(*deadline);
+    if (slot.killed_at) until(*slot.killed_at);
     if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
     if (slot.state() != Slot::State::vacant || leaving_ || !restarts_.allowed()) continue;

@@ -24,6 +24,8 @@ constexpr milliseconds kSpareAge{20};
 /// The successor of a spare that was used is forked after this time, when the work that it took
 /// over has begun; or at the end of the next call.
 constexpr milliseconds kSpareDelay{2};
+/// From SIGTERM to SIGKILL, for a worker whose task must not go on.
+constexpr milliseconds kGrace{1000};
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
 constexpr milliseconds kSparePause{10000};
 
@@ -266,7 +268,13 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
 /// The task that the worker had begun fails as `blame` says.
 void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame) {
   if (corpse.job == nullptr) return;
-  if (!corpse.verdict.empty()) blame.message = "the worker was killed: " + corpse.verdict;
+  if (corpse.kind != FailureKind::crashed) {
+    const std::string how = blame.signal == SIGKILL ? "SIGKILL, after SIGTERM" : blame.message;
+    blame.kind = corpse.kind;
+    blame.message = corpse.verdict + "; ended by " + how;
+  } else if (!corpse.verdict.empty()) {
+    blame.message = "the worker was killed: " + corpse.verdict;
+  }
   blame.task = corpse.task;
   blame.worker_pid = corpse.pid;
   corpse.job->fail(corpse.task, Failure(std::move(blame)));
@@ -284,10 +292,20 @@ void Coordinator::after_drain(Slot& slot) {
     last_start_failure_ = "the initializer threw " + complaint;
   }
   if (!slot.take_doom()) return;
-  log_.error("worker " + std::to_string(number_of(slot)) + " is killed: " + slot.verdict());
-  if (zygote_->request_kill(slot.epoch()) != 0) {
-    give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");
+  const std::string who = "worker " + std::to_string(number_of(slot));
+  if (slot.may_tidy_up()) {
+    log_.warn(who + " is ended: " + slot.verdict());
+    slot.killed_at = Clock::now() + kGrace;
+    signal(slot, SIGTERM);
+  } else {
+    log_.error(who + " is killed: " + slot.verdict());
+    signal(slot, SIGKILL);
   }
+}
+
+void Coordinator::signal(const Slot& slot, int number) {
+  if (zygote_->request_signal(slot.epoch(), number) == 0) return;
+  give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");
 }
 
 bool Coordinator::anyone_alive() const {

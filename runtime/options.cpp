@@ -34,4 +34,11 @@ void require_forkable(const Options& options, int threads) {
       "that no such lock matters, set Options::risk_locks_held_by_other_threads");
 }
 
+void require_sensible(const CallOptions& options) {
+  if (!options.timeout || options.timeout->count() > 0) return;
+  throw InvalidArgument("bulkhead: CallOptions::timeout is " +
+                        std::to_string(options.timeout->count()) +
+                        " ns; it must be positive (leave it unset for no limit)");
+}
+
 }  // namespace bulkhead::detail

@@ -15,5 +15,7 @@ inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 [[nodiscard]] int validated_workers(const Options& options, int usable_cpus);
 /// Throws Error if forking now would copy locks that other threads hold.
 void require_forkable(const Options& options, int threads);
+/// Throws InvalidArgument if an option of a call makes no sense.
+void require_sensible(const CallOptions& options);
 
 }  // namespace bulkhead::detail

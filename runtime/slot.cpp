@@ -9,6 +9,8 @@
 #include <exception>
 #include <utility>
 
+#include <spdlog/fmt/fmt.h>
+
 namespace bulkhead::detail {
 namespace {
 
@@ -32,6 +34,16 @@ FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
   }
 }
 
+/// Saturates.
+Slot::Time later(Slot::Time time, std::chrono::nanoseconds by) {
+  return by > Slot::Time::max() - time ? Slot::Time::max() : time + by;
+}
+
+std::string to_text(std::chrono::nanoseconds time) {
+  const double seconds = std::chrono::duration<double>(time).count();
+  return seconds < 1 ? fmt::format("{:g} ms", seconds * 1e3) : fmt::format("{:g} s", seconds);
+}
+
 }  // namespace
 
 void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number) {
@@ -42,7 +54,10 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   sent_ = settled_ = 0;
   revoking_ = false;
   defined_.clear();
+  timed_ = ~std::uint64_t{0};
+  killed_at.reset();
   verdict_.clear();
+  fate_ = FailureKind::crashed;
   became_doomed_ = false;
   FrameHeader header;
   header.kind = FrameKind::begin;
@@ -306,7 +321,35 @@ void Slot::cut_task() {
 
 bool Slot::abandon(const ActiveJob& job) {
   if (!alive() || queue_.empty() || queue_.front().job != &job) return false;
-  doom("the caller has given the call up");
+  doom("its call was cancelled", FailureKind::cancelled);
+  return true;
+}
+
+// The worker tells when the task began. It is believed for what lies in the past, and only once for
+// each task: a later word would give the task more time.
+std::optional<Slot::Time> Slot::deadline(Time now) {
+  if (!alive() || queue_.empty() || !queue_.front().job->timeout) return std::nullopt;
+  const std::chrono::nanoseconds limit = *queue_.front().job->timeout;
+  if (link_->tasks_begun() != settled_ + 1) return later(now, limit);
+  if (timed_ != settled_) {
+    timed_ = settled_;
+    running_since_ = std::min(now, link_->began_at());
+  }
+  return later(running_since_, limit);
+}
+
+// Once the tasks behind it are taken back, the worker cannot be at another task without having
+// answered this one.
+bool Slot::expire(Time now, Fences fences) {
+  const auto is_due = [&] {
+    const std::optional<Time> time = deadline(now);
+    return time && *time <= now;
+  };
+  if (!is_due()) return false;
+  revoke_waiting(fences);
+  drain(now);
+  if (!is_due() || link_->tasks_begun() != settled_ + 1) return true;
+  doom("it ran for longer than " + to_text(*queue_.front().job->timeout), FailureKind::timed_out);
   return true;
 }
 
@@ -318,9 +361,10 @@ bool Slot::expect_answers(bool late) {
   return true;
 }
 
-void Slot::doom(std::string why) {
+void Slot::doom(std::string why, FailureKind fate) {
   state_ = State::doomed;
   became_doomed_ = true;
+  fate_ = fate;
   verdict_ = std::move(why);
 }
 
@@ -336,7 +380,7 @@ bool Slot::had_begun() {
 
 Slot::Corpse Slot::bury() {
   drain(std::chrono::steady_clock::now());
-  Corpse corpse{nullptr, 0, pid_, std::move(verdict_), nullptr};
+  Corpse corpse{nullptr, 0, pid_, fate_, std::move(verdict_), nullptr};
   if (!queue_.empty() && had_begun()) {
     corpse.job = queue_.front().job;
     corpse.task = queue_.front().tasks.first;
@@ -347,6 +391,7 @@ Slot::Corpse Slot::bury() {
   inbound_.reset();
   inbound_exception_.clear();
   corpse.link = std::move(link_);
+  killed_at.reset();
   state_ = State::vacant;
   return corpse;
 }

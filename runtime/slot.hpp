@@ -7,7 +7,7 @@
 //      ▲                    │                     │
 //      └────── bury ◀───────┴──── (death) ◀───────┘
 //
-// doomed: it broke the protocol and is being killed.
+// doomed: it is being ended, as it broke the protocol or as its task must not go on.
 //
 // Decides nothing about other slots. One thread at a time.
 #pragma once
@@ -39,8 +39,9 @@ class Slot {
     ActiveJob* job = nullptr;  ///< whose task had begun: the caller is to fail it. Null: none had
     std::uint64_t task = 0;
     int pid = 0;
-    std::string verdict;         ///< why the worker was doomed, if it was
-    std::unique_ptr<Link> link;  ///< with the crash report
+    FailureKind kind = FailureKind::crashed;  ///< how the task failed
+    std::string verdict;                      ///< why the worker was doomed, if it was
+    std::unique_ptr<Link> link;               ///< with the crash report
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
@@ -83,6 +84,11 @@ class Slot {
   /// To be called after revoke_all(). If a task of `job` is running all the same, the worker is
   /// doomed: true.
   bool abandon(const ActiveJob& job);
+  /// If the running task is out of time, the worker is doomed. True if it was worth a look.
+  bool expire(Time now, Fences fences);
+  /// When the running task, or one that may begin at any moment, is out of time at the earliest;
+  /// nothing if it may take as long as it likes.
+  [[nodiscard]] std::optional<Time> deadline(Time now);
   /// If the worker sleeps although it owes answers, as a task has damaged them, it is doomed: true.
   /// `late`: a skipped answer, which may be on its way when the tasks are back, is not awaited.
   bool expect_answers(bool late);
@@ -111,6 +117,10 @@ class Slot {
   }
   /// Why the worker is doomed.
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
+  /// True if a task that may want to tidy up is the reason, and not the worker's own state.
+  [[nodiscard]] bool may_tidy_up() const { return fate_ != FailureKind::crashed; }
+  /// The doomed worker has until then; nothing: it was not given any time.
+  std::optional<Time> killed_at;
   /// The last exception of the initializer or finalizer, once; empty if there was none.
   [[nodiscard]] std::string take_complaint() { return std::exchange(complaint_, {}); }
   /// True once after the worker was doomed: it is to be killed.
@@ -143,7 +153,7 @@ class Slot {
   void give_back(std::uint64_t count);
   void cut_task();
   [[nodiscard]] bool had_begun();
-  void doom(std::string why);
+  void doom(std::string why, FailureKind fate = FailureKind::crashed);
 
   State state_ = State::vacant;
   std::uint64_t epoch_ = 0;
@@ -164,6 +174,9 @@ class Slot {
   std::uint64_t answered_ = 0;          ///< tasks of which the present drain() has taken answers
   ActiveJob* last_answered_ = nullptr;  ///< the job of the last of them
   bool mixed_answers_ = false;          ///< they are not all of that job
+  std::uint64_t timed_ = 0;                   ///< tasks before the one that running_since_ is of
+  Time running_since_{};                      ///< when the task began that runs, if it has a limit
+  FailureKind fate_ = FailureKind::crashed;   ///< of the task of a doomed worker
   std::string verdict_;
   std::string complaint_;
   bool became_ready_ = false;

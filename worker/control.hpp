@@ -16,7 +16,7 @@ namespace bulkhead::detail {
 enum class ControlKind : std::uint32_t {
   // coordinator to zygote
   fork,  ///< with two descriptors: inbox, outbox; value: 1 for one that is to stand by
-  kill,  ///< SIGKILL to the worker's process group
+  kill,  ///< a signal, value, to the worker's process group
   end,   ///< kill all workers and leave
   // zygote to coordinator
   started,      ///< pid

@@ -13,8 +13,8 @@
 
 namespace bulkhead::detail {
 
-inline constexpr std::array kFatalSignals{SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGABRT,
-                                          SIGSYS,  SIGTRAP, SIGXCPU, SIGXFSZ};
+inline constexpr std::array kFatalSignals{SIGSEGV, SIGBUS, SIGFPE,  SIGILL,  SIGABRT,
+                                          SIGTERM, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
 inline constexpr std::uint32_t kMagic = 0x42484331;  // "BHC1"
 inline constexpr std::uint32_t kFacts = 1;     // CrashPage::state: all but the frames is written
 inline constexpr std::uint32_t kComplete = 2;  // CrashPage::state: the frames too

@@ -115,6 +115,12 @@ std::uint64_t Link::tasks_begun() const {
   return outbox_words(outbox_).started.load(std::memory_order_acquire);
 }
 
+std::chrono::steady_clock::time_point Link::began_at() const {
+  const std::chrono::nanoseconds time(
+      outbox_words(outbox_).began_at.load(std::memory_order_relaxed));
+  return std::chrono::steady_clock::time_point(time);
+}
+
 std::optional<CrashReport> Link::crash_report() const {
   return read_crash_report(crash_page(outbox_));
 }

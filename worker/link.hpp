@@ -9,6 +9,7 @@
 #include "worker/memory.hpp"
 #include <bulkhead/detail/ring.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -61,6 +62,8 @@ class Link {
   void revoke(std::uint64_t from, std::uint64_t to);
   /// Tasks that the worker claims to have begun.
   [[nodiscard]] std::uint64_t tasks_begun() const;
+  /// When the last of them that has a time limit began, as the worker says.
+  [[nodiscard]] std::chrono::steady_clock::time_point began_at() const;
 
   /// What the worker left behind when it crashed. To be called once it is dead.
   [[nodiscard]] std::optional<CrashReport> crash_report() const;

@@ -54,6 +54,8 @@ struct alignas(128) OutboxWords {
   Position inbox_head;  ///< of the task ring
   /// Tasks begun so far. One more than answered: the next answer's task is running.
   Position started;
+  /// When the last of them that has a time limit began, by the steady clock.
+  std::atomic<std::int64_t> began_at;
   std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
 };
 

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -73,18 +74,20 @@ class ServedRun final : public TaskRun {
         channel_(channel) {}
 
   /// Claims the task of the present frame, as begin() does those of a run.
-  bool claim_frame(std::uint64_t begun) {
+  bool claim_frame(std::uint64_t begun, bool timed) {
     begun_ = begun;
+    timed_ = timed;
     done_at_ = channel_.tasks().position();
     return claim();
   }
 
   /// `cell` is the size of a result.
   void take_up(const FrameHeader& header, const std::byte* payload, std::uint32_t cell,
-               std::uint64_t begun) {
+               std::uint64_t begun, bool timed) {
     callable_ = header.callable;
     begun_ = begun;
     task_ = header.task;
+    timed_ = timed;
     left_ = run_length(header);
     argument_ = payload;
     done_at_ = channel_.tasks().position();
@@ -133,6 +136,12 @@ class ServedRun final : public TaskRun {
     started_.store(begun_, std::memory_order_release);
     ::_exit(kExitLostDoorbell);
   }
+  void note_time() override {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    channel_.words().began_at.store(std::chrono::nanoseconds(now).count(),
+                                    std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+  }
   void leave() override { ::_exit(0); }
 
   Channel& channel_;
@@ -166,7 +175,8 @@ class Server {
   struct Entry {
     const Callable* callable = nullptr;
     void* object = nullptr;
-    std::string error;  ///< why there is no callable
+    bool timed = false;  ///< its tasks have a time limit
+    std::string error;   ///< why there is no callable
   };
 
   /// Waits until there is a place in the pool for this worker.
@@ -206,7 +216,7 @@ class Server {
   }
 
   void serve_task(const FrameHeader& header, const std::byte* payload) {
-    const bool claimed = run_.claim_frame(begun_);
+    const bool claimed = run_.claim_frame(begun_, find(header.callable).timed);
     begun_ = run_.begun();
     if (!claimed) return skip_revoked(header, payload, 1);
     MessageReader argument(channel_, header, payload);
@@ -218,7 +228,8 @@ class Server {
   void serve_run(const FrameHeader& header, const std::byte* payload) {
     const Entry& entry = find(header.callable);
     const bool known = entry.callable != nullptr;
-    run_.take_up(header, payload, known ? entry.callable->result_cell : kFrameAlign, begun_);
+    run_.take_up(header, payload, known ? entry.callable->result_cell : kFrameAlign, begun_,
+                 entry.timed);
     while (!run_through(entry)) {
     }
     run_.close();
@@ -319,6 +330,7 @@ class Server {
     try {
       const auto describe = resolve(message.get<ModuleToken>());
       const auto function = message.get<ModuleToken>();
+      entry.timed = message.get<std::uint8_t>() != 0;
       const Callable& callable = reinterpret_cast<Describe>(const_cast<void*>(describe))();
       entry.object = callable.make(function.build != 0 ? resolve(function) : nullptr, message);
       entry.callable = &callable;

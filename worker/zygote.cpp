@@ -107,7 +107,7 @@ class ZygoteProcess {
 
   void kill(const ControlMessage& message) {
     for (const auto& [pid, epoch] : children_) {
-      if (epoch == message.epoch) ::kill(-pid, SIGKILL);
+      if (epoch == message.epoch) ::kill(-pid, message.value);
     }
   }
 
@@ -330,10 +330,11 @@ int Zygote::request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox
   return send_control(control_.get(), message, &fds);
 }
 
-int Zygote::request_kill(std::uint64_t epoch) const {
+int Zygote::request_signal(std::uint64_t epoch, int signal) const {
   ControlMessage message;
   message.kind = ControlKind::kill;
   message.epoch = epoch;
+  message.value = signal;
   return send_control(control_.get(), message);
 }
 

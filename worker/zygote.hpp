@@ -33,8 +33,9 @@ class Zygote {
   /// Asks for a worker. The answer comes by receive(). Returns 0 or an errno.
   [[nodiscard]] int request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
                                  const Descriptor& outbox) const;
-  /// Asks for the end of a worker; no answer but its death. Returns 0 or an errno.
-  [[nodiscard]] int request_kill(std::uint64_t epoch) const;
+  /// Asks for a signal to a worker and all processes of its group; no answer. Returns 0 or an
+  /// errno.
+  [[nodiscard]] int request_signal(std::uint64_t epoch, int signal) const;
   /// The next report, if there is one.
   [[nodiscard]] Received receive(ControlMessage& message) const;
   /// Sleeps until there is something to receive, or `timeout` has passed.

@@ -3,11 +3,13 @@
 // What can be chosen about a pool, and about one call. Everything has a default that serves.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 
 namespace spdlog {
 class logger;
@@ -61,6 +63,16 @@ struct CallOptions {
   /// Called in the calling thread, at most every 100 ms and once at the end. If it throws, the call
   /// is given up and throws the same.
   std::function<void(const Progress&)> progress = nullptr;
+
+  /// Longest time that a task may run, counted from the moment at which its worker begins it. A
+  /// task that takes longer fails as timed_out and its worker is replaced: with all processes that
+  /// the task has started, it gets a SIGTERM and, a second later, a SIGKILL. Default: no limit.
+  std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
+
+  /// Once a stop is requested, the tasks of the call that have not ended are cancelled; those that
+  /// run are ended as on a timeout. Results that are there already are kept: try_map() returns
+  /// them, map() throws the cancellation.
+  std::stop_token stop = {};
 };
 
 }  // namespace bulkhead

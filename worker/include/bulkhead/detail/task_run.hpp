@@ -47,6 +47,8 @@ class TaskRun {
   /// protocols: the claim against a revocation, and the progress made so far against the
   /// coordinator's falling asleep.
   bool claim() {
+    if (timed_) [[unlikely]]
+      note_time();
     started_.store(begun_ + 1, std::memory_order_relaxed);
     if (fences_) {
       std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -96,6 +98,8 @@ class TaskRun {
   [[nodiscard]] virtual bool is_revoked() = 0;
   /// The coordinator wants to be woken.
   virtual void ring() = 0;
+  /// Writes down the time, to be seen by whoever sees the claim.
+  virtual void note_time() = 0;
   /// This process is a copy of the worker, made by a task.
   [[noreturn]] virtual void leave() = 0;
 
@@ -108,6 +112,7 @@ class TaskRun {
   const volatile std::uint32_t& original_;  ///< 0 in a copy of the worker
   const bool fences_;                       ///< the worker's fences must be real ones
 
+  bool timed_ = false;       ///< the tasks have a time limit
   std::uint64_t begun_ = 0;  ///< tasks begun by the worker so far
   std::uint64_t task_ = 0;   ///< the first task of the run that has not ended
   std::uint64_t left_ = 0;   ///< tasks of the run that have not ended

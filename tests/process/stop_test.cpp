@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// Calls that are asked to stop from outside, by a std::stop_token.
+#include "tests/support/numbers.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/shared.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <ranges>
+#include <stop_token>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using ::testing::Each;
+using ::testing::SizeIs;
+using StopTest = test::ProcessTest;
+
+struct State {
+  test::Tally begun;
+};
+const test::Shared<State> state;
+
+int hang_from_10(int x) {
+  if (x < 10) return x;
+  state->begun.add();
+  for (;;) ::pause();
+}
+
+/// A call of try_map that is stopped once two of its tasks hang.
+std::vector<Outcome<int>> stopped_call(Pool& pool, const std::vector<int>& elements) {
+  state.reset();
+  std::stop_source source;
+  std::jthread stopper([&source] {
+    (void)state->begun.reaches(2);
+    source.request_stop();
+  });
+  return pool.try_map(hang_from_10, elements, CallOptions{.stop = source.get_token()});
+}
+
+// Rows 60 and 61: cancel-pending, cancel-running.
+TEST_F(StopTest, CancelsWhatRunsAndWhatWaitsAndKeepsWhatIsThere) {
+  Pool pool(2);
+  const std::set<int> before = test::workers_of(pool);
+  const auto outcomes = stopped_call(pool, test::numbers(0, 100));
+  ASSERT_THAT(outcomes, SizeIs(100));
+  for (int x = 0; x < 100; ++x) {
+    const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(x)];
+    ASSERT_EQ(outcome.has_value(), x < 10) << x;
+    if (x < 10) continue;
+    EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled) << outcome.failure().what();
+    EXPECT_EQ(outcome.failure().task(), static_cast<std::uint64_t>(x));
+  }
+  EXPECT_EQ(state->begun.value(), 2U);
+  EXPECT_THAT(pool.map([](int) { return ::getpid(); }, test::numbers(0, 100)),
+              Each(::testing::Not(::testing::AnyOfArray(before))));
+}
+
+TEST_F(StopTest, ThatWasRequestedBeforehandRunsNothing) {
+  state.reset();
+  std::stop_source source;
+  source.request_stop();
+  Pool pool(2);
+  const CallOptions options{.stop = source.get_token()};
+  const auto outcomes = pool.try_map(hang_from_10, test::numbers(10, 20), options);
+  ASSERT_THAT(outcomes, SizeIs(10));
+  for (const auto& outcome : outcomes) {
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
+  }
+  EXPECT_EQ(state->begun.value(), 0U);
+}
+
+TEST_F(StopTest, IsThrownByMap) {
+  state.reset();
+  Pool pool(1);
+  std::stop_source source;
+  std::jthread stopper([&source] {
+    (void)state->begun.reaches(1);
+    source.request_stop();
+  });
+  try {
+    (void)pool.map(hang_from_10, test::numbers(5, 100), CallOptions{.stop = source.get_token()});
+    FAIL() << "no failure";
+  } catch (const RemoteError& error) {
+    EXPECT_EQ(error.failure().kind(), FailureKind::cancelled);
+  }
+  EXPECT_EQ(pool.apply([](int x) { return x; }, 4), 4);
+}
+
+TEST_F(StopTest, EndsACallOverARangeWithoutEnd) {
+  state.reset();
+  Pool pool(2);
+  std::stop_source source;
+  std::jthread stopper([&source] {
+    (void)state->begun.reaches(1000);
+    source.request_stop();
+  });
+  const auto count = [](int x) {
+    state->begun.add();
+    return x;
+  };
+  const auto outcomes =
+      pool.try_map(count, std::views::iota(0), CallOptions{.stop = source.get_token()});
+  EXPECT_GE(outcomes.size(), 1000U);
+}
+
+TEST_F(StopTest, HarmsNoOtherCall) {
+  state.reset();
+  Pool pool(2);
+  std::stop_source source;
+  std::vector<Outcome<int>> stopped;
+  std::jthread other(
+      [&] { stopped = pool.try_map(hang_from_10, {10}, CallOptions{.stop = source.get_token()}); });
+  ASSERT_TRUE(state->begun.reaches(1));
+  EXPECT_EQ(pool.map([](int x) { return x; }, test::numbers(0, 1000)), test::numbers(0, 1000));
+  source.request_stop();
+  other.join();
+  ASSERT_THAT(stopped, SizeIs(1));
+  EXPECT_EQ(stopped[0].failure().kind(), FailureKind::cancelled);
+}
+
+TEST_F(StopTest, AfterTheLastTaskChangesNothing) {
+  Pool pool(2);
+  std::stop_source source;
+  const CallOptions options{.stop = source.get_token()};
+  EXPECT_EQ(pool.map([](int x) { return x; }, test::numbers(0, 100), options),
+            test::numbers(0, 100));
+  source.request_stop();
+  EXPECT_EQ(pool.map([](int x) { return x; }, test::numbers(0, 100)), test::numbers(0, 100));
+}
+
+}  // namespace
+}  // namespace bulkhead
