@@ -18,15 +18,18 @@
 
 namespace bulkhead::detail {
 
+/// Of each task of a job, from when it begins.
+using TimeLimit = std::optional<std::chrono::nanoseconds>;
+
 struct ActiveJob {
   ActiveJob(Job& a_job, std::uint32_t number, const std::vector<std::byte>& definition,
-            std::optional<std::chrono::nanoseconds> limit)
+            TimeLimit limit = {})
       : job(a_job), callable(number), define(definition), timeout(limit) {}
 
   Job& job;
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
-  const std::optional<std::chrono::nanoseconds> timeout;  ///< of each task
+  const TimeLimit timeout;
   Ledger ledger;
   Pace pace;
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun

@@ -150,7 +150,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   std::optional<Entry> own;
   {
     const Inside inside(inside_);
-    definition = &definition_of(job, options.timeout.has_value());
+    definition = &definition_of(job, options.timeout);
     own.emplace(
         Entry{ActiveJob(job, definition->number, definition->payload, options.timeout), options});
     own->active.prime();
@@ -187,16 +187,16 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   return {std::move(entry.given_up), entry.active.ledger.known()};
 }
 
-Coordinator::Definition& Coordinator::definition_of(const Job& job, bool timed) {
-  if (job.has_state()) {
-    temporary_.push_back({next_callable_++, encode_definition(job, timed), true});
+Coordinator::Definition& Coordinator::definition_of(const Job& job, TimeLimit limit) {
+  if (job.has_state() || limit) {
+    temporary_.push_back({next_callable_++, encode_definition(job, limit), true});
     return temporary_.back();
   }
-  const auto key = std::tuple(job.describe(), job.function(), timed);
+  const auto key = std::pair(job.describe(), job.function());
   const auto found = definitions_.find(key);
   if (found != definitions_.end() && ModuleMap::generation() == generation_) return found->second;
   // Where modules have come and gone, the same address may be another function: looked at again.
-  std::vector<std::byte> payload = encode_definition(job, timed);
+  std::vector<std::byte> payload = encode_definition(job, limit);
   if (found != definitions_.end()) return found->second;
   return definitions_.emplace(key, Definition{next_callable_++, std::move(payload), false})
       .first->second;
@@ -208,11 +208,11 @@ void Coordinator::forget(const Definition& definition) {
   temporary_.remove_if([number](const Definition& other) { return other.number == number; });
 }
 
-std::vector<std::byte> Coordinator::encode_definition(const Job& job, bool timed) const {
+std::vector<std::byte> Coordinator::encode_definition(const Job& job, TimeLimit limit) const {
   SpillWriter out({});
   out.put(token_of(reinterpret_cast<const void*>(job.describe())));
   out.put(job.function() != nullptr ? token_of(job.function()) : ModuleToken{});
-  out.put(static_cast<std::uint8_t>(timed ? 1 : 0));
+  out.put(limit ? std::int64_t{limit->count()} : 0);
   job.encode_state(out);
   return out.take();
 }

@@ -35,7 +35,6 @@
 #include <string>
 #include <sys/types.h>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -76,11 +75,11 @@ class Coordinator {
   struct Definition {
     std::uint32_t number = 0;
     std::vector<std::byte> payload;
-    bool temporary = false;  ///< has state of its own: forgotten after the job
+    bool temporary = false;  ///< has state or a time limit of its own: forgotten after the job
   };
-  Definition& definition_of(const Job& job, bool timed);
+  Definition& definition_of(const Job& job, TimeLimit limit);
   void forget(const Definition& definition);
-  [[nodiscard]] std::vector<std::byte> encode_definition(const Job& job, bool timed) const;
+  [[nodiscard]] std::vector<std::byte> encode_definition(const Job& job, TimeLimit limit) const;
   [[nodiscard]] ModuleToken token_of(const void* function) const;
 
   // Driving.
@@ -184,7 +183,7 @@ class Coordinator {
       false;  ///< bells are to ring at each step: some worker has been silent for long
 
   std::uint32_t next_callable_ = 1;
-  std::map<std::tuple<Describe, const void*, bool>, Definition> definitions_;
+  std::map<std::pair<Describe, const void*>, Definition> definitions_;
   std::list<Definition> temporary_;
 };
 
@@ -209,7 +208,7 @@ struct Coordinator::Entry {
   std::unique_ptr<FailureDetails> given_up = nullptr;
   bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
   bool is_leaving = false;  ///< and is counted among those that want the mutex: the job is done
-  bool cancelled = false;  ///< a stop was requested
+  bool cancelled = false;   ///< a stop was requested
   Clock::time_point last_report = Clock::now();
   std::thread::id thread = std::this_thread::get_id();
 

@@ -7,6 +7,7 @@
 #include "serialization/demangle.hpp"
 #include "worker/crash_page.hpp"
 #include "worker/module.hpp"
+#include "worker/task_clock.hpp"
 
 #include <algorithm>
 #include <array>
@@ -281,6 +282,7 @@ void finish(int signal, int code) noexcept {
 }
 
 void on_fatal_signal(int signal, siginfo_t* info, void* data) noexcept {
+  if (signal == SIGTERM && tell_of_stop()) return;
   if (begin_report(signal, info->si_code, info->si_addr)) {
     auto& context = *static_cast<ucontext_t*>(data);
     const std::uintptr_t pc = registers_of(context).pc;

@@ -8,6 +8,7 @@
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
 #include "worker/reset.hpp"
+#include "worker/task_clock.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/detail/task_run.hpp>
@@ -175,8 +176,8 @@ class Server {
   struct Entry {
     const Callable* callable = nullptr;
     void* object = nullptr;
-    bool timed = false;  ///< its tasks have a time limit
-    std::string error;   ///< why there is no callable
+    std::chrono::nanoseconds limit{0};  ///< of each of its tasks; zero: none
+    std::string error;                  ///< why there is no callable
   };
 
   /// Waits until there is a place in the pool for this worker.
@@ -216,7 +217,7 @@ class Server {
   }
 
   void serve_task(const FrameHeader& header, const std::byte* payload) {
-    const bool claimed = run_.claim_frame(begun_, find(header.callable).timed);
+    const bool claimed = run_.claim_frame(begun_, is_timed(find(header.callable)));
     begun_ = run_.begun();
     if (!claimed) return skip_revoked(header, payload, 1);
     MessageReader argument(channel_, header, payload);
@@ -229,7 +230,7 @@ class Server {
     const Entry& entry = find(header.callable);
     const bool known = entry.callable != nullptr;
     run_.take_up(header, payload, known ? entry.callable->result_cell : kFrameAlign, begun_,
-                 entry.timed);
+                 is_timed(entry));
     while (!run_through(entry)) {
     }
     run_.close();
@@ -330,7 +331,7 @@ class Server {
     try {
       const auto describe = resolve(message.get<ModuleToken>());
       const auto function = message.get<ModuleToken>();
-      entry.timed = message.get<std::uint8_t>() != 0;
+      entry.limit = std::chrono::nanoseconds(message.get<std::int64_t>());
       const Callable& callable = reinterpret_cast<Describe>(const_cast<void*>(describe))();
       entry.object = callable.make(function.build != 0 ? resolve(function) : nullptr, message);
       entry.callable = &callable;
@@ -346,9 +347,11 @@ class Server {
     if (current_ == nullptr || number != current_number_) {
       current_ = &callables_[number];
       current_number_ = number;
+      set_task_limit(current_->limit);
     }
     return *current_;
   }
+  static bool is_timed(const Entry& entry) { return entry.limit.count() != 0; }
 
   void drop(std::uint32_t number) {
     const auto found = callables_.find(number);
@@ -409,6 +412,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_
   outbox_fd.reset();
   if (!begin_light_fences(setup.fences)) ::_exit(kExitBadSetup);
   keep_broadcasts();
+  begin_task_clock(outbox_words(outbox));
   install_crash_handlers(crash_page(outbox));
   ::on_exit(leave_at_once, nullptr);
   Channel channel(inbox, outbox, setup.ring_bytes, doorbell);

@@ -5,10 +5,13 @@
 #include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
 #include <bulkhead/pool.hpp>
+#include <bulkhead/this_task.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <ranges>
+#include <set>
 #include <stop_token>
 #include <thread>
 #include <unistd.h>
@@ -25,6 +28,7 @@ using StopTest = test::ProcessTest;
 
 struct State {
   test::Tally begun;
+  test::Tally tidied;
 };
 const test::Shared<State> state;
 
@@ -34,12 +38,13 @@ int hang_from_10(int x) {
   for (;;) ::pause();
 }
 
-/// A call of try_map that is stopped once two of its tasks hang.
-std::vector<Outcome<int>> stopped_call(Pool& pool, const std::vector<int>& elements) {
+/// A call of try_map that is stopped once so many of its tasks hang.
+std::vector<Outcome<int>> stopped_call(Pool& pool, const std::vector<int>& elements,
+                                       std::uint32_t hanging) {
   state.reset();
   std::stop_source source;
-  std::jthread stopper([&source] {
-    (void)state->begun.reaches(2);
+  std::jthread stopper([&source, hanging] {
+    (void)state->begun.reaches(hanging);
     source.request_stop();
   });
   return pool.try_map(hang_from_10, elements, CallOptions{.stop = source.get_token()});
@@ -49,7 +54,7 @@ std::vector<Outcome<int>> stopped_call(Pool& pool, const std::vector<int>& eleme
 TEST_F(StopTest, CancelsWhatRunsAndWhatWaitsAndKeepsWhatIsThere) {
   Pool pool(2);
   const std::set<int> before = test::workers_of(pool);
-  const auto outcomes = stopped_call(pool, test::numbers(0, 100));
+  const auto outcomes = stopped_call(pool, test::numbers(0, 100), 2);
   ASSERT_THAT(outcomes, SizeIs(100));
   for (int x = 0; x < 100; ++x) {
     const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(x)];
@@ -125,6 +130,50 @@ TEST_F(StopTest, HarmsNoOtherCall) {
   other.join();
   ASSERT_THAT(stopped, SizeIs(1));
   EXPECT_EQ(stopped[0].failure().kind(), FailureKind::cancelled);
+}
+
+/// Runs until it is asked to stop, and then leaves a sign that it had time to tidy up.
+int run_until_stopped(int x) {
+  while (!this_task::stop_requested()) state->begun.add();
+  state->tidied.add();
+  return x;
+}
+
+TEST_F(StopTest, IsToldToATaskThatAsks) {
+  state.reset();
+  Pool pool(1);
+  std::stop_source source;
+  std::jthread stopper([&source] {
+    (void)state->begun.reaches(100);
+    source.request_stop();
+  });
+  const CallOptions options{.stop = source.get_token()};
+  const auto outcomes = pool.try_map(run_until_stopped, test::numbers(0, 1), options);
+  EXPECT_EQ(outcomes.at(0).failure().kind(), FailureKind::cancelled);
+  EXPECT_TRUE(state->tidied.reaches(1));
+}
+
+// What a task has asked says nothing about the next one.
+TEST_F(StopTest, EndsATaskThatHasNotAskedThoughTheOneBeforeHad) {
+  state.reset();
+  Pool pool(1);
+  EXPECT_FALSE(pool.apply([] { return this_task::stop_requested(); }));
+  const auto outcomes = stopped_call(pool, test::numbers(9, 12), 1);
+  EXPECT_TRUE(outcomes.at(0));
+  EXPECT_THAT(outcomes.at(1).failure().what(), ::testing::HasSubstr("SIGTERM"));
+}
+
+TEST_F(StopTest, IsNotRequestedInTheNextTask) {
+  state.reset();
+  Pool pool(1);
+  const CallOptions options{.timeout = std::chrono::milliseconds{100}};
+  EXPECT_FALSE(pool.try_map(run_until_stopped, test::numbers(0, 1), options).at(0));
+  EXPECT_FALSE(pool.apply([] { return this_task::stop_requested(); }));
+}
+
+TEST_F(StopTest, IsNeverRequestedOutsideOfTasks) {
+  EXPECT_FALSE(this_task::stop_requested());
+  EXPECT_EQ(this_task::deadline(), std::nullopt);
 }
 
 TEST_F(StopTest, AfterTheLastTaskChangesNothing) {

@@ -6,6 +6,7 @@
 #include "tests/support/shared.hpp"
 #include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
+#include <bulkhead/this_task.hpp>
 
 #include <array>
 #include <atomic>
@@ -222,6 +223,26 @@ TEST_F(TimeoutTest, HoldsForOneCallAndNotForTheNext) {
   EXPECT_FALSE(pool.try_map(task, {1}, kShort).at(0));
   EXPECT_TRUE(pool.try_map(task, {1}).at(0));
   EXPECT_FALSE(pool.try_map(task, {1}, kShort).at(0));
+}
+
+TEST_F(TimeoutTest, IsKnownToTheTask) {
+  Pool pool(1);
+  const auto time_left = [] {
+    const auto deadline = this_task::deadline();
+    const auto now = std::chrono::steady_clock::now();
+    return deadline ? std::chrono::duration<double>(*deadline - now).count() : -1.0;
+  };
+  EXPECT_EQ(pool.apply(time_left), -1.0);
+  const auto of_a_run = [](int) {
+    return std::chrono::duration<double>(*this_task::deadline() - std::chrono::steady_clock::now())
+        .count();
+  };
+  for (const double left :
+       pool.map(of_a_run, test::numbers(0, 100), CallOptions{.timeout = std::chrono::hours{1}})) {
+    EXPECT_GT(left, 3000.0);
+    EXPECT_LE(left, 3600.0);
+  }
+  EXPECT_EQ(pool.apply(time_left), -1.0);
 }
 
 TEST_F(TimeoutTest, HoldsForForkMapToo) {

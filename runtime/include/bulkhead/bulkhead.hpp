@@ -15,4 +15,5 @@
 #include <bulkhead/partial.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/remote_error.hpp>
+#include <bulkhead/this_task.hpp>
 #include <bulkhead/version.hpp>

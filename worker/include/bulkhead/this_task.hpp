@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//
+// What a task can ask about itself:
+//
+//   double anneal(Problem problem) {
+//     while (!bulkhead::this_task::stop_requested()) problem.improve();
+//     return problem.cost();          // too late for this call, but in time to tidy up
+//   }
+//
+// Outside of tasks there is no deadline, and nobody requests a stop. Any thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+namespace bulkhead::this_task {
+
+/// When the task is out of time (CallOptions::timeout); nothing if it may take as long as it likes.
+[[nodiscard]] std::optional<std::chrono::steady_clock::time_point> deadline();
+
+/// True once the task is to end: it is out of time, a stop of its call was requested, or the call
+/// was abandoned. A task that has asked has a second from then on to leave its affairs in order;
+/// one that has not is ended at once. What it returns after that is not used any more.
+[[nodiscard]] bool stop_requested();
+
+}  // namespace bulkhead::this_task
