@@ -96,6 +96,7 @@ class Coordinator {
   bool stream(Slot& slot, Clock::time_point now, Clock::time_point end);
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
+  void abandon(Slot& slot, const ActiveJob& job);
   void let_leave(Entry& entry);
   void keep_time(Clock::time_point now);
   void heed_stops();

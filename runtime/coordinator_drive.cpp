@@ -132,13 +132,19 @@ bool Coordinator::feed(Slot& slot, Clock::time_point now) {
 /// want their running ones to end, and those that are done want their threads to know.
 void Coordinator::tidy() {
   for (Entry* entry : jobs_) {
-    if (entry->done()) let_leave(*entry);
     for (Slot& slot : slots_) {
       if (entry->active.stopped) slot.revoke_all(setup_.fences);
-      if (entry->active.abandoned && slot.abandon(entry->active)) after_drain(slot);
+      if (entry->active.abandoned) abandon(slot, entry->active);
     }
     entry->active.stopped = false;
+    if (entry->done()) let_leave(*entry);
   }
+}
+
+/// Ends the worker if it runs a task of `job`. What it has answered before is kept.
+void Coordinator::abandon(Slot& slot, const ActiveJob& job) {
+  if (slot.drain(Clock::now())) after_drain(slot);
+  if (slot.abandon(job)) after_drain(slot);
 }
 
 /// A thread that waits for its job, which is done, must get the mutex though somebody drives.

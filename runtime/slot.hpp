@@ -174,9 +174,9 @@ class Slot {
   std::uint64_t answered_ = 0;          ///< tasks of which the present drain() has taken answers
   ActiveJob* last_answered_ = nullptr;  ///< the job of the last of them
   bool mixed_answers_ = false;          ///< they are not all of that job
-  std::uint64_t timed_ = 0;                   ///< tasks before the one that running_since_ is of
-  Time running_since_{};                      ///< when the task began that runs, if it has a limit
-  FailureKind fate_ = FailureKind::crashed;   ///< of the task of a doomed worker
+  std::uint64_t timed_ = 0;             ///< tasks before the one that running_since_ is of
+  Time running_since_{};                ///< when the task began that runs, if it has a limit
+  FailureKind fate_ = FailureKind::crashed;  ///< of the task of a doomed worker
   std::string verdict_;
   std::string complaint_;
   bool became_ready_ = false;

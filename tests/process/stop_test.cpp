@@ -8,6 +8,7 @@
 #include <bulkhead/this_task.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <ranges>
@@ -81,6 +82,33 @@ TEST_F(StopTest, ThatWasRequestedBeforehandRunsNothing) {
     EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
   }
   EXPECT_EQ(state->begun.value(), 0U);
+}
+
+// Row 63: cancel-big.
+TEST_F(StopTest, EndsACallOfLargeValues) {
+  state.reset();
+  Pool pool(2);
+  const auto grow = [](int) {
+    state->begun.add();
+    return std::vector<std::byte>(20'000'000, std::byte{1});
+  };
+  std::stop_source source;
+  std::jthread stopper([&source] {
+    (void)state->begun.reaches(3);
+    source.request_stop();
+  });
+  const auto outcomes =
+      pool.try_map(grow, test::numbers(0, 20), CallOptions{.stop = source.get_token()});
+  ASSERT_THAT(outcomes, SizeIs(20));
+  for (const auto& outcome : outcomes) {
+    if (outcome) {
+      EXPECT_EQ(outcome->size(), 20'000'000U);
+    } else {
+      EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
+    }
+  }
+  EXPECT_LT(state->begun.value(), 20U);
+  EXPECT_EQ(pool.apply([](int x) { return x; }, 4), 4);
 }
 
 TEST_F(StopTest, IsThrownByMap) {

@@ -146,7 +146,7 @@ TEST_F(TimeoutTest, EndsATaskThatBlocksAndIgnoresSignals) {
   EXPECT_THAT(outcomes[0].failure().what(), HasSubstr("SIGKILL, after SIGTERM"));
 }
 
-// What a task answers once it is to be ended comes too late, whatever it is.
+// Row 66: late-answer. What a task answers once it is to be ended comes too late, whatever it is.
 TEST_F(TimeoutTest, IsFinalAlthoughTheTaskEndsInTheGrace) {
   state.reset();
   Pool pool(1);
