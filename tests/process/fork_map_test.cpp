@@ -186,7 +186,11 @@ TEST_F(ForkMapTest, OptionsApply) {
 
 TEST_F(ForkMapTest, AProcessWithOtherThreadsIsRefused) {
   const test::Shared<test::Tally> gate;
-  std::thread other([&gate] { EXPECT_TRUE(gate->reaches(1)); });
+  std::thread other([&gate] {
+    gate->add();
+    EXPECT_TRUE(gate->reaches(2));
+  });
+  ASSERT_TRUE(gate->reaches(1)) << "a thread that starts may hold locks";
   const auto same = [](int x) { return x; };
   EXPECT_THROW((void)fork_map(same, std::vector{1}), Error);
   EXPECT_THAT(

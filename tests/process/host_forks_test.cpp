@@ -32,7 +32,6 @@ using ::testing::HasSubstr;
 using HostForkTest = test::ProcessTest;
 
 struct State : test::Gated {
-  test::Tally ready;
   std::array<std::atomic<pid_t>, 3> pids;  ///< of the zygote and the workers
 };
 const test::Shared<State> state;
@@ -99,7 +98,6 @@ TEST_F(HostForkTest, ThatLivesOnKeepsNoWorkerAlive) {
       (void)state->gate.reaches(1, std::chrono::seconds{60});
       ::_exit(0);
     }
-    state->ready.add();
     (void)pool.map(wait_for_gate, test::numbers(0, 100));
   });
   ASSERT_TRUE(state->begun.reaches(2));

@@ -92,8 +92,12 @@ TEST_F(OptionsTest, ByDefaultThereIsOneWorkerForEachCpuThatMayBeUsed) {
 
 // Row 176: host-threads-first.
 TEST_F(OptionsTest, AProcessWithOtherThreadsIsRefusedAndToldWhatToDo) {
-  test::Shared<test::Tally> gate;
-  std::thread other([&gate] { EXPECT_TRUE(gate->reaches(1)); });
+  const test::Shared<test::Tally> gate;
+  std::thread other([&gate] {
+    gate->add();
+    EXPECT_TRUE(gate->reaches(2));
+  });
+  ASSERT_TRUE(gate->reaches(1)) << "a thread that starts may hold locks";
   const std::string text = refusal_of<Error>({.workers = 1});
   EXPECT_THAT(text, HasSubstr("2 threads"));
   EXPECT_THAT(text, HasSubstr("before starting threads"));

@@ -3,6 +3,7 @@
 // One pool, many threads.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -207,6 +208,7 @@ TEST_F(ThreadsTest, CallsAndTheEndOfThePoolMayRace) {
 
 // Row 177: host-concurrent-create.
 TEST_F(ThreadsTest, EachThreadMayHaveAPoolOfItsOwn) {
+  if (test::kSanitized) GTEST_SKIP() << "the sanitizers fork with their own locks held";
   in_threads(6, [](int thread) {
     for (int round = 0; round < 3; ++round) {
       Pool pool(Options{.workers = 2, .risk_locks_held_by_other_threads = true});

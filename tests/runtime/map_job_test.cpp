@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // How a call takes the answers of a worker. The worker is the test itself.
+#include "tests/support/ring_ends.hpp"
 #include <bulkhead/detail/calls.hpp>
 #include <bulkhead/detail/map_job.hpp>
 
@@ -13,7 +14,6 @@
 namespace bulkhead::detail {
 namespace {
 
-constexpr std::uint64_t kRing = 1024;
 constexpr std::uint32_t kCallable = 3;
 constexpr std::uint64_t kCell = kResultCell<std::int64_t>;
 
@@ -27,25 +27,21 @@ class MapJobTest : public testing::Test {
 
   /// Publishes the results 100, 101, ... of tasks 0, 1, ... in one run.
   void worker_answers(std::uint64_t count) {
-    results_ = writer_.reserve(count * kCell);
+    results_ = ring_.writer.reserve(count * kCell);
     FrameHeader header;
     header.kind = FrameKind::values;
     header.more = kCell / kFrameAlign;
     header.length = static_cast<std::uint32_t>(count * kCell);
     header.callable = kCallable;
-    writer_.open(header);
+    ring_.writer.open(header);
     for (std::uint64_t task = 0; task < count; ++task) {
       put_result(results_ + task * kCell, static_cast<std::int64_t>(100 + task), task);
     }
-    writer_.close(count * kCell);
-    writer_.commit();
+    ring_.writer.close(count * kCell);
+    ring_.writer.commit();
   }
 
-  std::vector<std::byte> data_ = std::vector<std::byte>(kRing);
-  Position tail_{0};
-  Position head_{0};
-  RingWriter writer_{data_.data(), kRing, &tail_, &head_};
-  RingReader reader_{data_.data(), kRing, &tail_, &head_};
+  test::RingEnds ring_{1024};
   std::byte* results_ = nullptr;
   Call call_{&same};
   MapJob<Call, std::vector<std::int64_t>, Outcomes<std::int64_t>> job_{
@@ -54,8 +50,8 @@ class MapJobTest : public testing::Test {
 
 TEST_F(MapJobTest, TakesAWholeRun) {
   worker_answers(5);
-  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 5}).count, 5U);
-  EXPECT_FALSE(reader_.pending());
+  EXPECT_EQ(job_.decode(ring_.reader, kCallable, {0, 5}).count, 5U);
+  EXPECT_FALSE(ring_.reader.pending());
 }
 
 // All of these tasks have run: none may be run again.
@@ -63,7 +59,7 @@ TEST_F(MapJobTest, FailsTheTasksOfARunWhoseResultsAreDamagedAndNoOthers) {
   worker_answers(5);
   results_[0] ^= std::byte{1};
   results_[3 * kCell] ^= std::byte{1};
-  const Settled settled = job_.decode(reader_, kCallable, {0, 5});
+  const Settled settled = job_.decode(ring_.reader, kCallable, {0, 5});
   EXPECT_EQ(settled.count, 5U);
   EXPECT_EQ(settled.failed, 2U);
   EXPECT_EQ(settled.lowest_failed, 0U);
@@ -71,9 +67,9 @@ TEST_F(MapJobTest, FailsTheTasksOfARunWhoseResultsAreDamagedAndNoOthers) {
 
 TEST_F(MapJobTest, TakesNoRunOfAnotherCallNorOfOtherTasks) {
   worker_answers(5);
-  EXPECT_EQ(job_.decode(reader_, kCallable + 1, {0, 5}).count, 0U);
-  EXPECT_EQ(job_.decode(reader_, kCallable, {1, 4}).count, 0U);
-  EXPECT_EQ(job_.decode(reader_, kCallable, {0, 4}).count, 0U);
+  EXPECT_EQ(job_.decode(ring_.reader, kCallable + 1, {0, 5}).count, 0U);
+  EXPECT_EQ(job_.decode(ring_.reader, kCallable, {1, 4}).count, 0U);
+  EXPECT_EQ(job_.decode(ring_.reader, kCallable, {0, 4}).count, 0U);
 }
 
 }  // namespace

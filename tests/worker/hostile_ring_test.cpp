@@ -23,6 +23,15 @@ FrameHeader task_frame(std::uint32_t length, std::uint64_t position = 0) {
   return checked(header, position);
 }
 
+/// What a reader makes of a ring of 256 bytes that begins with such a header, published up to
+/// `tail`.
+Peek first_look(FrameHeader header, std::uint64_t tail) {
+  Ring ring(256);
+  ring.forge(0, header);
+  ring.tail.store(tail);
+  return ring.peek();
+}
+
 // -------------------------------------------------------------------------------------------------
 // A reader that lies
 
@@ -76,10 +85,7 @@ TEST(RingWriter, NeverHandsOutPlacesOutsideItsDataWhateverTheHeadIs) {
 // A writer that lies
 
 TEST(RingReader, SeesThroughATailBeyondTheCapacity) {
-  Ring ring(256);
-  ring.forge(0, task_frame(0));
-  ring.tail.store(256 + 8);
-  EXPECT_EQ(ring.peek(), Peek::corrupt);
+  EXPECT_EQ(first_look(task_frame(0), 256 + 8), Peek::corrupt);
 }
 
 // Else a writer that publishes nothing but padding could keep peek() going for ever.
@@ -102,17 +108,11 @@ TEST(RingReader, SeesThroughATailThatGoesBackwards) {
 }
 
 TEST(RingReader, SeesThroughAnUnalignedTail) {
-  Ring ring(256);
-  ring.forge(0, task_frame(1));
-  ring.tail.store(frame_bytes(1) - 7);
-  EXPECT_EQ(ring.peek(), Peek::corrupt);
+  EXPECT_EQ(first_look(task_frame(1), frame_bytes(1) - 7), Peek::corrupt);
 }
 
 TEST(RingReader, SeesThroughATailWithinAHeader) {
-  Ring ring(256);
-  ring.forge(0, task_frame(0));
-  ring.tail.store(16);
-  EXPECT_EQ(ring.peek(), Peek::corrupt);
+  EXPECT_EQ(first_look(task_frame(0), 16), Peek::corrupt);
 }
 
 TEST(RingReader, SeesThroughATailWithinTheBytesThatAWrapSkips) {
@@ -123,17 +123,11 @@ TEST(RingReader, SeesThroughATailWithinTheBytesThatAWrapSkips) {
 }
 
 TEST(RingReader, SeesThroughAFrameLongerThanWhatWasPublished) {
-  Ring ring(256);
-  ring.forge(0, task_frame(9));
-  ring.tail.store(frame_bytes(8));
-  EXPECT_EQ(ring.peek(), Peek::corrupt);
+  EXPECT_EQ(first_look(task_frame(9), frame_bytes(8)), Peek::corrupt);
 }
 
 TEST(RingReader, SeesThroughAFrameOfTheLargestLengthThereIs) {
-  Ring ring(256);
-  ring.forge(0, task_frame(0xffffffff));
-  ring.tail.store(256);
-  EXPECT_EQ(ring.peek(), Peek::corrupt);
+  EXPECT_EQ(first_look(task_frame(0xffffffff), 256), Peek::corrupt);
 }
 
 TEST(RingReader, SeesThroughAFrameBeyondTheEndOfTheData) {
@@ -159,12 +153,9 @@ TEST(RingReader, SeesThroughABadCheckAndABadKind) {
 }
 
 TEST(RingReader, SeesThroughPaddingLongerThanWhatWasPublished) {
-  Ring ring(256);
   FrameHeader padding;
   padding.length = 100;
-  ring.forge(0, checked(padding));
-  ring.tail.store(64);
-  EXPECT_EQ(ring.peek(), Peek::corrupt);
+  EXPECT_EQ(first_look(checked(padding), 64), Peek::corrupt);
 }
 
 TEST(RingReader, SeesThroughFramesThatStayedBehindFromAnEarlierLap) {

@@ -26,22 +26,18 @@ inline constexpr bool kResultFitsCell = std::is_void_v<R>;
 template <FitsCell R>
 inline constexpr bool kResultFitsCell<R> = true;
 
-constexpr std::uint32_t cell_bytes(std::uint64_t bytes) {
-  return static_cast<std::uint32_t>((bytes + kFrameAlign - 1) / kFrameAlign * kFrameAlign);
-}
 template <FitsCell T>
-inline constexpr std::uint32_t kArgumentCell = cell_bytes(sizeof(T));
+inline constexpr std::uint32_t kArgumentCell = aligned(sizeof(T));
 /// Where there is no result, there is a sign that the task is done.
 template <class R>
 inline constexpr std::uint32_t kResultCell = kFrameAlign;
 template <FitsCell R>
-inline constexpr std::uint32_t kResultCell<R> = cell_bytes(sizeof(R) + sizeof(std::uint32_t));
+inline constexpr std::uint32_t kResultCell<R> = aligned(sizeof(R) + sizeof(std::uint32_t));
 
 template <class T>
 using CellValue = std::array<std::byte, sizeof(T)>;
 
-/// What stands behind the result of task number `task` if it is `value`. Values of eight bytes at
-/// most have a check of their own each, as far as 32 bits go.
+/// What stands behind the result of task number `task` if it is `value`.
 template <std::size_t kBytes>
 std::uint32_t result_check(const std::array<std::byte, kBytes>& value, std::uint64_t task) {
   std::uint64_t hash = task + 0x62756c6b68656164u;

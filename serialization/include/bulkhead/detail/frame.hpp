@@ -46,9 +46,12 @@ struct FrameHeader {
 inline constexpr std::uint64_t kFrameHeaderBytes = 24;
 inline constexpr std::uint64_t kFrameAlign = 8;
 
+constexpr std::uint64_t aligned(std::uint64_t bytes) {
+  return (bytes + kFrameAlign - 1) / kFrameAlign * kFrameAlign;
+}
 /// Bytes that a frame with `length` bytes of payload takes in a ring.
 constexpr std::uint64_t frame_bytes(std::uint64_t length) {
-  return kFrameHeaderBytes + (length + kFrameAlign - 1) / kFrameAlign * kFrameAlign;
+  return kFrameHeaderBytes + aligned(length);
 }
 
 /// What `header.check` must be, for a frame at `position` of its ring: bytes that stayed behind

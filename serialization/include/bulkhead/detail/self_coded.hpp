@@ -179,6 +179,27 @@ void load_object(T& value, ByteReader& in) {
   }
 }
 
+/// A value that is made first and filled then: no codec of the user's is passed over for it.
+template <class T>
+concept FilledInPlace = requires {
+  requires Codec<T>::kSelf;
+}
+|| requires {
+  requires Codec<T>::kBulk;
+};
+
+/// Replaces `value` by the next one.
+template <class T>
+void decode_into(T& value, ByteReader& in) {
+  if constexpr (requires { requires Codec<T>::kSelf; }) {
+    load_object(value, in);
+  } else if constexpr (FilledInPlace<T>) {
+    read_bulk(value, in);
+  } else {
+    value = Codec<T>::decode(in);
+  }
+}
+
 /// Wrappers of cereal's (names, base classes), for which <bulkhead/cereal.hpp> brings the
 /// functions.
 template <class T>
@@ -213,13 +234,7 @@ void Loader::get(T& value) {
                   "bulkhead: a temporary cannot be read into. If it is a wrapper of cereal's "
                   "(CEREAL_NVP, base_class, binary_data), include <bulkhead/cereal.hpp>");
     require_codec<T>();
-    if constexpr (requires { requires Codec<T>::kSelf; }) {
-      load_object(value, in_);
-    } else if constexpr (requires { requires Codec<T>::kBulk; }) {
-      read_bulk(value, in_);
-    } else {
-      value = Codec<T>::decode(in_);
-    }
+    decode_into(value, in_);
   }
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Codecs of the standard library's templates. Each has one if what it holds has one.
-//   string, vector, array of plain elements   count (not of arrays), the elements' bytes in one
-//   piece other containers                          count: u64, then the elements pair, tuple,
-//   array                        the parts optional, unique_ptr                      there: u8,
-//   then the value if it is 1 variant                                   index: u32, then the
-//   alternative
+//
+// - string, vector of plain elements: a count (u64), the elements' bytes in one piece
+// - other containers: a count (u64), the elements
+// - pair, tuple, array: the parts
+// - optional, unique_ptr: a u8, and if that is 1 the value
+// - variant: the index (u32), the alternative
 #pragma once
 
 #include <bulkhead/bytes.hpp>
@@ -120,6 +121,17 @@ void make_room(Container& elements, std::uint64_t count, const ByteReader& in) {
   }
 }
 
+/// Appends the next element.
+template <class Container>
+void decode_element(Container& elements, ByteReader& in) {
+  using Element = typename Container::value_type;
+  if constexpr (FilledInPlace<Element>) {
+    decode_into(elements.emplace_back(), in);
+  } else {
+    elements.push_back(Codec<Element>::decode(in));
+  }
+}
+
 }  // namespace detail
 
 template <detail::PlainCoded C, class Tr, class A>
@@ -155,7 +167,7 @@ struct Codec<T> {
       const std::uint64_t count = detail::read_count(in);
       detail::make_room(values, count, in);
       for (std::uint64_t i = 0; i < count; ++i) {
-        values.push_back(Codec<typename T::value_type>::decode(in));
+        detail::decode_element(values, in);
       }
     }
     return values;
@@ -218,7 +230,7 @@ struct Codec<std::array<T, N>> {
     if constexpr (kPlain) {
       in.read(value.data(), N * sizeof(T));
     } else {
-      for (T& element : value) element = Codec<T>::decode(in);
+      for (T& element : value) detail::decode_into(element, in);
     }
     return value;
   }
