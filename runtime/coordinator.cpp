@@ -143,9 +143,10 @@ RunReport run_job(Coordinator& coordinator, Job& job, const CallOptions& options
 RunReport Coordinator::run(Job& job, const CallOptions& options) {
   require_owner();
   require_sensible(options);
-  const std::stop_callback wake(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   Lock lock = enter();
   require_open();
+  // Gone before the lock is: nobody rings after the pool may have ended.
+  const std::stop_callback wake(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   const Definition* definition = nullptr;
   std::optional<Entry> own;
   {
@@ -157,8 +158,8 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   }
   Entry& entry = *own;
   const auto place = jobs_.insert(jobs_.end(), &entry);
+  entry.heed_stop();
   if (driving_) doorbell_.ring();
-  heed_stops();
   std::exception_ptr error;
   while (!entry.done()) {
     try {
@@ -174,7 +175,8 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     } catch (...) {
       error = std::current_exception();
       entry.active.abandon();
-      tidy();
+      untidy_ = true;
+      if (driving_) doorbell_.ring();
     }
   }
   jobs_.erase(place);

@@ -96,7 +96,6 @@ class Coordinator {
   bool stream(Slot& slot, Clock::time_point now, Clock::time_point end);
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
-  void abandon(Slot& slot, const ActiveJob& job);
   void let_leave(Entry& entry);
   void keep_time(Clock::time_point now);
   void heed_stops();
@@ -160,6 +159,7 @@ class Coordinator {
   /// A job is done, or nobody drives any more.
   std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();
   bool driving_ = false;
+  bool untidy_ = false;  ///< tidy() has something to do though there may be no progress
   State state_ = State::open;
   bool leaving_ = false;          ///< workers have been asked to leave: none is replaced
   std::string cause_;             ///< why the pool is broken
@@ -217,6 +217,13 @@ struct Coordinator::Entry {
     given_up = std::make_unique<FailureDetails>();
     given_up->kind = kind;
     given_up->message = std::move(why);
+  }
+  /// True if a stop was requested since it was asked last: its tasks are to end.
+  bool heed_stop() {
+    if (cancelled || done() || !options.stop.stop_requested()) return false;
+    cancelled = true;
+    active.abandon();
+    return true;
   }
   /// True if every task that there is has ended.
   [[nodiscard]] bool complete() const { return active.ledger.total() == active.ledger.settled(); }

@@ -45,6 +45,7 @@ void Coordinator::drive(Lock& lock, Entry& own) {
         keep_time(now);
         now = Clock::now();
       }
+      if (untidy_) tidy();
       if (own.done()) break;
       gets_on = pass(now);
       if (!gets_on) park(lock, reports ? kProgressInterval : kBelt);
@@ -131,20 +132,21 @@ bool Coordinator::feed(Slot& slot, Clock::time_point now) {
 /// After progress: jobs that were stopped want their waiting tasks back, those that were abandoned
 /// want their running ones to end, and those that are done want their threads to know.
 void Coordinator::tidy() {
+  untidy_ = false;
   for (Entry* entry : jobs_) {
+    ActiveJob& job = entry->active;
     for (Slot& slot : slots_) {
-      if (entry->active.stopped) slot.revoke_all(setup_.fences);
-      if (entry->active.abandoned) abandon(slot, entry->active);
+      if (job.abandoned) {
+        if (slot.abandon(job, Clock::now(), setup_.fences)) after_drain(slot);
+      } else if (job.stopped) {
+        slot.revoke_all(setup_.fences);
+      }
     }
-    entry->active.stopped = false;
+    job.stopped = false;
+  }
+  for (Entry* entry : jobs_) {
     if (entry->done()) let_leave(*entry);
   }
-}
-
-/// Ends the worker if it runs a task of `job`. What it has answered before is kept.
-void Coordinator::abandon(Slot& slot, const ActiveJob& job) {
-  if (slot.drain(Clock::now())) after_drain(slot);
-  if (slot.abandon(job)) after_drain(slot);
 }
 
 /// A thread that waits for its job, which is done, must get the mutex though somebody drives.
@@ -192,7 +194,10 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
 void Coordinator::keep_time(Clock::time_point now) {
   heed_stops();
   for (Slot& slot : slots_) {
-    if (slot.expire(now, setup_.fences)) after_drain(slot);
+    if (slot.expire(now, setup_.fences)) {
+      untidy_ = true;
+      after_drain(slot);
+    }
     if (!zygote_ || !slot.killed_at || now < *slot.killed_at) continue;
     slot.killed_at.reset();
     signal(slot, SIGKILL);
@@ -200,13 +205,7 @@ void Coordinator::keep_time(Clock::time_point now) {
 }
 
 void Coordinator::heed_stops() {
-  bool any = false;
-  for (Entry* entry : jobs_) {
-    if (entry->cancelled || !entry->options.stop.stop_requested()) continue;
-    entry->cancelled = any = true;
-    entry->active.abandon();
-  }
-  if (any) tidy();
+  for (Entry* entry : jobs_) untidy_ |= entry->heed_stop();
 }
 
 /// A worker that a task has made lie about its sleep would not be woken otherwise.

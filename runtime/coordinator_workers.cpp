@@ -265,9 +265,8 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   tidy();
 }
 
-/// The task that the worker had begun fails as `blame` says.
+/// What the worker had begun fails as `blame` says.
 void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame) {
-  if (corpse.job == nullptr) return;
   if (corpse.kind != FailureKind::crashed) {
     const std::string how = blame.signal == SIGKILL ? "SIGKILL, after SIGTERM" : blame.message;
     blame.kind = corpse.kind;
@@ -275,9 +274,13 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
   } else if (!corpse.verdict.empty()) {
     blame.message = "the worker was killed: " + corpse.verdict;
   }
-  blame.task = corpse.task;
   blame.worker_pid = corpse.pid;
-  corpse.job->fail(corpse.task, Failure(std::move(blame)));
+  for (const Run& run : corpse.begun) {
+    for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
+      blame.task = run.tasks.first + i;
+      run.job->fail(blame.task, Failure(blame));
+    }
+  }
 }
 
 std::uint32_t Coordinator::number_of(const Slot& slot) const {

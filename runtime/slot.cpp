@@ -18,6 +18,10 @@ namespace {
 /// all.
 constexpr int kMostReturns = 5;
 
+/// A worker may take this long, and the task's time limit, to begin it: rebuilding the callable, or
+/// waiting for a CPU, is not the task's fault.
+constexpr std::chrono::seconds kTimeToBegin{10};
+
 /// An exception larger than this is not one that encode_exception() wrote.
 constexpr std::size_t kMaxExceptionBytes = (kMaxNestedExceptions + 4) * (kMaxMessageBytes + 64);
 
@@ -54,7 +58,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   sent_ = settled_ = 0;
   revoking_ = false;
   defined_.clear();
-  timed_ = ~std::uint64_t{0};
+  clocked_ = {};
   killed_at.reset();
   verdict_.clear();
   fate_ = FailureKind::crashed;
@@ -161,6 +165,7 @@ bool Slot::take_whole() {
 bool Slot::take_piece(const FrameHeader& header, std::span<const std::byte> bytes) {
   if (!inbound_) inbound_ = queue_.front().job->job.receive(header.task);
   inbound_->add(bytes);
+  moved_ = true;
   return true;
 }
 
@@ -288,7 +293,9 @@ bool Slot::pump() {
   if (!alive()) return false;
   const std::uint64_t before = link_->tasks().written();
   while (!outbound_.empty() && outbound_.front().pump(link_->tasks())) outbound_.pop_front();
-  return link_->tasks().written() != before;
+  const bool moved = link_->tasks().written() != before;
+  moved_ |= moved;
+  return moved;
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -319,37 +326,50 @@ void Slot::cut_task() {
   if (!outbound_.empty() && outbound_.front().kind() == FrameKind::task) outbound_.front().cut();
 }
 
-bool Slot::abandon(const ActiveJob& job) {
-  if (!alive() || queue_.empty() || queue_.front().job != &job) return false;
-  doom("its call was cancelled", FailureKind::cancelled);
+bool Slot::abandon(const ActiveJob& job, Time now, Fences fences) {
+  if (!alive() || queue_.count_of(&job) == 0) return false;
+  revoke_all(fences);
+  drain(now);
+  publish();
+  if (alive() && !queue_.empty() && queue_.front().job == &job) {
+    doom("its call was cancelled", FailureKind::cancelled);
+  }
   return true;
 }
 
 // The worker tells when the task began. It is believed for what lies in the past, and only once for
-// each task: a later word would give the task more time.
+// each task: a later word would give the task more time. One that never tells may not take for ever
+// either, whether it is the task's doing or not. While the values of a task come and go, the worker
+// waits for us.
 std::optional<Slot::Time> Slot::deadline(Time now) {
   if (!alive() || queue_.empty() || !queue_.front().job->timeout) return std::nullopt;
-  const std::chrono::nanoseconds limit = *queue_.front().job->timeout;
-  if (link_->tasks_begun() != settled_ + 1) return later(now, limit);
-  if (timed_ != settled_) {
-    timed_ = settled_;
-    running_since_ = std::min(now, link_->began_at());
+  if (clocked_.before != settled_) clocked_ = {settled_, false, now};
+  if (!clocked_.runs && link_->tasks_begun() == settled_ + 1) {
+    clocked_ = {settled_, true, std::clamp(link_->began_at(), Time{}, now)};
   }
-  return later(running_since_, limit);
+  if (std::exchange(moved_, false)) clocked_.since = now;
+  const Time due = later(clocked_.since, *queue_.front().job->timeout);
+  return clocked_.runs ? due : later(due, kTimeToBegin);
+}
+
+bool Slot::is_due(Time now) {
+  const std::optional<Time> time = deadline(now);
+  return time && *time <= now;
 }
 
 // Once the tasks behind it are taken back, the worker cannot be at another task without having
 // answered this one.
 bool Slot::expire(Time now, Fences fences) {
-  const auto is_due = [&] {
-    const std::optional<Time> time = deadline(now);
-    return time && *time <= now;
-  };
-  if (!is_due()) return false;
+  if (!is_due(now)) return false;
   revoke_waiting(fences);
   drain(now);
-  if (!is_due() || link_->tasks_begun() != settled_ + 1) return true;
-  doom("it ran for longer than " + to_text(*queue_.front().job->timeout), FailureKind::timed_out);
+  publish();
+  if (!is_due(now)) return true;
+  const std::string limit = to_text(*queue_.front().job->timeout);
+  doom(clocked_.runs ? "it ran for longer than " + limit
+                     : "its worker had not begun it " + to_text(kTimeToBegin) +
+                           " after its time limit of " + limit,
+       FailureKind::timed_out);
   return true;
 }
 
@@ -368,23 +388,28 @@ void Slot::doom(std::string why, FailureKind fate) {
   verdict_ = std::move(why);
 }
 
-/// Whether the front task had begun when the worker died. The worker's own word for it is not
-/// believed where it is absurd, nor again and again: a task that makes its workers say no would be
-/// run for ever.
-bool Slot::had_begun() {
-  if (state_ == State::doomed || link_->tasks_begun() > settled_) return true;
-  if (state_ == State::starting) return false;
+/// How many of the tasks at the front had begun when the worker died: one, but where answers were
+/// lost in a damaged outbox. The worker's own word for it is not believed where it is absurd, nor
+/// again and again: a task that makes its workers say no would be run for ever.
+std::uint64_t Slot::begun_at_death() {
+  if (queue_.empty()) return 0;
+  const std::uint64_t begun = link_->tasks_begun();
+  if (begun > settled_ && begun <= sent_) return std::min(begun - settled_, queue_.size());
+  if (state_ == State::doomed || begun > sent_) return 1;
+  if (state_ == State::starting) return 0;
   const Run front = queue_.front();
-  return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns;
+  return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns ? 1 : 0;
 }
 
 Slot::Corpse Slot::bury() {
   drain(std::chrono::steady_clock::now());
-  Corpse corpse{nullptr, 0, pid_, fate_, std::move(verdict_), nullptr};
-  if (!queue_.empty() && had_begun()) {
-    corpse.job = queue_.front().job;
-    corpse.task = queue_.front().tasks.first;
-    queue_.pop(1);
+  Corpse corpse{{}, pid_, fate_, std::move(verdict_), nullptr};
+  for (std::uint64_t left = begun_at_death(); left != 0;) {
+    const Run& front = queue_.front();
+    const std::uint64_t count = std::min(left, front.tasks.count);
+    corpse.begun.push_back({front.job, {front.tasks.first, count}});
+    queue_.pop(count);
+    left -= count;
   }
   give_back(queue_.size());
   outbound_.clear();

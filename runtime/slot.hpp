@@ -36,10 +36,9 @@ class Slot {
 
   /// What is left of a worker that has ended.
   struct Corpse {
-    ActiveJob* job = nullptr;  ///< whose task had begun: the caller is to fail it. Null: none had
-    std::uint64_t task = 0;
+    std::vector<Run> begun;  ///< the tasks that had begun, mostly one: the caller is to fail them
     int pid = 0;
-    FailureKind kind = FailureKind::crashed;  ///< how the task failed
+    FailureKind kind = FailureKind::crashed;  ///< how they failed
     std::string verdict;                      ///< why the worker was doomed, if it was
     std::unique_ptr<Link> link;               ///< with the crash report
   };
@@ -49,7 +48,7 @@ class Slot {
   void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number);
   void started(int pid) { pid_ = pid; }
   /// The incarnation has ended: its process is dead, or was never there. What was with it goes back
-  /// to its jobs, but for the task that had begun.
+  /// to its jobs, but for what had begun.
   Corpse bury();
 
   /// True if one must not sleep: the worker may be half through its tasks, or waits for us.
@@ -81,9 +80,9 @@ class Slot {
   bool revoke_waiting(Fences fences) { return revoke(settled_ + kept(), fences); }
   /// The same for all tasks that have not begun.
   bool revoke_all(Fences fences) { return revoke(settled_, fences); }
-  /// To be called after revoke_all(). If a task of `job` is running all the same, the worker is
-  /// doomed: true.
-  bool abandon(const ActiveJob& job);
+  /// Takes back what has not begun. If the task that has is one of `job`, the worker is doomed.
+  /// True if it had any of them.
+  bool abandon(const ActiveJob& job, Time now, Fences fences);
   /// If the running task is out of time, the worker is doomed. True if it was worth a look.
   bool expire(Time now, Fences fences);
   /// When the running task, or one that may begin at any moment, is out of time at the earliest;
@@ -140,6 +139,13 @@ class Slot {
   bool take_complaint(const FrameHeader& header, std::span<const std::byte> bytes);
   bool answers_front(const FrameHeader& header) const;
 
+  /// What the time limit of a task is counted from.
+  struct Clocked {
+    std::uint64_t before = ~std::uint64_t{0};  ///< tasks settled before it: which one it is
+    bool runs = false;                         ///< it has been seen to have begun
+    Time since{};                              ///< then; or it has been the front task since
+  };
+
   void settled(const Settled& settled);
   void measure(Time now);
   [[nodiscard]] bool can_pump() {
@@ -152,7 +158,8 @@ class Slot {
   bool revoke(std::uint64_t first, Fences fences);
   void give_back(std::uint64_t count);
   void cut_task();
-  [[nodiscard]] bool had_begun();
+  [[nodiscard]] std::uint64_t begun_at_death();
+  [[nodiscard]] bool is_due(Time now);
   void doom(std::string why, FailureKind fate = FailureKind::crashed);
 
   State state_ = State::vacant;
@@ -174,8 +181,8 @@ class Slot {
   std::uint64_t answered_ = 0;          ///< tasks of which the present drain() has taken answers
   ActiveJob* last_answered_ = nullptr;  ///< the job of the last of them
   bool mixed_answers_ = false;          ///< they are not all of that job
-  std::uint64_t timed_ = 0;             ///< tasks before the one that running_since_ is of
-  Time running_since_{};                ///< when the task began that runs, if it has a limit
+  Clocked clocked_;                     ///< the front task, if it has a time limit
+  bool moved_ = false;                  ///< a piece of it has come or left since
   FailureKind fate_ = FailureKind::crashed;  ///< of the task of a doomed worker
   std::string verdict_;
   std::string complaint_;

@@ -27,26 +27,6 @@
 namespace bulkhead::detail {
 namespace {
 
-/// Knows whether this process is the worker, or a copy of it that a task has forked. The copy must
-/// not go on serving: both would answer.
-class Original {
- public:
-  Original() {
-    if (void* page = map_page_wiped_by_fork()) mark_ = static_cast<volatile std::uint32_t*>(page);
-    *mark_ = 1;
-  }
-  [[nodiscard]] const volatile std::uint32_t& mark() const { return *mark_; }
-  /// Ends the process if it is a copy.
-  void require() const {
-    if (*mark_ == 0) [[unlikely]]
-      ::_exit(0);
-  }
-
- private:
-  std::uint32_t never_wiped_ = 0;  ///< where the kernel cannot tell a copy, none is told
-  volatile std::uint32_t* mark_ = &never_wiped_;
-};
-
 /// exit() in a task must not run the host's atexit handlers and static destructors: this handler,
 /// the youngest, runs before them.
 void leave_at_once(int status, void*) {
@@ -68,10 +48,10 @@ const char* to_string(TaskPhase phase) {
 /// The run that is being served; a task in a frame of its own is claimed here too.
 class ServedRun final : public TaskRun {
  public:
-  ServedRun(Channel& channel, const Original& original, Fences fences)
+  ServedRun(Channel& channel, Fences fences)
       : TaskRun({channel.words().started, channel.words().tail, channel.words().inbox_head,
                  channel.inbox_words().revoke_to, channel.inbox_words().bell_at},
-                channel.deaf(), original.mark(), fences == Fences::equal),
+                channel.deaf(), calm(), fences == Fences::equal),
         channel_(channel) {}
 
   /// Claims the task of the present frame, as begin() does those of a run.
@@ -141,9 +121,8 @@ class ServedRun final : public TaskRun {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     channel_.words().began_at.store(std::chrono::nanoseconds(now).count(),
                                     std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_release);
   }
-  void leave() override { ::_exit(0); }
+  void attend() override { detail::attend(); }
 
   Channel& channel_;
   std::uint32_t callable_ = 0;
@@ -153,7 +132,7 @@ class ServedRun final : public TaskRun {
 class Server {
  public:
   Server(const WorkerSetup& setup, Channel& channel)
-      : setup_(setup), channel_(channel), run_(channel, original_, setup.fences) {}
+      : setup_(setup), channel_(channel), run_(channel, setup.fences) {}
 
   void run() {
     start();
@@ -190,10 +169,10 @@ class Server {
     message.finish();
     try {
       if (setup_.initializer) setup_.initializer();
-      original_.require();
+      attend_unless_calm();
       if (!channel_.can_ring()) ::_exit(kExitLostDoorbell);
     } catch (...) {
-      original_.require();
+      attend_unless_calm();
       answer_exception(FrameKind::failed, 0, 0, "");
       ring_now();
       ::_exit(kExitInitializer);
@@ -203,6 +182,7 @@ class Server {
   }
 
   void finalize() {
+    end_task_clock();
     try {
       if (setup_.finalizer) setup_.finalizer();
     } catch (...) {
@@ -250,7 +230,7 @@ class Server {
       }
       return true;
     } catch (...) {
-      original_.require();
+      attend_unless_calm();
       answer_exception(FrameKind::thrown, current_number_, run_.fail(), "");
       run_.skip();
       return false;
@@ -265,12 +245,12 @@ class Server {
       MessageWriter result(channel_, FrameKind::value, header.callable, header.task);
       TaskCall call{header.task, argument, result, phase};
       entry.callable->call(entry.object, call);
-      original_.require();
+      attend_unless_calm();
       result.finish();
       if (lends_broadcasts) [[unlikely]]
         hand_over(header);
     } catch (...) {
-      original_.require();
+      attend_unless_calm();
       answer_exception(FrameKind::thrown, header.callable, header.task, to_string(phase));
       end_loans();
     }
@@ -314,6 +294,8 @@ class Server {
   }
 
   void administer(const FrameHeader& header, const std::byte* payload) {
+    current_ = nullptr;
+    set_task_limit({});
     forget_broadcasts();
     MessageReader message(channel_, header, payload);
     if (header.kind == FrameKind::define) {
@@ -336,7 +318,7 @@ class Server {
       entry.object = callable.make(function.build != 0 ? resolve(function) : nullptr, message);
       entry.callable = &callable;
     } catch (...) {
-      original_.require();
+      attend_unless_calm();
       const FailureDetails why = describe_current_exception();
       entry.error =
           "the callable could not be rebuilt in the worker: " + why.type_name + ": " + why.message;
@@ -357,7 +339,6 @@ class Server {
     const auto found = callables_.find(number);
     if (found == callables_.end()) return;
     if (found->second.callable != nullptr) found->second.callable->drop(found->second.object);
-    current_ = nullptr;
     callables_.erase(found);
   }
 
@@ -382,7 +363,6 @@ class Server {
 
   const WorkerSetup& setup_;
   Channel& channel_;
-  Original original_;
   std::unordered_map<std::uint32_t, Entry> callables_;
   ServedRun run_;
   const Entry* current_ = nullptr;  ///< the entry of current_number_: mostly the next task's, too

@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: MIT
 //
-// What a worker knows of its present task's time, for bulkhead::this_task. One per process.
+// What a worker knows of its present task's time, and of its stop, for bulkhead::this_task. One per
+// process; a copy of the worker that a task has forked has none.
 #pragma once
 
 #include "worker/memory.hpp"
 
 #include <chrono>
+#include <cstdint>
 
 namespace bulkhead::detail {
 
 /// From now on this process is a worker that counts its tasks in `words`.
 void begin_task_clock(const OutboxWords& words);
+/// There will be no more tasks.
+void end_task_clock();
 /// Tasks that begin from now on have this limit; zero: none.
 void set_task_limit(std::chrono::nanoseconds limit);
 /// SIGTERM has come. True if the present task has asked for stops, and will be told; else it is to
 /// die of the signal. Async-signal-safe.
 [[nodiscard]] bool tell_of_stop() noexcept;
+
+/// Zero if there is something to see to before the present task is answered.
+[[nodiscard]] const volatile std::uint32_t& calm();
+/// Sees to it. Ends the process if it is a copy of the worker, as both would answer; and if the
+/// task was told to stop, as its answer comes too late.
+void attend();
+inline void attend_unless_calm() {
+  if (calm() == 0) [[unlikely]]
+    attend();
+}
 
 }  // namespace bulkhead::detail

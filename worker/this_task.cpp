@@ -1,26 +1,49 @@
 // SPDX-License-Identifier: MIT
+#include "worker/host.hpp"
 #include "worker/task_clock.hpp"
 #include <bulkhead/this_task.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstdint>
+#include <unistd.h>
 
 namespace bulkhead {
 namespace {
 
+using Time = std::chrono::steady_clock::time_point;
+
 // Tasks are told apart by the worker's count of those begun; 0 is none.
 struct TaskClock {
-  std::atomic<const detail::OutboxWords*> words{nullptr};
-  std::atomic<std::int64_t> limit{0};     ///< ns
-  std::atomic<std::uint64_t> asks{0};     ///< the task that wants to be told of stops
-  std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
+  pid_t process = 0;
+  std::atomic<const detail::OutboxWords*> words{nullptr};  ///< not mapped in copies of the process
+  std::atomic<std::int64_t> limit{0};                      ///< ns
+  std::atomic<std::uint64_t> asks{0};                      ///< the task that wants to be told
+  std::atomic<std::uint64_t> stopped{0};                   ///< the task that was told
+  std::uint32_t never_wiped = 1;  ///< where the kernel cannot tell a copy, none is told
+  volatile std::uint32_t* calm = &never_wiped;
 };
 constinit TaskClock task_clock;
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
+bool is_copy() noexcept {
+  return detail::own_pid() != task_clock.process;
+}
+
 std::uint64_t present_task() noexcept {
   const detail::OutboxWords* words = task_clock.words.load();
-  return words == nullptr ? 0 : words->started.load(std::memory_order_relaxed);
+  return words == nullptr || is_copy() ? 0 : words->started.load(std::memory_order_relaxed);
+}
+
+[[noreturn]] void die_of_stop() {
+  std::signal(SIGTERM, SIG_DFL);
+  sigset_t stop;
+  ::sigemptyset(&stop);
+  ::sigaddset(&stop, SIGTERM);
+  ::pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+  static_cast<void>(::raise(SIGTERM));
+  ::_exit(128 + SIGTERM);
 }
 
 }  // namespace
@@ -28,7 +51,16 @@ std::uint64_t present_task() noexcept {
 namespace detail {
 
 void begin_task_clock(const OutboxWords& words) {
+  if (void* page = map_page_wiped_by_fork()) {
+    task_clock.calm = static_cast<volatile std::uint32_t*>(page);
+    *task_clock.calm = 1;
+  }
+  task_clock.process = own_pid();
   task_clock.words = &words;
+}
+
+void end_task_clock() {
+  task_clock.words = nullptr;
 }
 
 void set_task_limit(std::chrono::nanoseconds limit) {
@@ -42,22 +74,37 @@ bool tell_of_stop() noexcept {
   return true;
 }
 
+const volatile std::uint32_t& calm() {
+  return *task_clock.calm;
+}
+
+void attend() {
+  if (is_copy()) ::_exit(0);
+  // From here on SIGTERM is the end of the process.
+  task_clock.asks = 0;
+  const std::uint64_t stopped = task_clock.stopped.load();
+  if (stopped != 0 && stopped == present_task()) die_of_stop();
+  *task_clock.calm = 1;
+}
+
 }  // namespace detail
 
 namespace this_task {
 
-std::optional<std::chrono::steady_clock::time_point> deadline() {
-  using Time = std::chrono::steady_clock::time_point;
+std::optional<Time> deadline() {
   const std::chrono::nanoseconds limit(task_clock.limit.load(std::memory_order_relaxed));
-  if (present_task() == 0 || limit.count() == 0) return std::nullopt;
+  if (limit.count() == 0 || present_task() == 0) return std::nullopt;
   const Time begin(std::chrono::nanoseconds(task_clock.words.load()->began_at.load()));
-  return limit > Time::max() - begin ? Time::max() : begin + limit;
+  return limit > Time::max() - std::max(begin, Time{}) ? Time::max() : begin + limit;
 }
 
 bool stop_requested() {
   const std::uint64_t task = present_task();
   if (task == 0) return false;
-  if (task_clock.asks.load(std::memory_order_relaxed) != task) task_clock.asks = task;
+  if (task_clock.asks.load(std::memory_order_relaxed) != task) {
+    task_clock.asks = task;
+    *task_clock.calm = 0;
+  }
   return task_clock.stopped.load(std::memory_order_relaxed) == task;
 }
 

@@ -8,12 +8,15 @@
 #include "worker/memory.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -29,6 +32,7 @@ using DamagedOutboxTest = test::ProcessTest;
 
 struct State {
   test::Tally gate;
+  std::array<std::atomic<std::uint8_t>, 1000> runs;
 };
 const test::Shared<State> state;
 
@@ -100,6 +104,31 @@ int changes_earlier_values(int x) {
 TEST_F(DamagedOutboxTest, AWorkerThatChangesWhatItHasAnsweredChangesNoValue) {
   constexpr auto kTask = at_every_fiftieth<changes_earlier_values>;
   test::in_fork([] { expect_damage_is_contained(kTask); }, kLimit);
+}
+
+/// Overwrites the headers of what was answered and not taken yet, and nothing else.
+std::string damages_headers(int x) {
+  ++state->runs[static_cast<std::size_t>(x)];
+  if (x % 50 == 17) {
+    constexpr std::size_t kData = bulkhead::detail::kPageBytes + bulkhead::detail::kCrashPageBytes;
+    std::ranges::fill(test::writable_outbox().subspan(kData), std::byte{0xEE});
+  }
+  return std::to_string(x);
+}
+
+TEST_F(DamagedOutboxTest, ATaskWhoseAnswerWasDamagedIsNotRunAgain) {
+  state.reset();
+  test::in_fork(
+      [] {
+        Pool pool(Options{.workers = 2, .ring_bytes = 16'384});
+        const auto outcomes = pool.try_map(damages_headers, test::numbers(0, 1000));
+        for (int x = 0; x < 1000; ++x) {
+          const Outcome<std::string>& outcome = outcomes[static_cast<std::size_t>(x)];
+          EXPECT_LE(state->runs[static_cast<std::size_t>(x)], 1) << x;
+          EXPECT_EQ(outcome.value_or(std::to_string(x)), std::to_string(x));
+        }
+      },
+      kLimit);
 }
 
 /// Sets one of the words in the worker's outbox to something that it must not be.

@@ -8,12 +8,14 @@
 #include <bulkhead/this_task.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <ranges>
 #include <set>
 #include <stop_token>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -191,6 +193,62 @@ TEST_F(StopTest, EndsATaskThatHasNotAskedThoughTheOneBeforeHad) {
   EXPECT_THAT(outcomes.at(1).failure().what(), ::testing::HasSubstr("SIGTERM"));
 }
 
+// A second later it would have died of SIGKILL.
+TEST_F(StopTest, EndsTheWorkerOnceATaskThatWasToldReturns) {
+  state.reset();
+  Pool pool(1);
+  const CallOptions options{.timeout = std::chrono::milliseconds{100}};
+  const auto outcomes = pool.try_map(run_until_stopped, test::numbers(0, 1), options);
+  EXPECT_EQ(outcomes.at(0).failure().kind(), FailureKind::timed_out);
+  EXPECT_EQ(outcomes.at(0).failure().signal(), SIGTERM);
+  EXPECT_TRUE(state->tidied.reaches(1));
+}
+
+TEST_F(StopTest, BySomebodyElsesSignalIsNoSuccess) {
+  state.reset();
+  Pool pool(1);
+  const auto task = [](int x) {
+    (void)this_task::stop_requested();
+    ::raise(SIGTERM);
+    return run_until_stopped(x);
+  };
+  const auto outcomes = pool.try_map(task, {1});
+  ASSERT_FALSE(outcomes.at(0));
+  EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::crashed);
+  EXPECT_EQ(outcomes[0].failure().signal(), SIGTERM);
+  EXPECT_TRUE(state->tidied.reaches(1));
+}
+
+// Between tasks nobody is there to be told.
+TEST_F(StopTest, BySomebodyElsesSignalEndsAnIdleWorkerWhoseLastTaskHasAsked) {
+  Pool pool(1);
+  const pid_t worker = pool.apply([] {
+    (void)this_task::stop_requested();
+    return ::getpid();
+  });
+  ASSERT_EQ(::kill(worker, SIGTERM), 0);
+  EXPECT_TRUE(test::eventually([worker] { return ::kill(worker, 0) != 0; }));
+  EXPECT_NE(pool.apply([] { return ::getpid(); }), worker);
+}
+
+TEST_F(StopTest, AndTheDeadlineAreNotKnownInAForkOfTheTask) {
+  Pool pool(1);
+  const auto task = [](int) {
+    (void)this_task::stop_requested();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const bool knows = this_task::stop_requested() || this_task::deadline();
+      ::raise(SIGTERM);
+      ::_exit(knows ? 1 : 2);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  };
+  const CallOptions options{.timeout = std::chrono::seconds{30}};
+  EXPECT_THAT(pool.map(task, {1}, options), Each(SIGTERM));
+}
+
 TEST_F(StopTest, IsNotRequestedInTheNextTask) {
   state.reset();
   Pool pool(1);
@@ -202,6 +260,38 @@ TEST_F(StopTest, IsNotRequestedInTheNextTask) {
 TEST_F(StopTest, IsNeverRequestedOutsideOfTasks) {
   EXPECT_FALSE(this_task::stop_requested());
   EXPECT_EQ(this_task::deadline(), std::nullopt);
+}
+
+TEST_F(StopTest, AndTheDeadlineAreNotKnownInTheFinalizer) {
+  state.reset();
+  const auto finalizer = [] {
+    if (!this_task::stop_requested() && !this_task::deadline()) state->tidied.add();
+  };
+  Pool pool(Options{.workers = 1, .finalizer = finalizer});
+  const CallOptions options{.timeout = std::chrono::seconds{30}};
+  EXPECT_THAT(pool.map([](int) { return this_task::stop_requested(); }, {1}, options), Each(false));
+  pool.close();
+  pool.join();
+  EXPECT_EQ(state->tidied.value(), 1U);
+}
+
+TEST_F(StopTest, HarmsNoOtherCallThatWaitsForRoom) {
+  state.reset();
+  Pool pool(1);
+  const std::vector<std::byte> large(300'000, std::byte{7});
+  std::jthread other([&] {
+    const auto echo = [](const std::vector<std::byte>& bytes) { return bytes; };
+    for (int round = 0; round < 20; ++round) {
+      EXPECT_THAT(pool.map(echo, std::vector(20, large)), Each(large));
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    std::stop_source source;
+    std::jthread stopper([&source] { source.request_stop(); });
+    const CallOptions options{.stop = source.get_token()};
+    EXPECT_THAT(pool.try_map([](int x) { return x; }, test::numbers(0, 1000), options),
+                SizeIs(1000));
+  }
 }
 
 TEST_F(StopTest, AfterTheLastTaskChangesNothing) {

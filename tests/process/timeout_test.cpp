@@ -4,6 +4,8 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
+#include "tests/support/victims.hpp"
+#include "worker/memory.hpp"
 #include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
@@ -12,7 +14,9 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -25,6 +29,35 @@ namespace bulkhead {
 namespace {
 
 using namespace std::chrono_literals;
+
+/// A value that takes its time to be written.
+struct Slow {
+  static constexpr std::size_t kPieceBytes = 100'000;
+  std::size_t pieces = 0;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Slow> {
+  static void encode(const Slow& slow, ByteWriter& out) {
+    const std::vector<std::byte> piece(Slow::kPieceBytes);
+    out.put(slow.pieces);
+    for (std::size_t i = 0; i < slow.pieces; ++i) {
+      std::this_thread::sleep_for(20ms);
+      out.write(piece.data(), piece.size());
+    }
+  }
+  static Slow decode(ByteReader& in) {
+    std::vector<std::byte> piece(Slow::kPieceBytes);
+    const Slow slow{in.get<std::size_t>()};
+    for (std::size_t i = 0; i < slow.pieces; ++i) in.read(piece.data(), piece.size());
+    return slow;
+  }
+};
+
+namespace {
+
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -245,6 +278,42 @@ TEST_F(TimeoutTest, IsKnownToTheTask) {
   EXPECT_EQ(pool.apply(time_left), -1.0);
 }
 
+TEST_F(TimeoutTest, IsNotCountedWhileTheArgumentComes) {
+  Pool pool(1);
+  const auto count = [](const Slow& slow) { return slow.pieces; };
+  EXPECT_THAT(pool.map(count, std::vector<Slow>{{40}}, CallOptions{.timeout = 500ms}), Each(40U));
+}
+
+/// The words of the worker's outbox.
+bulkhead::detail::OutboxWords& words() {
+  return *reinterpret_cast<bulkhead::detail::OutboxWords*>(test::writable_outbox().data());
+}
+
+TEST_F(TimeoutTest, HoldsForATaskThatHasDamagedItsClock) {
+  using Limits = std::numeric_limits<std::int64_t>;
+  const auto damage = [](std::int64_t lie) {
+    words().began_at = lie;
+    (void)this_task::deadline();
+    return hang(1);
+  };
+  for (const std::int64_t lie : {Limits::max(), Limits::min(), std::int64_t{0}}) {
+    Pool pool(1);
+    expect_timed_out(pool.try_map(damage, {lie}, kShort).at(0), 0);
+  }
+}
+
+TEST_F(TimeoutTest, HoldsForATaskThatDeniesHavingBegun) {
+  Pool pool(2);
+  const auto deny = [](int x) {
+    for (;;) words().started = x == 0 ? 0 : ~std::uint64_t{0};
+    return x;
+  };
+  const auto outcomes = pool.try_map(deny, {0, 1}, kShort);
+  EXPECT_FALSE(outcomes.at(0));
+  EXPECT_FALSE(outcomes.at(1));
+  EXPECT_EQ(pool.apply([](int x) { return x; }, 5), 5);
+}
+
 TEST_F(TimeoutTest, HoldsForForkMapToo) {
   const int mark = 3;
   const auto task = [&](int x) { return x == mark ? hang(x) : x; };
@@ -273,4 +342,5 @@ TEST_F(TimeoutTest, OfCenturiesIsNone) {
 }
 
 }  // namespace
+
 }  // namespace bulkhead

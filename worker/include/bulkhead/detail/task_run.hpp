@@ -33,8 +33,8 @@ class TaskRun {
   [[nodiscard]] std::byte* result() { return result_; }
   /// Answers it.
   void end() {
-    if (original_ == 0) [[unlikely]]
-      leave();
+    if (calm_ == 0) [[unlikely]]
+      attend();
     result_at_ += result_cell_;
     tail_.store(result_at_, std::memory_order_release);
     result_ += result_cell_;
@@ -49,7 +49,7 @@ class TaskRun {
   bool claim() {
     if (timed_) [[unlikely]]
       note_time();
-    started_.store(begun_ + 1, std::memory_order_relaxed);
+    started_.store(begun_ + 1, std::memory_order_release);  // seen after the last answer
     if (fences_) {
       std::atomic_thread_fence(std::memory_order_seq_cst);
     } else {
@@ -72,14 +72,14 @@ class TaskRun {
     const Position& revoked_to;
     const Position& bell_at;
   };
-  TaskRun(Words words, const bool& deaf, const volatile std::uint32_t& original, bool fences)
+  TaskRun(Words words, const bool& deaf, const volatile std::uint32_t& calm, bool fences)
       : started_(words.started),
         tail_(words.tail),
         head_(words.head),
         revoked_to_(words.revoked_to),
         bell_at_(words.bell_at),
         deaf_(deaf),
-        original_(original),
+        calm_(calm),
         fences_(fences) {}
   ~TaskRun() = default;
 
@@ -100,17 +100,17 @@ class TaskRun {
   virtual void ring() = 0;
   /// Writes down the time, to be seen by whoever sees the claim.
   virtual void note_time() = 0;
-  /// This process is a copy of the worker, made by a task.
-  [[noreturn]] virtual void leave() = 0;
+  /// There is something to see to before the task is answered. May not return.
+  virtual void attend() = 0;
 
   Position& started_;
   Position& tail_;
   Position& head_;
   const Position& revoked_to_;
   const Position& bell_at_;
-  const bool& deaf_;                        ///< the coordinator cannot be woken any more
-  const volatile std::uint32_t& original_;  ///< 0 in a copy of the worker
-  const bool fences_;                       ///< the worker's fences must be real ones
+  const bool& deaf_;                    ///< the coordinator cannot be woken any more
+  const volatile std::uint32_t& calm_;  ///< 0: attend()
+  const bool fences_;                   ///< the worker's fences must be real ones
 
   bool timed_ = false;       ///< the tasks have a time limit
   std::uint64_t begun_ = 0;  ///< tasks begun by the worker so far
