@@ -33,6 +33,8 @@ struct ActiveJob {
   Ledger ledger;
   Pace pace;
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun
+  int deaths_in_definition =
+      0;                   ///< in a row, of workers that may have been rebuilding the callable
   bool stopped = false;    ///< its waiting tasks are to be taken back from the workers
   bool abandoned = false;  ///< its running tasks are to be killed
 

@@ -36,8 +36,7 @@ Coordinator::Lock Coordinator::enter() {
   if (inside_.load() == std::this_thread::get_id()) {
     throw Error(
         "bulkhead: the pool was used by the range, or by the coding of an element or a result, of "
-        "a call "
-        "that it is just serving; let the range be finished before the call");
+        "a call that it is just serving; let the range be finished before the call");
   }
   entering_.fetch_add(1);
   reclaiming_.wait(true);
@@ -81,9 +80,9 @@ void Coordinator::require_open() const {
     case State::open:
       return;
     case State::closed:
-      throw PoolClosed("bulkhead: the pool is closed and takes no more calls");
+      throw PoolClosed("bulkhead: the pool is closed and takes no more calls; make a new Pool");
     case State::terminated:
-      throw PoolClosed("bulkhead: the pool was terminated");
+      throw PoolClosed("bulkhead: the pool was terminated; make a new Pool");
     case State::broken:
       throw BrokenPool(cause_);
   }
@@ -180,9 +179,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     }
   }
   jobs_.erase(place);
-  if (entry.cancelled && !entry.given_up && !entry.complete()) {
-    entry.give_up(FailureKind::cancelled, "a stop was requested");
-  }
+  if (!entry.given_up && !entry.complete()) entry.given_up = std::move(entry.ending);
   if (definition->temporary) forget(*definition);
   changed_->notify_all();
   if (error) std::rethrow_exception(error);

@@ -125,6 +125,7 @@ class Coordinator {
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
   void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
+  void note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame);
   void replace_missing(Clock::time_point now);
   void after_drain(Slot& slot);
   void signal(const Slot& slot, int number);
@@ -209,7 +210,8 @@ struct Coordinator::Entry {
   std::unique_ptr<FailureDetails> given_up = nullptr;
   bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
   bool is_leaving = false;  ///< and is counted among those that want the mutex: the job is done
-  bool cancelled = false;   ///< a stop was requested
+  /// Why the tasks that have not ended will not be run: the call was abandoned.
+  std::unique_ptr<FailureDetails> ending = nullptr;
   Clock::time_point last_report = Clock::now();
   std::thread::id thread = std::this_thread::get_id();
 
@@ -220,10 +222,16 @@ struct Coordinator::Entry {
   }
   /// True if a stop was requested since it was asked last: its tasks are to end.
   bool heed_stop() {
-    if (cancelled || done() || !options.stop.stop_requested()) return false;
-    cancelled = true;
-    active.abandon();
+    if (ending || done() || !options.stop.stop_requested()) return false;
+    FailureDetails why;
+    why.kind = FailureKind::cancelled;
+    why.message = "a stop was requested";
+    end(std::move(why));
     return true;
+  }
+  void end(FailureDetails why) {
+    ending = std::make_unique<FailureDetails>(std::move(why));
+    active.abandon();
   }
   /// True if every task that there is has ended.
   [[nodiscard]] bool complete() const { return active.ledger.total() == active.ledger.settled(); }

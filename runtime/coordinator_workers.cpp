@@ -26,6 +26,8 @@ constexpr milliseconds kSpareAge{20};
 constexpr milliseconds kSpareDelay{2};
 /// From SIGTERM to SIGKILL, for a worker whose task must not go on.
 constexpr milliseconds kGrace{1000};
+/// As many in a row are not a coincidence.
+constexpr int kMostDeathsInDefinition = 5;
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
 constexpr milliseconds kSparePause{10000};
 
@@ -246,6 +248,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
   if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
+  if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, std::move(blame));
   if (leaving_) return;
   const std::string who =
@@ -259,7 +262,9 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
                             cause;
     log_.error(who + ", did not start: " + last_start_failure_);
   } else {
-    log_.warn(who + ", ended: " + cause);
+    const std::string cost =
+        corpse.begun.empty() ? "" : "; in task " + std::to_string(corpse.begun[0].tasks.first);
+    log_.warn(who + ", ended: " + cause + cost);
   }
   replace_missing(now);
   tidy();
@@ -268,9 +273,11 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
 /// What the worker had begun fails as `blame` says.
 void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame) {
   if (corpse.kind != FailureKind::crashed) {
-    const std::string how = blame.signal == SIGKILL ? "SIGKILL, after SIGTERM" : blame.message;
+    const std::string how = blame.signal == 0         ? "it " + blame.message
+                            : blame.signal == SIGKILL ? "ended by SIGKILL, after SIGTERM"
+                                                      : "ended by " + blame.message;
     blame.kind = corpse.kind;
-    blame.message = corpse.verdict + "; ended by " + how;
+    blame.message = corpse.verdict + "; " + how;
   } else if (!corpse.verdict.empty()) {
     blame.message = "the worker was killed: " + corpse.verdict;
   }
@@ -280,6 +287,20 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
       blame.task = run.tasks.first + i;
       run.job->fail(blame.task, Failure(blame));
     }
+  }
+}
+
+/// Workers without end must not die of the same state.
+void Coordinator::note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame) {
+  for (Entry* entry : jobs_) {
+    if (entry->active.callable != callable || entry->done() || entry->ending) continue;
+    if (++entry->active.deaths_in_definition < kMostDeathsInDefinition) continue;
+    FailureDetails why = blame;
+    why.message = std::to_string(kMostDeathsInDefinition) +
+                  " workers in a row have died while they rebuilt the function object from the "
+                  "bytes that were sent; the last one: " +
+                  blame.message;
+    entry->end(std::move(why));
   }
 }
 

@@ -30,8 +30,8 @@ void require_forkable(const Options& options, int threads) {
   throw Error(
       "bulkhead: this process has " + std::to_string(threads) +
       " threads, and workers are forked from it: a lock that another thread holds now would stay "
-      "locked for ever in every worker. Make the Pool before starting threads, or, if you know "
-      "that no such lock matters, set Options::risk_locks_held_by_other_threads");
+      "locked for ever in every worker. Make the Pool, or call fork_map, before starting threads; "
+      "or, if you know that no such lock matters, set Options::risk_locks_held_by_other_threads");
 }
 
 void require_sensible(const CallOptions& options) {

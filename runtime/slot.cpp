@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>
@@ -58,6 +59,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   sent_ = settled_ = 0;
   revoking_ = false;
   defined_.clear();
+  untried_.clear();
   clocked_ = {};
   killed_at.reset();
   verdict_.clear();
@@ -219,6 +221,9 @@ void Slot::settled(const Settled& settled) {
   // then. Only the last task sent can be on its way still.
   if (queue_.empty()) cut_task();
   if (settled_ == revoked_to_) revoking_ = false;
+  job.deaths_in_definition = 0;
+  if (!untried_.empty()) [[unlikely]]
+    note_tried(job.callable);
   job.settle(settled);
 }
 
@@ -261,11 +266,19 @@ bool Slot::define(const ActiveJob& job) {
   header.kind = FrameKind::define;
   header.callable = job.callable;
   defined_.insert(job.callable);
+  if (job.job.has_state()) untried_.push_back(job.callable);
   return send(header, job.define);
+}
+
+/// A task of the callable was answered, so this one and those before it have been rebuilt.
+void Slot::note_tried(std::uint32_t callable) {
+  const auto found = std::find(untried_.begin(), untried_.end(), callable);
+  if (found != untried_.end()) untried_.erase(untried_.begin(), std::next(found));
 }
 
 void Slot::drop(std::uint32_t callable) {
   if (!alive() || defined_.erase(callable) == 0) return;
+  std::erase(untried_, callable);
   FrameHeader header;
   header.kind = FrameKind::drop;
   header.callable = callable;
@@ -398,18 +411,24 @@ std::uint64_t Slot::begun_at_death() {
   if (state_ == State::doomed || begun > sent_) return 1;
   if (state_ == State::starting) return 0;
   const Run front = queue_.front();
+  const bool untried =
+      std::find(untried_.begin(), untried_.end(), front.job->callable) != untried_.end();
+  if (untried) return 0;  // see Corpse::rebuilt
   return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns ? 1 : 0;
 }
 
 Slot::Corpse Slot::bury() {
   drain(std::chrono::steady_clock::now());
-  Corpse corpse{{}, pid_, fate_, std::move(verdict_), nullptr};
+  Corpse corpse{{}, {}, pid_, fate_, std::move(verdict_), nullptr};
   for (std::uint64_t left = begun_at_death(); left != 0;) {
     const Run& front = queue_.front();
     const std::uint64_t count = std::min(left, front.tasks.count);
     corpse.begun.push_back({front.job, {front.tasks.first, count}});
     queue_.pop(count);
     left -= count;
+  }
+  if (corpse.begun.empty() && state_ == State::ready && !untried_.empty()) {
+    corpse.rebuilt = untried_.front();
   }
   give_back(queue_.size());
   outbound_.clear();

@@ -37,6 +37,8 @@ class Slot {
   /// What is left of a worker that has ended.
   struct Corpse {
     std::vector<Run> begun;  ///< the tasks that had begun, mostly one: the caller is to fail them
+    /// If none had: the callable that it may have been rebuilding from its state.
+    std::optional<std::uint32_t> rebuilt;
     int pid = 0;
     FailureKind kind = FailureKind::crashed;  ///< how they failed
     std::string verdict;                      ///< why the worker was doomed, if it was
@@ -154,6 +156,7 @@ class Slot {
   /// Tasks that stay with the worker when those that wait are taken back.
   [[nodiscard]] std::uint64_t kept() const { return state_ == State::ready ? 1 : 0; }
   bool define(const ActiveJob& job);
+  void note_tried(std::uint32_t callable);
   bool send(FrameHeader header, std::span<const std::byte> payload);
   bool revoke(std::uint64_t first, Fences fences);
   void give_back(std::uint64_t count);
@@ -173,6 +176,7 @@ class Slot {
   bool revoking_ = false;      ///< tasks below revoked_to_ are still to be answered or skipped
   std::uint64_t revoked_to_ = 0;
   std::set<std::uint32_t> defined_;    ///< callables that the worker knows
+  std::deque<std::uint32_t> untried_;  ///< of those with state, in order: no task answered yet
   std::deque<LargeMessage> outbound_;  ///< on their way into the inbox, in order
 
   std::unique_ptr<LargeResult> inbound_;      ///< the value that is coming in pieces

@@ -3,6 +3,7 @@
 #include <bulkhead/failure.hpp>
 #include <bulkhead/remote_error.hpp>
 
+#include <cerrno>
 #include <functional>
 #include <ios>
 #include <optional>
@@ -121,8 +122,23 @@ template <class Base>
 
 }  // namespace
 
+namespace {
+
+const char* advice(int error_number) {
+  switch (error_number) {
+    case EMFILE:
+      return "; raise the limit (ulimit -n), or hold fewer Broadcasts, Pools and files";
+    case ENFILE:
+      return "; the whole system has too many open";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
 SystemError::SystemError(const std::string& what, int error_number)
-    : Error(what + ": " + std::generic_category().message(error_number)),
+    : Error(what + ": " + std::generic_category().message(error_number) + advice(error_number)),
       error_number_(error_number) {}
 
 const char* to_string(FailureKind kind) noexcept {

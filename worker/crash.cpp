@@ -255,8 +255,7 @@ bool begin_report(int signal, int code, const void* fault_address) noexcept {
   CrashPage& page = *new (reporter.page) CrashPage{};
   page.signal = signal;
   page.code = code;
-  const bool is_fault =
-      signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL;
+  const bool is_fault = signal == SIGSEGV || signal == SIGBUS || signal == SIGILL;
   // SI_KERNEL: a fault whose address the processor did not tell, e.g. a non-canonical one.
   if (is_fault && code > 0 && code != SI_KERNEL) {
     page.has_fault_address = 1;
@@ -281,6 +280,20 @@ void finish(int signal, int code) noexcept {
   ::sigaction(signal, &action, nullptr);
 }
 
+/// What the processor meant, where that is more than the signal says.
+void append_fault_text(int signal, const siginfo_t& info, std::uintptr_t sp) noexcept {
+  constexpr std::uintptr_t kLargestFrame = 1 << 20;
+  constexpr std::uintptr_t kPage = 4096;
+  const auto address = reinterpret_cast<std::uintptr_t>(info.si_addr);
+  if (signal == SIGFPE && info.si_code == FPE_INTDIV) append_message("integer division by zero");
+  if (signal != SIGSEGV || (info.si_code != SEGV_MAPERR && info.si_code != SEGV_ACCERR)) return;
+  if (address + kLargestFrame > sp && address < sp + kPage) {
+    append_message("stack overflow");
+  } else if (info.si_code == SEGV_ACCERR) {
+    append_message("the memory is protected");
+  }
+}
+
 void on_fatal_signal(int signal, siginfo_t* info, void* data) noexcept {
   if (signal == SIGTERM && tell_of_stop()) return;
   if (begin_report(signal, info->si_code, info->si_addr)) {
@@ -288,6 +301,7 @@ void on_fatal_signal(int signal, siginfo_t* info, void* data) noexcept {
     const std::uintptr_t pc = registers_of(context).pc;
     const bool is_abort = signal == SIGABRT && info->si_code == SI_TKILL;
     if (is_abort) append_abort_text();
+    append_fault_text(signal, *info, registers_of(context).sp);
     const bool is_fetch = reporter.page->has_fault_address != 0 &&
                           reporter.page->fault_address == pc && signal == SIGSEGV;
     if (is_fetch && !find_loaded(pc)) {

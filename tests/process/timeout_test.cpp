@@ -171,7 +171,7 @@ TEST_F(TimeoutTest, EndsATaskThatBlocksAndIgnoresSignals) {
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, nullptr);
-    for (volatile int spin = 0;;) spin = spin + 1;
+    for (volatile unsigned spin = 0;;) spin = spin + 1;
     return x;
   };
   const auto outcomes = pool.try_map(defy, {1}, kShort);
@@ -215,7 +215,7 @@ TEST_F(TimeoutTest, FiresThoughTasksUseAllCpus) {
   const int workers = 2 * static_cast<int>(std::thread::hardware_concurrency());
   Pool pool(workers);
   const auto spin = [](int x) {
-    for (volatile int turn = 0;;) turn = turn + 1;
+    for (volatile unsigned turn = 0;;) turn = turn + 1;
     return x;
   };
   const auto outcomes = pool.try_map(spin, test::numbers(0, workers), kShort);

@@ -92,7 +92,8 @@ TEST(Options, RefuseToForkAProcessWithOtherThreads) {
     EXPECT_STREQ(error.what(),
                  "bulkhead: this process has 3 threads, and workers are forked from it: a lock "
                  "that another thread holds now would stay locked for ever in every worker. Make "
-                 "the Pool before starting threads, or, if you know that no such lock matters, set "
+                 "the Pool, or call fork_map, before starting threads; or, if you know that no "
+                 "such lock matters, set "
                  "Options::risk_locks_held_by_other_threads");
   }
 }

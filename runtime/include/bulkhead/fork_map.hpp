@@ -2,7 +2,8 @@
 //
 // fork_map: map for callables that cannot travel. Workers are forked at the call and see all memory
 // as it is at that moment, so any callable works, captures by reference included, and inputs of any
-// size and type cost nothing: only indices are sent. Results come back as from Pool::map.
+// size and type cost nothing: only indices are sent. (A range without random access is copied into
+// a vector first.) Results come back as from Pool::map.
 //
 //   std::vector<double> sums = bulkhead::fork_map([&](const Node& node) { return graph.weigh(node);
 //   }, nodes);

@@ -8,9 +8,9 @@
 // Whatever a task does (throw, crash, exit, leak) costs that task and no other; try_map() gives one
 // outcome for every element and loses nothing.
 //
-// Callables: functions, captureless lambdas, functors without state, functors with a serialize()
-// for cereal, and bulkhead::partial(f, a, b...). Lambdas with captures: see fork_map.hpp. Arguments
-// and results: see codec.hpp.
+// Callables: functions, captureless lambdas, functors without state, functors with a
+// serialize(), and bulkhead::partial(f, a, b...). Lambdas with captures: see fork_map.hpp.
+// Arguments and results: see codec.hpp.
 #pragma once
 
 #include <bulkhead/codec.hpp>
@@ -97,8 +97,8 @@ class Pool {
   auto apply(const F& f, Args&&... args) {
     using Arguments = std::tuple<detail::Stored<Args>...>;
     const Arguments arguments(std::forward<Args>(args)...);
-    detail::require_callable<std::decay_t<F>, Arguments, true>();
-    if constexpr (!detail::kTakes<std::decay_t<F>, Arguments, true>) {
+    detail::require_travelling<std::decay_t<F>, Arguments, true>();
+    if constexpr (!detail::travels<std::decay_t<F>, Arguments, true>()) {
       return detail::Mistyped{};
     } else if constexpr (std::is_void_v<detail::ResultOf<std::decay_t<F>, Arguments, true>>) {
       call<detail::Values, true>(f, std::span(&arguments, 1), {});
@@ -128,8 +128,8 @@ class Pool {
   auto call(const F& f, Range&& range, const CallOptions& options) {
     using Function = std::decay_t<F>;
     using Argument = std::ranges::range_value_t<Range>;
-    detail::require_callable<Function, Argument, kSpread>();
-    if constexpr (detail::kTakes<Function, Argument, kSpread>) {
+    detail::require_travelling<Function, Argument, kSpread>();
+    if constexpr (detail::travels<Function, Argument, kSpread>()) {
       using Call = detail::TravellingCall<Function, Argument, kSpread>;
       const Function function = f;
       const Call what(function);

@@ -6,6 +6,10 @@
 // Not thread-safe; one message, one thread.
 #pragma once
 
+#if !defined(__cpp_concepts)
+#error "bulkhead needs C++20: compile with -std=c++20 or later"
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -3,6 +3,7 @@
 // Outcome<R>: how one task ended, a value or a Failure. What try_map returns for each element.
 #pragma once
 
+#include <bulkhead/error.hpp>
 #include <bulkhead/failure.hpp>
 
 #include <type_traits>
@@ -49,8 +50,11 @@ class [[nodiscard]] Outcome {
     return has_value() ? *std::get_if<0>(&state_) : static_cast<Value>(std::forward<U>(fallback));
   }
 
-  /// The failure. Throws std::bad_variant_access if there is a value.
-  [[nodiscard]] const Failure& failure() const { return std::get<1>(state_); }
+  /// The failure. Throws Error if there is a value.
+  [[nodiscard]] const Failure& failure() const {
+    if (has_value()) throw Error("bulkhead: failure() of a task that succeeded; ask has_value()");
+    return *std::get_if<1>(&state_);
+  }
 
  private:
   void require_value() const {

@@ -7,6 +7,7 @@
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/task_sink.hpp>
+#include <bulkhead/error.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -24,9 +25,11 @@ class TravellingCall {
   using Result = typename Target::Result;
   static constexpr bool kHasState = !kIsFunction<F> && !kIsStateless<F>;
 
+  /// Throws InvalidArgument if `f` is a null pointer.
   explicit TravellingCall(const F& f) : f_(f) {
-    require_codec<Argument>();
-    if constexpr (!std::is_void_v<Result>) require_codec<Result>();
+    if constexpr (kIsFunction<F>) {
+      if (f == nullptr) throw InvalidArgument("bulkhead: the function is a null pointer");
+    }
   }
 
   [[nodiscard]] Describe describe() const { return &Target::describe; }

@@ -96,11 +96,15 @@ inline constexpr bool kTakes =
     kSpread ? kTakesParts<F, Argument>
             : std::is_invocable_v<F&, Argument&&> || std::is_invocable_v<F&, Argument&>;
 
+/// F is such as can be sent to workers that already run.
+template <class F>
+inline constexpr bool kSendable = kIsFunction<F> || kIsStateless<F> || StatefulFunctor<F>;
+
 /// Stops the compilation with a sentence if F cannot be sent to a worker.
 template <class F>
 constexpr void require_sendable() {
   static_assert(
-      kIsFunction<F> || kIsStateless<F> || StatefulFunctor<F>,
+      kSendable<F>,
       "bulkhead: this callable cannot be sent to workers that already run: it is a lambda with "
       "captures, a functor without serialize(), a member function pointer, a std::function "
       "or the like. Use a captureless lambda around it; bind values with "
@@ -109,20 +113,7 @@ constexpr void require_sendable() {
       "call and see every capture");
 }
 
-/// Stops the compilation with a sentence if F cannot be the function of a pool's call.
-template <class F, class Argument, bool kSpread>
-constexpr void require_callable() {
-  static_assert(
-      kTakes<F, Argument, kSpread>,
-      "bulkhead: the function cannot be called with an element of the range (map, try_map), or "
-      "with the parts of one (starmap, apply), or with what partial() has bound; compare its "
-      "parameters, in number and type. A broadcast array arrives as a std::span<const T>, any "
-      "other "
-      "Broadcast<T> as itself");
-  require_sendable<F>();
-}
-
-/// What a call with a wrong function returns, after require_callable() has said what is wrong:
+/// What a wrong call returns, after require_travelling() has said what is wrong:
 /// something that fits most uses, so that the compiler does not add complaints of its own.
 struct Mistyped : std::vector<int> {
   template <class T>
@@ -162,6 +153,37 @@ decltype(auto) call_user(F& f, Argument& argument) {
 template <class F, class Argument, bool kSpread>
 using ResultOf = std::remove_cvref_t<decltype(call_user<F, Argument, kSpread>(
     std::declval<F&>(), std::declval<Argument&>()))>;
+
+/// Nothing, or something with a codec.
+template <class R>
+inline constexpr bool kReturnable = std::is_void_v<R> || Encodable<R>;
+
+/// F, what it takes and what it returns can cross between processes.
+template <class F, class Argument, bool kSpread>
+constexpr bool travels() {
+  if constexpr (kTakes<F, Argument, kSpread> && kSendable<F> && Encodable<Argument>) {
+    return kReturnable<ResultOf<F, Argument, kSpread>>;
+  } else {
+    return false;
+  }
+}
+
+/// Stops the compilation with a sentence unless travels().
+template <class F, class Argument, bool kSpread>
+constexpr void require_travelling() {
+  static_assert(
+      kTakes<F, Argument, kSpread>,
+      "bulkhead: the function cannot be called with an element of the range (map, try_map), or "
+      "with the parts of one (starmap, apply), or with what partial() has bound; compare its "
+      "parameters, in number and type. A broadcast array arrives as a std::span<const T>, any "
+      "other Broadcast<T> as itself");
+  require_sendable<F>();
+  require_codec<Argument>();
+  if constexpr (kTakes<F, Argument, kSpread>) {
+    using Result = ResultOf<F, Argument, kSpread>;
+    if constexpr (!std::is_void_v<Result>) require_codec<Result>();
+  }
+}
 
 /// The Callable of F taking one Argument (or, if kSpread, a tuple of arguments).
 template <class F, class Argument, bool kSpread>
