@@ -3,9 +3,11 @@
 // A job with the engine's books on it.
 #pragma once
 
+#include "runtime/attempts.hpp"
 #include "runtime/ledger.hpp"
 #include "runtime/pace.hpp"
 #include <bulkhead/detail/job.hpp>
+#include <bulkhead/options.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -22,9 +24,16 @@ namespace bulkhead::detail {
 using TimeLimit = std::optional<std::chrono::nanoseconds>;
 
 struct ActiveJob {
+  using Clock = std::chrono::steady_clock;
+
+  /// `options` are used as long as the job lasts.
   ActiveJob(Job& a_job, std::uint32_t number, const std::vector<std::byte>& definition,
-            TimeLimit limit = {})
-      : job(a_job), callable(number), define(definition), timeout(limit) {}
+            const CallOptions& options)
+      : job(a_job),
+        callable(number),
+        define(definition),
+        timeout(options.timeout),
+        attempts(options.retries) {}
 
   Job& job;
   std::uint32_t callable;                ///< its number in the workers
@@ -32,9 +41,10 @@ struct ActiveJob {
   const TimeLimit timeout;
   Ledger ledger;
   Pace pace;
+  Attempts attempts;
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun
-  int deaths_in_definition =
-      0;                   ///< in a row, of workers that may have been rebuilding the callable
+  /// In a row, of workers that may have been rebuilding the callable.
+  int deaths_in_definition = 0;
   bool stopped = false;    ///< its waiting tasks are to be taken back from the workers
   bool abandoned = false;  ///< its running tasks are to be killed
 
@@ -43,13 +53,29 @@ struct ActiveJob {
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
   }
-  /// One task has ended without a value.
-  void fail(std::uint64_t task, Failure failure) {
-    job.fail(task, std::move(failure));
-    settle({1, 1, task});
+  /// One task has failed: for good, or until it is run again.
+  void fail(FailureDetails details) {
+    const std::uint64_t task = details.task;
+    const auto now = Clock::now();
+    if (attempts.note_failure(details, now, task < ledger.limit())) {
+      release_due(now);
+    } else {
+      job.fail(task, Failure(std::move(details)));
+      settle({1, 1, task});
+    }
+  }
+  /// Failed tasks that may be run again now can be given out. True if there were any.
+  bool release_due(Clock::time_point now) {
+    bool any = false;
+    attempts.take_due(now, [&](std::uint64_t task) {
+      ledger.give_back({task, 1});
+      any = true;
+    });
+    return any;
   }
   void stop_at(std::uint64_t limit) {
     ledger.stop_at(limit);
+    attempts.take_from(ledger.limit(), [&](std::uint64_t task) { ledger.give_back({task, 1}); });
     stopped = true;
   }
   /// Nobody wants its results any more, not even those of the tasks that run.
@@ -59,11 +85,18 @@ struct ActiveJob {
   }
   /// Asks the source for its first element, so that an empty job is known to be done.
   void prime() { draw(1); }
-  /// Gives out at most `most` tasks, drawing on the source where that is needed.
+  /// Gives out at most `most` tasks, drawing on the source where that is needed. A task that has
+  /// failed before comes alone.
   TaskRange take(std::uint64_t most) {
     // Few at a time: elements that were drawn and do not fit into a ring are kept.
     if (ledger.unsent() < most && ledger.wants_more()) draw(std::min(most, kDrawnAtOnce));
-    return ledger.take(most);
+    TaskRange range = ledger.take(most);
+    const std::optional<std::uint64_t> failed = attempts.failed_from(range.first);
+    if (!failed) return range;
+    const std::uint64_t count =
+        std::min(range.count, std::max<std::uint64_t>(*failed - range.first, 1));
+    if (count < range.count) ledger.give_back({range.first + count, range.count - count});
+    return {range.first, count};
   }
 
  private:

@@ -151,8 +151,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   {
     const Inside inside(inside_);
     definition = &definition_of(job, options.timeout);
-    own.emplace(
-        Entry{ActiveJob(job, definition->number, definition->payload, options.timeout), options});
+    own.emplace(Entry{ActiveJob(job, definition->number, definition->payload, options), options});
     own->active.prime();
   }
   Entry& entry = *own;

@@ -193,6 +193,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
 /// have not.
 void Coordinator::keep_time(Clock::time_point now) {
   heed_stops();
+  for (Entry* entry : jobs_) entry->active.release_due(now);
   for (Slot& slot : slots_) {
     if (slot.expire(now, setup_.fences)) {
       untidy_ = true;
@@ -263,6 +264,9 @@ milliseconds Coordinator::patience() {
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
     if (slot.state() != Slot::State::vacant || leaving_ || !restarts_.allowed()) continue;
     until(restarts_.not_before());
+  }
+  for (const Entry* entry : jobs_) {
+    if (const auto due = entry->active.attempts.due()) until(*due);
   }
   if (lacks_spare()) until(spare_due_);
   return timeout;

@@ -285,7 +285,7 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
   for (const Run& run : corpse.begun) {
     for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
       blame.task = run.tasks.first + i;
-      run.job->fail(blame.task, Failure(blame));
+      run.job->fail(blame);
     }
   }
 }

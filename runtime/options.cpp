@@ -35,10 +35,26 @@ void require_forkable(const Options& options, int threads) {
 }
 
 void require_sensible(const CallOptions& options) {
-  if (!options.timeout || options.timeout->count() > 0) return;
-  throw InvalidArgument("bulkhead: CallOptions::timeout is " +
-                        std::to_string(options.timeout->count()) +
-                        " ns; it must be positive (leave it unset for no limit)");
+  if (options.timeout && options.timeout->count() <= 0) {
+    throw InvalidArgument("bulkhead: CallOptions::timeout is " +
+                          std::to_string(options.timeout->count()) +
+                          " ns; it must be positive (leave it unset for no limit)");
+  }
+  const Retries& retries = options.retries;
+  const auto require_count = [](int count, const char* name) {
+    if (count >= 0 && count <= kMaxRetries) return;
+    throw InvalidArgument("bulkhead: Retries::" + std::string(name) + " is " +
+                          std::to_string(count) + "; it must be between 0 and " +
+                          std::to_string(kMaxRetries));
+  };
+  require_count(retries.exceptions, "exceptions");
+  require_count(retries.crashes, "crashes");
+  require_count(retries.timeouts, "timeouts");
+  require_count(retries.out_of_memory, "out_of_memory");
+  if (retries.pause.count() < 0) {
+    throw InvalidArgument("bulkhead: Retries::pause is " + std::to_string(retries.pause.count()) +
+                          " ns; it must not be negative");
+  }
 }
 
 }  // namespace bulkhead::detail

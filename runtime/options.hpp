@@ -8,6 +8,7 @@
 namespace bulkhead::detail {
 
 inline constexpr int kMaxWorkers = 1024;
+inline constexpr int kMaxRetries = 1000;
 inline constexpr std::size_t kMinRingBytes = 4096;
 inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 

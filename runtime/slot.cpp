@@ -182,8 +182,9 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   inbound_exception_.clear();
   details.task = header.task;
   details.worker_pid = pid_;
-  queue_.front().job->job.fail(header.task, Failure(std::move(details)));
-  settled({1, 1, header.task});
+  ActiveJob& job = *queue_.front().job;
+  note_answers(1);
+  job.fail(std::move(details));
   return true;
 }
 
@@ -212,11 +213,18 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
 
 void Slot::settled(const Settled& settled) {
   ActiveJob& job = *queue_.front().job;
+  note_answers(settled.count);
+  job.settle(settled);
+}
+
+/// The first `count` tasks have been answered.
+void Slot::note_answers(std::uint64_t count) {
+  ActiveJob& job = *queue_.front().job;
   if (answered_ != 0 && last_answered_ != &job) mixed_answers_ = true;
   last_answered_ = &job;
-  answered_ += settled.count;
-  settled_ += settled.count;
-  queue_.pop(settled.count);
+  answered_ += count;
+  settled_ += count;
+  queue_.pop(count);
   // A task may be answered before its argument has been sent to the end, and its element is gone
   // then. Only the last task sent can be on its way still.
   if (queue_.empty()) cut_task();
@@ -224,7 +232,6 @@ void Slot::settled(const Settled& settled) {
   job.deaths_in_definition = 0;
   if (!untried_.empty()) [[unlikely]]
     note_tried(job.callable);
-  job.settle(settled);
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -243,7 +250,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     Job::Encoded encoded;
     if (define(job)) {
       if (queue_.empty()) busy_since_ = now;
-      TaskSink sink(link_->tasks());
+      TaskSink sink(link_->tasks(), job.attempts.next(range.first));
       encoded = job.job.encode(sink, job.callable, range);
       if (sink.large()) outbound_.push_back(std::move(*sink.large()));
     }

@@ -149,6 +149,7 @@ class Slot {
   };
 
   void settled(const Settled& settled);
+  void note_answers(std::uint64_t count);
   void measure(Time now);
   [[nodiscard]] bool can_pump() {
     return !outbound_.empty() && outbound_.front().fits(link_->tasks());

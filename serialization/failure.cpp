@@ -42,8 +42,12 @@ std::string sentence(const FailureDetails& details) {
   if (!details.message.empty()) text += ": " + details.message;
   for (const std::string& nested : details.nested) text += "; caused by " + nested;
   if (details.worker_pid == 0) return text;
-  return text + ", worker pid " + std::to_string(details.worker_pid) + ", attempt " +
-         std::to_string(details.attempt);
+  text += ", worker pid " + std::to_string(details.worker_pid) + ", attempt " +
+          std::to_string(details.attempt);
+  for (const Failure& earlier : details.earlier) {
+    text += "; attempt " + std::to_string(earlier.attempt()) + ": " + earlier.message();
+  }
+  return text;
 }
 
 /// A standard exception of type Base that is also a RemoteError.

@@ -139,6 +139,7 @@ class Server {
     FrameHeader header;
     for (;;) {
       const std::byte* payload = channel_.next(header);
+      set_task_attempt(header.attempt);
       if (header.kind == FrameKind::tasks) [[likely]] {
         serve_run(header, payload);
       } else if (header.kind == FrameKind::task) {

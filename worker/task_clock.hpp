@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a worker knows of its present task's time, and of its stop, for bulkhead::this_task. One per
-// process; a copy of the worker that a task has forked has none.
+// What a worker knows of its present task's time, attempt and stop, for bulkhead::this_task. One
+// per process; a copy of the worker that a task has forked has none.
 #pragma once
 
 #include "worker/memory.hpp"
@@ -17,6 +17,8 @@ void begin_task_clock(const OutboxWords& words);
 void end_task_clock();
 /// Tasks that begin from now on have this limit; zero: none.
 void set_task_limit(std::chrono::nanoseconds limit);
+/// The tasks that begin from now on are run for that many times, this one included.
+void set_task_attempt(int attempt);
 /// SIGTERM has come. True if the present task has asked for stops, and will be told; else it is to
 /// die of the signal. Async-signal-safe.
 [[nodiscard]] bool tell_of_stop() noexcept;

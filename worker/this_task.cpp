@@ -19,9 +19,10 @@ struct TaskClock {
   pid_t process = 0;
   std::atomic<const detail::OutboxWords*> words{nullptr};  ///< not mapped in copies of the process
   std::atomic<std::int64_t> limit{0};                      ///< ns
-  std::atomic<std::uint64_t> asks{0};                      ///< the task that wants to be told
-  std::atomic<std::uint64_t> stopped{0};                   ///< the task that was told
-  std::uint32_t never_wiped = 1;  ///< where the kernel cannot tell a copy, none is told
+  std::atomic<int> attempt{0};
+  std::atomic<std::uint64_t> asks{0};     ///< the task that wants to be told
+  std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
+  std::uint32_t never_wiped = 1;          ///< where the kernel cannot tell a copy, none is told
   volatile std::uint32_t* calm = &never_wiped;
 };
 constinit TaskClock task_clock;
@@ -67,6 +68,10 @@ void set_task_limit(std::chrono::nanoseconds limit) {
   task_clock.limit.store(limit.count(), std::memory_order_relaxed);
 }
 
+void set_task_attempt(int attempt) {
+  task_clock.attempt.store(attempt, std::memory_order_relaxed);
+}
+
 bool tell_of_stop() noexcept {
   const std::uint64_t task = present_task();
   if (task == 0 || task_clock.asks.load() != task) return false;
@@ -96,6 +101,11 @@ std::optional<Time> deadline() {
   if (limit.count() == 0 || present_task() == 0) return std::nullopt;
   const Time begin(std::chrono::nanoseconds(task_clock.words.load()->began_at.load()));
   return limit > Time::max() - std::max(begin, Time{}) ? Time::max() : begin + limit;
+}
+
+int attempt() {
+  return task_clock.words.load() != nullptr ? task_clock.attempt.load(std::memory_order_relaxed)
+                                            : 0;
 }
 
 bool stop_requested() {

@@ -81,7 +81,8 @@ class SlotTest : public testing::Test {
   const std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
   EmptyTasks tasks_;
   std::vector<std::byte> definition_;
-  ActiveJob job_{tasks_, 1, definition_};
+  const CallOptions options_;
+  ActiveJob job_{tasks_, 1, definition_, options_};
   Slot slot_;
   std::unique_ptr<Memory> outbox_;
   OutboxWords* words_ = nullptr;
@@ -187,7 +188,7 @@ TEST_F(SlotNews, AnswersOfAWorkerThatSleepsAreNews) {
 
 TEST_F(SlotNews, RoomForTheRestOfAMessageIsNews) {
   const std::vector<std::byte> state(2 * kRingBytes);
-  ActiveJob other{tasks_, 2, state};
+  ActiveJob other{tasks_, 2, state, options_};
   slot_.feed(other, 1, now_);
   slot_.publish();
   EXPECT_FALSE(slot_.has_news());

@@ -58,6 +58,19 @@ struct Progress {
   std::optional<std::uint64_t> total;  ///< elements of the range, if that is known yet
 };
 
+/// How often a task that has failed is run again, by what it failed of; 0: not at all. Before a
+/// task is run again, what it did before may have taken effect.
+struct Retries {
+  int exceptions = 0;     ///< it threw
+  int crashes = 0;        ///< its worker ended
+  int timeouts = 0;       ///< it took longer than CallOptions::timeout
+  int out_of_memory = 0;  ///< a memory limit did not suffice
+
+  /// Time between the first failure and the second attempt; doubled before each further one, up to
+  /// a minute.
+  std::chrono::nanoseconds pause{0};
+};
+
 /// Options of one call.
 struct CallOptions {
   /// Called in the calling thread, at most every 100 ms and once at the end. If it throws, the call
@@ -73,6 +86,10 @@ struct CallOptions {
   /// run are ended as on a timeout. Results that are there already are kept: try_map() returns
   /// them, map() throws the cancellation.
   std::stop_token stop = {};
+
+  /// Further attempts at tasks that fail. A task that fails for good has the failures of its
+  /// earlier attempts with it: Failure::earlier().
+  Retries retries = {};
 };
 
 }  // namespace bulkhead

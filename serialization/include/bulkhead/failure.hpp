@@ -24,6 +24,8 @@ enum class FailureKind : std::uint8_t {
 /// The name of a kind as it stands in messages: "exception", "crashed", ...
 [[nodiscard]] const char* to_string(FailureKind kind) noexcept;
 
+class Failure;
+
 namespace detail {
 
 /// The standard exception type as which a task's exception is thrown again at the caller.
@@ -67,6 +69,8 @@ struct FailureDetails {
   int exit_code = -1;  ///< -1: it was killed
   std::vector<std::string> backtrace;
 
+  std::vector<Failure> earlier;  ///< of the same task, in order
+
   std::string what;  ///< the sentence made of all this; written by Failure
 };
 
@@ -87,6 +91,8 @@ class Failure {
   [[nodiscard]] std::uint64_t task() const noexcept { return details_->task; }
   /// Which try this was; the first is 1.
   [[nodiscard]] int attempt() const noexcept { return details_->attempt; }
+  /// How the attempts before this one failed, in order.
+  [[nodiscard]] const std::vector<Failure>& earlier() const noexcept { return details_->earlier; }
   /// The process that ran the task; 0 if none did.
   [[nodiscard]] int worker_pid() const noexcept { return details_->worker_pid; }
   /// The signal that ended the worker; 0 if none did.

@@ -18,6 +18,9 @@ namespace bulkhead::this_task {
 /// When the task is out of time (CallOptions::timeout); nothing if it may take as long as it likes.
 [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> deadline();
 
+/// Which try at the task this is; the first is 1. Outside of tasks: 0.
+[[nodiscard]] int attempt();
+
 /// True once the task is to end: it is out of time, a stop of its call was requested, or the call
 /// was abandoned. A task that has asked has a second from then on to leave its affairs in order;
 /// one that has not is ended at once. What it returns after that is not used any more.

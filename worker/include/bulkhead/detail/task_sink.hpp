@@ -64,7 +64,8 @@ class LargeMessage {
 /// Takes tasks for one worker until the ring is full or one of them is large.
 class TaskSink {
  public:
-  explicit TaskSink(RingWriter& ring) : ring_(ring) {}
+  /// `attempt`: the how-manieth one at each of them.
+  explicit TaskSink(RingWriter& ring, std::uint16_t attempt = 1) : ring_(ring), attempt_(attempt) {}
 
   /// Encodes one task. False if there is no room for it now; then nothing has changed. `value` must
   /// stay as it is until the task is settled. Throws what its codec throws; then nothing has
@@ -152,8 +153,9 @@ class TaskSink {
     return true;
   }
 
-  static FrameHeader task_header(std::uint32_t callable, std::uint64_t task) {
+  [[nodiscard]] FrameHeader task_header(std::uint32_t callable, std::uint64_t task) const {
     FrameHeader header;
+    header.attempt = attempt_;
     header.kind = FrameKind::task;
     header.callable = callable;
     header.task = task;
@@ -161,6 +163,7 @@ class TaskSink {
   }
 
   RingWriter& ring_;
+  std::uint16_t attempt_;
   std::optional<LargeMessage> large_;
 };
 

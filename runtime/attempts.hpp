@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Attempts: the tasks of one job that have failed and are to be run again: how often that has
+// happened, and when they may. Plain state, time is given; one thread at a time.
+#pragma once
+
+#include <bulkhead/failure.hpp>
+#include <bulkhead/options.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace bulkhead::detail {
+
+class Attempts {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  explicit Attempts(const Retries& retries) : retries_(retries) {}
+
+  /// A task has failed: writes down in `details` which attempt that was. True if there is to be
+  /// another (never unless `wanted`), not before due(); else `details` get the history.
+  bool note_failure(FailureDetails& details, Time now, bool wanted);
+
+  /// Of a task's next run; the first is 1.
+  [[nodiscard]] std::uint16_t next(std::uint64_t task) const;
+  /// The first task from `from` on that has failed before; nothing if there is none.
+  [[nodiscard]] std::optional<std::uint64_t> failed_from(std::uint64_t from) const;
+
+  /// When the first of those that wait may be run; nothing if none waits.
+  [[nodiscard]] std::optional<Time> due() const;
+  /// Removes, and hands to `taken(task)`, those that may be run now.
+  template <class Taken>
+  void take_due(Time now, Taken taken) {
+    while (!waiting_.empty() && waiting_.begin()->first <= now) {
+      taken(waiting_.extract(waiting_.begin()).mapped());
+    }
+  }
+  /// The same for those from `limit` on, however long they have still to wait.
+  template <class Taken>
+  void take_from(std::uint64_t limit, Taken taken) {
+    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
+      const auto next = std::next(entry);
+      if (entry->second >= limit) taken(waiting_.extract(entry).mapped());
+      entry = next;
+    }
+  }
+
+ private:
+  [[nodiscard]] int budget(FailureKind kind) const;
+
+  const Retries& retries_;
+  std::map<std::uint64_t, std::vector<Failure>> failures_;  ///< by task
+  std::multimap<Time, std::uint64_t> waiting_;
+};
+
+}  // namespace bulkhead::detail
