@@ -71,11 +71,13 @@ std::vector<SymbolizedFrame> user_frames(const CrashReport& report) {
   return frames;
 }
 
-/// The frame to name in one line: the innermost one that is not the C or C++ library's.
+/// The frame to name in one line: the innermost one that is not the C or C++ library's, nor what a
+/// sanitizer has put before it.
 const SymbolizedFrame* telling_frame(const std::vector<SymbolizedFrame>& frames) {
   for (const SymbolizedFrame& frame : frames) {
     const bool library = frame.module.find("/libc.so") != std::string::npos ||
-                         frame.module.find("/libstdc++.so") != std::string::npos;
+                         frame.module.find("/libstdc++.so") != std::string::npos ||
+                         frame.function.starts_with("__interceptor_");
     if (!library && !frame.function.empty()) return &frame;
   }
   return nullptr;
