@@ -2,6 +2,7 @@
 #include "worker/channel.hpp"
 
 #include "worker/serve.hpp"
+#include "worker/task_clock.hpp"
 
 #include <algorithm>
 #include <unistd.h>
@@ -76,6 +77,7 @@ void MessageReader::next_frame() {
   at_ = channel_.next(header);
   end_ = at_ + header.length;
   more_ = header.more != 0;
+  restart_task_time();
 }
 
 void MessageWriter::begin_frame() {

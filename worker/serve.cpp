@@ -117,11 +117,7 @@ class ServedRun final : public TaskRun {
     started_.store(begun_, std::memory_order_release);
     ::_exit(kExitLostDoorbell);
   }
-  void note_time() override {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    channel_.words().began_at.store(std::chrono::nanoseconds(now).count(),
-                                    std::memory_order_relaxed);
-  }
+  void note_time() override { restart_task_time(); }
   void attend() override { detail::attend(); }
 
   Channel& channel_;

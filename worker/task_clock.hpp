@@ -12,11 +12,14 @@
 namespace bulkhead::detail {
 
 /// From now on this process is a worker that counts its tasks in `words`.
-void begin_task_clock(const OutboxWords& words);
+void begin_task_clock(OutboxWords& words);
 /// There will be no more tasks.
 void end_task_clock();
 /// Tasks that begin from now on have this limit; zero: none.
 void set_task_limit(std::chrono::nanoseconds limit);
+/// The time of a task that has a limit begins now: it is about to be claimed, or has waited for a
+/// piece of its argument.
+void restart_task_time();
 /// The tasks that begin from now on are run for that many times, this one included.
 void set_task_attempt(int attempt);
 /// SIGTERM has come. True if the present task has asked for stops, and will be told; else it is to

@@ -17,8 +17,8 @@ using Time = std::chrono::steady_clock::time_point;
 // Tasks are told apart by the worker's count of those begun; 0 is none.
 struct TaskClock {
   pid_t process = 0;
-  std::atomic<const detail::OutboxWords*> words{nullptr};  ///< not mapped in copies of the process
-  std::atomic<std::int64_t> limit{0};                      ///< ns
+  std::atomic<detail::OutboxWords*> words{nullptr};  ///< not mapped in copies of the process
+  std::atomic<std::int64_t> limit{0};                ///< ns
   std::atomic<int> attempt{0};
   std::atomic<std::uint64_t> asks{0};     ///< the task that wants to be told
   std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
@@ -51,7 +51,7 @@ std::uint64_t present_task() noexcept {
 
 namespace detail {
 
-void begin_task_clock(const OutboxWords& words) {
+void begin_task_clock(OutboxWords& words) {
   if (void* page = map_page_wiped_by_fork()) {
     task_clock.calm = static_cast<volatile std::uint32_t*>(page);
     *task_clock.calm = 1;
@@ -66,6 +66,12 @@ void end_task_clock() {
 
 void set_task_limit(std::chrono::nanoseconds limit) {
   task_clock.limit.store(limit.count(), std::memory_order_relaxed);
+}
+
+void restart_task_time() {
+  if (task_clock.limit.load(std::memory_order_relaxed) == 0) return;
+  const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
+  task_clock.words.load()->began_at.store(now.count(), std::memory_order_relaxed);
 }
 
 void set_task_attempt(int attempt) {
