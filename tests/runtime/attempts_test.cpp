@@ -100,7 +100,7 @@ TEST(Attempts, WithoutAPauseMayBeMadeAtOnce) {
 TEST(Attempts, ThatNobodyWantsAnyMoreAreNotMade) {
   const Retries retries{.crashes = 2, .pause = 1h};
   Attempts attempts(retries);
-  for (const std::uint64_t task : {3, 9, 5}) (void)fails(attempts, task);
+  for (const unsigned task : {3U, 9U, 5U}) (void)fails(attempts, task);
   std::vector<std::uint64_t> dropped;
   attempts.take_from(5, [&](std::uint64_t task) { dropped.push_back(task); });
   EXPECT_THAT(dropped, ::testing::UnorderedElementsAre(5, 9));
