@@ -132,6 +132,7 @@ FailureDetails describe_current_exception() {
 }
 
 void encode_exception(const FailureDetails& details, ByteWriter& out) {
+  out.put(details.kind == FailureKind::out_of_memory);
   out.put(details.standard_type);
   write_text(details.type_name, out);
   write_text(details.message, out);
@@ -143,7 +144,8 @@ void encode_exception(const FailureDetails& details, ByteWriter& out) {
 
 FailureDetails decode_exception(ByteReader& in) {
   FailureDetails details;
-  details.kind = FailureKind::exception;
+  const bool is_shortage = in.get<std::uint8_t>() != 0;
+  details.kind = is_shortage ? FailureKind::out_of_memory : FailureKind::exception;
   const auto type = in.get<std::uint8_t>();
   if (type > static_cast<std::uint8_t>(StandardType::bad_weak_ptr)) {
     throw DecodeError("no such exception type: " + std::to_string(type));
