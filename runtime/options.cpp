@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 namespace bulkhead::detail {
 
@@ -23,6 +24,19 @@ int validated_workers(const Options& options, int usable_cpus) {
                           std::to_string(usable_cpus) + ")");
   }
   return workers;
+}
+
+void require_sensible(const Limits& limits) {
+  const auto require_positive = [](const auto& limit, const char* name) {
+    if (!limit || *limit > std::decay_t<decltype(*limit)>{}) return;
+    throw InvalidArgument("bulkhead: Limits::" + std::string(name) +
+                          " must be positive (leave it unset for no limit)");
+  };
+  require_positive(limits.memory, "memory");
+  require_positive(limits.cpu_time, "cpu_time");
+  require_positive(limits.file_size, "file_size");
+  require_positive(limits.open_files, "open_files");
+  require_positive(limits.processes, "processes");
 }
 
 void require_forkable(const Options& options, int threads) {

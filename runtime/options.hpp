@@ -14,6 +14,8 @@ inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 
 /// The number of workers that `options` ask for. Throws InvalidArgument.
 [[nodiscard]] int validated_workers(const Options& options, int usable_cpus);
+/// Throws InvalidArgument if a limit makes no sense.
+void require_sensible(const Limits& limits);
 /// Throws Error if forking now would copy locks that other threads hold.
 void require_forkable(const Options& options, int threads);
 /// Throws InvalidArgument if an option of a call makes no sense.

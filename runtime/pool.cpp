@@ -9,6 +9,7 @@ namespace {
 
 std::unique_ptr<detail::Coordinator> make_coordinator(const Options& options) {
   const int workers = detail::validated_workers(options, detail::usable_cpus());
+  detail::require_sensible(options.limits);
   detail::require_forkable(options, detail::thread_count());
   return std::make_unique<detail::Coordinator>(options, workers);
 }

@@ -137,13 +137,13 @@ void encode_exception(const FailureDetails& details, ByteWriter& out) {
   write_text(details.message, out);
   write_text(details.category, out);
   out.put(static_cast<std::int32_t>(details.error_value));
+  out.put(details.kind == FailureKind::out_of_memory);
   out.put(static_cast<std::uint32_t>(details.nested.size()));
   for (const std::string& text : details.nested) write_text(text, out);
 }
 
 FailureDetails decode_exception(ByteReader& in) {
   FailureDetails details;
-  details.kind = FailureKind::exception;
   const auto type = in.get<std::uint8_t>();
   if (type > static_cast<std::uint8_t>(StandardType::bad_weak_ptr)) {
     throw DecodeError("no such exception type: " + std::to_string(type));
@@ -153,6 +153,8 @@ FailureDetails decode_exception(ByteReader& in) {
   details.message = read_text(in);
   details.category = read_text(in);
   details.error_value = in.get<std::int32_t>();
+  const bool is_shortage = in.get<std::uint8_t>() != 0;
+  details.kind = is_shortage ? FailureKind::out_of_memory : FailureKind::exception;
   const auto nested = in.get<std::uint32_t>();
   if (nested > kMaxNestedExceptions) throw DecodeError("too many nested exceptions");
   for (std::uint32_t i = 0; i < nested; ++i) details.nested.push_back(read_text(in));

@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <cxxabi.h>
 #include <dlfcn.h>
@@ -20,6 +21,7 @@
 #include <new>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/ucontext.h>
 #include <system_error>
 #include <typeinfo>
@@ -280,11 +282,29 @@ void finish(int signal, int code) noexcept {
   ::sigaction(signal, &action, nullptr);
 }
 
-/// What the processor meant, where that is more than the signal says.
+/// Says which limit of this process it was. The kernel has raised it by `raised` meanwhile.
+void append_limit(const char* name, __rlimit_resource resource, const char* unit,
+                  rlim_t raised = 0) noexcept {
+  rlimit limit{};
+  ::getrlimit(resource, &limit);
+  limit.rlim_cur -= raised;
+  std::array<char, 24> digits{};
+  std::to_chars(digits.data(), digits.data() + digits.size() - 1, limit.rlim_cur);
+  append_message(name);
+  append_message(digits.data());
+  append_message(unit);
+}
+
+/// What the processor or the kernel meant, where that is more than the signal says.
 void append_fault_text(int signal, const siginfo_t& info, std::uintptr_t sp) noexcept {
   constexpr std::uintptr_t kLargestFrame = 1 << 20;
   constexpr std::uintptr_t kPage = 4096;
   const auto address = reinterpret_cast<std::uintptr_t>(info.si_addr);
+  const bool from_kernel = info.si_code == SI_KERNEL;
+  if (signal == SIGXCPU && from_kernel) {
+    append_limit("the limit of its CPU time is ", RLIMIT_CPU, " s", 1);
+  }
+  if (signal == SIGXFSZ) append_limit("the limit of a file is ", RLIMIT_FSIZE, " bytes");
   if (signal == SIGFPE && info.si_code == FPE_INTDIV) append_message("integer division by zero");
   if (signal != SIGSEGV || (info.si_code != SEGV_MAPERR && info.si_code != SEGV_ACCERR)) return;
   if (address + kLargestFrame > sp && address < sp + kPage) {

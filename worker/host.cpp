@@ -121,6 +121,10 @@ int usable_cpus() {
   return std::clamp(static_cast<int>(std::ceil(quota)), 1, cpus);
 }
 
+std::uint64_t data_bytes() {
+  return number_after("/proc/self/status", "VmData:") * 1024;
+}
+
 bool has_memory_to_spare(pid_t pid) {
   constexpr std::uint64_t kKib = 1024;
   constexpr std::uint64_t kOfItsOwn = 1024 * kKib;

@@ -4,6 +4,7 @@
 // from its forks.
 #pragma once
 
+#include <cstdint>
 #include <sys/types.h>
 
 namespace bulkhead::detail {
@@ -15,6 +16,9 @@ namespace bulkhead::detail {
 /// getpid() without a system call, from the second call in a process on. Right in forks too, by
 /// whatever means they were made.
 [[nodiscard]] pid_t own_pid();
+
+/// Bytes of private memory that this process may write to, touched or not: what RLIMIT_DATA counts.
+[[nodiscard]] std::uint64_t data_bytes();
 
 /// CPUs that this process may use: affinity mask and cgroup quota (rounded up) respected; at
 /// least 1.

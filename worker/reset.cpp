@@ -88,10 +88,6 @@ void name_process(const char* name) {
 void become_worker(const char* name) {
   name_process(name);
   ::setpgid(0, 0);
-  rlimit core{};
-  ::getrlimit(RLIMIT_CORE, &core);
-  core.rlim_cur = 0;
-  ::setrlimit(RLIMIT_CORE, &core);
   const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file >= 0) {
     // Best effort: a host that runs with a higher value of its own keeps that.

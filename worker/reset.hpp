@@ -28,8 +28,8 @@ void drop_buffered_output();
 /// process whose parent has one thread. Ends at once if the parent is gone already.
 void die_with_parent(pid_t parent);
 
-/// What a worker has of its own: a process group, line-buffered output, no core dump, a higher
-/// badness for the kernel's out-of-memory killer than the host's.
+/// What a worker has of its own: a process group, line-buffered output, a higher badness for the
+/// kernel's out-of-memory killer than the host's.
 void become_worker(const char* name);
 
 /// What `ps` shows of this process.

@@ -353,6 +353,11 @@ class Server {
                         const char* phase) {
     FailureDetails details = describe_current_exception();
     details.message.insert(0, phase);
+    if (details.standard_type == StandardType::bad_alloc && setup_.limits.memory) {
+      details.kind = FailureKind::out_of_memory;
+      details.message += "; the limit of the worker's own memory is " +
+                         std::to_string(*setup_.limits.memory >> 20) + " MiB";
+    }
     MessageWriter answer(channel_, kind, callable, task);
     encode_exception(details, answer);
     answer.finish();

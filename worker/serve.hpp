@@ -8,6 +8,7 @@
 #include "worker/fence.hpp"
 #include "worker/module.hpp"
 #include "worker/wake.hpp"
+#include <bulkhead/limits.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -21,6 +22,7 @@ struct WorkerSetup {
   ModuleMap modules = ModuleMap::snapshot();  ///< taken before the fork, so the same in all of them
   std::function<void()> initializer;
   std::function<void()> finalizer;
+  Limits limits;
 };
 
 /// Exit codes by which a worker says that it cannot go on; the coordinator knows them.

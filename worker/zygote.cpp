@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worker/zygote.hpp"
 
+#include "worker/confine.hpp"
 #include "worker/reset.hpp"
 #include <bulkhead/error.hpp>
 
@@ -102,6 +103,7 @@ class ZygoteProcess {
     reset_signals();
     std::array<int, 3> keep{doorbell_.fd(), fds[0].get(), fds[1].get()};
     close_descriptors(keep);
+    if (!confine(setup_.limits)) ::_exit(kExitBadSetup);
     serve(setup_, doorbell_, std::move(fds[0]), std::move(fds[1]));
   }
 

@@ -3,6 +3,8 @@
 // What can be chosen about a pool, and about one call. Everything has a default that serves.
 #pragma once
 
+#include <bulkhead/limits.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +38,9 @@ struct Options {
   /// Runs in each worker that leaves in order: after close() and join(), not after terminate().
   /// What it throws goes to the logger only.
   std::function<void()> finalizer = nullptr;
+
+  /// What each worker may use: see limits.hpp.
+  Limits limits = {};
 
   StartMethod start = StartMethod::fork;
 

@@ -98,21 +98,39 @@ struct Codec<T> {
 
 namespace detail {
 
-/// Stops the compilation with a sentence if T has no codec.
+/// A container or a pair of the standard library that has no codec for what it holds.
+template <class T>
+concept HoldsUnencodable = kStandard<T> && requires {
+  typename T::value_type;
+} && !Encodable<std::remove_const_t<typename T::value_type>>;
+template <class T>
+concept PairsUnencodable = kStandard<T> && requires {
+  typename T::first_type;
+  typename T::second_type;
+};
+
+/// Stops the compilation with a sentence if T has no codec: about the part that is to blame.
 template <class T>
 constexpr void require_codec() {
-  static_assert(
-      !kRefersElsewhere<T>,
-      "bulkhead: a pointer, string_view, span or reference_wrapper points into memory of this "
-      "process and cannot be sent to a worker; use a value: std::string, std::vector, the "
-      "object itself");
-  static_assert(
-      kRefersElsewhere<T> || Encodable<T>,
-      "bulkhead: this type has no codec, so it cannot be sent to or from a worker. Give it "
-      "`template <class Archive> void serialize(Archive& archive) { archive(members...); }` "
-      "and a default constructor, or specialize bulkhead::Codec<T>; for shared_ptr, polymorphic "
-      "pointers and what else cereal knows include <bulkhead/cereal.hpp> and cereal's header for "
-      "it (<cereal/types/...>)");
+  if constexpr (HoldsUnencodable<T>) {
+    require_codec<std::remove_const_t<typename T::value_type>>();
+  } else if constexpr (PairsUnencodable<T>) {
+    require_codec<std::remove_const_t<typename T::first_type>>();
+    require_codec<std::remove_const_t<typename T::second_type>>();
+  } else {
+    static_assert(
+        !kRefersElsewhere<T>,
+        "bulkhead: a pointer, string_view, span or reference_wrapper points into memory of this "
+        "process and cannot be sent to a worker; use a value: std::string, std::vector, the "
+        "object itself");
+    static_assert(
+        kRefersElsewhere<T> || Encodable<T>,
+        "bulkhead: this type has no codec, so it cannot be sent to or from a worker. Give it "
+        "`template <class Archive> void serialize(Archive& archive) { archive(members...); }`, "
+        "public and not const, and a default constructor, or specialize bulkhead::Codec<T>; for "
+        "shared_ptr, polymorphic pointers and what else cereal knows include "
+        "<bulkhead/cereal.hpp> and cereal's header for it (<cereal/types/...>)");
+  }
 }
 
 }  // namespace detail

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+//
+// What a worker may use of the machine.
+#include "tests/support/numbers.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <fcntl.h>
+#include <new>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using LimitsTest = test::ProcessTest;
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+int same(int x) {
+  return x;
+}
+
+/// Has so many MiB for a moment, and says how many.
+int use(int mebibytes) {
+  const std::vector<std::byte> memory(static_cast<std::size_t>(mebibytes) * kMiB);
+  return static_cast<int>(memory.size() / kMiB);
+}
+
+TEST_F(LimitsTest, ATaskThatWantsMoreMemoryThanItsWorkerMayHaveFailsAlone) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
+  Pool pool(Options{.workers = 2, .limits = {.memory = 64 * kMiB}});
+  const auto outcomes = pool.try_map(use, {1, 200, 20, 300, 2});
+  for (const std::size_t task : {0U, 2U, 4U}) EXPECT_TRUE(outcomes.at(task));
+  for (const std::size_t task : {1U, 3U}) {
+    ASSERT_FALSE(outcomes.at(task));
+    const Failure& failure = outcomes[task].failure();
+    EXPECT_EQ(failure.kind(), FailureKind::out_of_memory);
+    EXPECT_EQ(failure.task(), task);
+    EXPECT_THAT(failure.what(), HasSubstr("ran out of memory"));
+    EXPECT_THAT(failure.what(), HasSubstr("64 MiB"));
+  }
+  EXPECT_THROW((void)pool.map(use, {200}), OutOfMemoryError);
+  EXPECT_THROW((void)pool.map(use, {200}), std::bad_alloc);
+  EXPECT_EQ(pool.apply(same, 4), 4);
+}
+
+TEST_F(LimitsTest, TheMemoryOfTheHostIsNotCounted) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
+  const std::vector<std::byte> of_the_host(200 * kMiB);
+  Pool pool(Options{.workers = 1, .limits = {.memory = 64 * kMiB}});
+  EXPECT_EQ(pool.apply(use, 30), 30);
+  EXPECT_FALSE(pool.try_map(use, {100}).at(0));
+}
+
+// Without a limit nothing is known but that the system refused.
+TEST_F(LimitsTest, WithoutALimitAFailedAllocationIsAnException) {
+  Pool pool(1);
+  const auto outcomes = pool.try_map([](int) { throw std::bad_alloc(); }, {1});
+  ASSERT_FALSE(outcomes.at(0));
+  EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::exception);
+}
+
+TEST_F(LimitsTest, AFailureForWantOfMemoryHasABudgetOfItsOwn) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
+  Pool pool(Options{.workers = 1, .limits = {.memory = 64 * kMiB}});
+  const auto outcomes =
+      pool.try_map(use, {200}, CallOptions{.retries = {.exceptions = 5, .out_of_memory = 2}});
+  ASSERT_FALSE(outcomes.at(0));
+  EXPECT_EQ(outcomes[0].failure().attempt(), 3);
+}
+
+TEST_F(LimitsTest, AWorkerThatHasUsedUpItsTimeOnTheCpuEndsAndIsReplaced) {
+  Pool pool(Options{.workers = 1, .limits = {.cpu_time = 1s}});
+  const auto spin = [](int x) {
+    for (volatile unsigned turn = 0;;) turn = turn + 1;
+    return x;
+  };
+  const auto outcomes = pool.try_map(spin, {1});
+  ASSERT_FALSE(outcomes.at(0));
+  EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::crashed);
+  EXPECT_EQ(outcomes[0].failure().signal(), SIGXCPU);
+  EXPECT_THAT(outcomes[0].failure().what(), HasSubstr("the limit of its CPU time is 1 s"));
+  EXPECT_EQ(pool.apply(same, 4), 4);
+}
+
+TEST_F(LimitsTest, ATaskThatWritesTooLargeAFileFailsAlone) {
+  Pool pool(Options{.workers = 1, .limits = {.file_size = kMiB}});
+  const auto write_file = [](int mebibytes) {
+    std::FILE* file = std::tmpfile();
+    const std::vector<std::byte> bytes(static_cast<std::size_t>(mebibytes) * kMiB);
+    const std::size_t written = std::fwrite(bytes.data(), 1, bytes.size(), file);
+    std::fclose(file);
+    return written;
+  };
+  const auto outcomes = pool.try_map(write_file, {1, 2, 1});
+  EXPECT_EQ(outcomes.at(0).value_or(0), kMiB);
+  ASSERT_FALSE(outcomes.at(1));
+  EXPECT_EQ(outcomes[1].failure().signal(), SIGXFSZ);
+  EXPECT_THAT(outcomes[1].failure().what(), HasSubstr("the limit of a file is 1048576 bytes"));
+  EXPECT_EQ(outcomes.at(2).value_or(0), kMiB);
+}
+
+TEST_F(LimitsTest, ATaskThatOpensTooManyFilesIsRefused) {
+  Pool pool(Options{.workers = 1, .limits = {.open_files = 50}});
+  const auto open_all = [](int) {
+    std::vector<int> opened;
+    for (int fd = 0; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) opened.push_back(fd);
+    const int highest = opened.back();
+    for (const int fd : opened) ::close(fd);
+    return highest;
+  };
+  EXPECT_EQ(pool.map(open_all, {1, 2}), (std::vector{49, 49}));
+}
+
+/// Soft and hard.
+std::pair<rlim_t, rlim_t> limit_of(int resource) {
+  rlimit limit{};
+  ::getrlimit(static_cast<__rlimit_resource>(resource), &limit);
+  return {limit.rlim_cur, limit.rlim_max};
+}
+
+TEST_F(LimitsTest, OfProcessesAndCoreDumpsAreSetForGood) {
+  Pool pool(Options{.workers = 1, .limits = {.processes = 500}});
+  EXPECT_EQ(pool.apply(limit_of, static_cast<int>(RLIMIT_NPROC)),
+            (std::pair<rlim_t, rlim_t>{500, 500}));
+  EXPECT_EQ(pool.apply(limit_of, static_cast<int>(RLIMIT_CORE)), (std::pair<rlim_t, rlim_t>{0, 0}));
+  Pool dumping(Options{.workers = 1, .limits = {.core_dumps = true}});
+  EXPECT_EQ(dumping.apply(limit_of, static_cast<int>(RLIMIT_CORE)), limit_of(RLIMIT_CORE));
+}
+
+TEST_F(LimitsTest, NewPrivilegesAreRefusedIfAskedFor) {
+  const auto no_new = [] { return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); };
+  EXPECT_EQ(Pool(1).apply(no_new), 0);
+  Pool pool(Options{.workers = 1, .limits = {.no_new_privileges = true}});
+  EXPECT_EQ(pool.apply(no_new), 1);
+}
+
+TEST_F(LimitsTest, HoldForTheReplacementOfAWorkerToo) {
+  Pool pool(Options{.workers = 1, .limits = {.open_files = 60}});
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(pool.apply(limit_of, static_cast<int>(RLIMIT_NOFILE)).first, 60U);
+    EXPECT_THROW((void)pool.apply([] { ::_exit(1); }), CrashError);
+  }
+}
+
+TEST_F(LimitsTest, OfNothingAreRefusedByName) {
+  const auto refusal_of = [](const Limits& limits) {
+    try {
+      Pool pool(Options{.workers = 1, .limits = limits});
+    } catch (const InvalidArgument& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refusal_of({.memory = 0}), HasSubstr("Limits::memory"));
+  EXPECT_THAT(refusal_of({.cpu_time = -1s}), HasSubstr("Limits::cpu_time"));
+  EXPECT_THAT(refusal_of({.open_files = 0}), HasSubstr("Limits::open_files"));
+}
+
+}  // namespace
+}  // namespace bulkhead
