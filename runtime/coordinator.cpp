@@ -13,8 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Time for the finalizers of all workers.
-constexpr milliseconds kFinalizerTime{30000};
 /// Who wants in waits no longer than this for who drives, but for what cannot be interrupted.
 constexpr milliseconds kLongestTurn{1};
 

@@ -86,6 +86,8 @@ class Coordinator {
   /// With tasks out, nothing is waited for longer than this without a look around: a belt, for a
   /// worker that cannot ring any more.
   static constexpr std::chrono::milliseconds kBelt{1000};
+  /// Time for the finalizers of workers that leave.
+  static constexpr std::chrono::milliseconds kFinalizerTime{30000};
   static constexpr std::chrono::milliseconds kProgressInterval{100};
   void drive(Lock& lock, Entry& own);
   void note_entry();
@@ -128,6 +130,8 @@ class Coordinator {
   void note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame);
   void replace_missing(Clock::time_point now);
   void after_drain(Slot& slot);
+  void weigh(Slot& slot, Clock::time_point now);
+  void retire(Slot& slot);
   void signal(const Slot& slot, int number);
   void give_up(State state, FailureKind kind, std::string why);
   void abandon_jobs(FailureKind kind);
@@ -145,6 +149,7 @@ class Coordinator {
   const pid_t owner_;
   const int cpus_;  ///< that this process may use
   const Log log_;
+  const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   WorkerSetup setup_;
   Doorbell doorbell_;
   std::unique_ptr<Zygote> zygote_;

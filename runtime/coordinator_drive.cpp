@@ -88,7 +88,11 @@ bool Coordinator::pass(Clock::time_point now) {
 bool Coordinator::serve(Slot& slot, Clock::time_point now) {
   const bool news = look_at_all_ || slot.has_got_on();
   const bool drained = news && slot.drain(now);
-  if (drained) after_drain(slot);
+  if (drained) {
+    after_drain(slot);
+    if (most_growth_) weigh(slot, now);
+    if (slot.spent()) retire(slot);
+  }
   const bool fed = feed(slot, now);
   if (slot.alive() && (drained || fed)) {
     slot.link().allow_spinning(spare_cpu());

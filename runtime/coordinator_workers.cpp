@@ -3,6 +3,7 @@
 // The coordinator's dealings with processes: hiring, hearing of deaths, replacing, giving up.
 #include "runtime/coordinator.hpp"
 #include "runtime/post_mortem.hpp"
+#include "worker/confine.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/error.hpp>
 
@@ -26,6 +27,8 @@ constexpr milliseconds kSpareAge{20};
 constexpr milliseconds kSpareDelay{2};
 /// From SIGTERM to SIGKILL, for a worker whose task must not go on.
 constexpr milliseconds kGrace{1000};
+/// A worker's memory is looked at no more often than this.
+constexpr milliseconds kWeighing{10};
 /// As many in a row are not a coincidence.
 constexpr int kMostDeathsInDefinition = 5;
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
@@ -37,16 +40,21 @@ Coordinator::Coordinator(const Options& options, int workers)
     : owner_(own_pid()),
       cpus_(usable_cpus()),
       log_(options.logger),
+      most_growth_(options.recycle_rss),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;
   setup_.limits = options.limits;
+  if (options.pin_workers) setup_.cpus = allowed_cpus();
   generation_ = ModuleMap::generation();
   zygote_ = std::make_unique<Zygote>(setup_, doorbell_);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), zygote_->control_fd(), zygote_->pidfd());
   slots_.resize(static_cast<std::size_t>(workers));
+  if (options.max_tasks_per_worker) {
+    for (Slot& slot : slots_) slot.set_share(*options.max_tasks_per_worker);
+  }
   hire_all();
 }
 
@@ -237,6 +245,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   after_drain(slot);
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting;
+  const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
   const Slot::Corpse corpse = slot.bury();
   if (!starting && !leaving_) {
     promote_spare(slot);
@@ -262,6 +271,8 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
                             std::string(setup_.initializer ? ", in the initializer: " : ": ") +
                             cause;
     log_.error(who + ", did not start: " + last_start_failure_);
+  } else if (retired) {
+    log_.debug(who + ", has left, as its share of tasks or memory was used up");
   } else {
     const std::string cost =
         corpse.begun.empty() ? "" : "; in task " + std::to_string(corpse.begun[0].tasks.first);
@@ -310,11 +321,14 @@ std::uint32_t Coordinator::number_of(const Slot& slot) const {
 }
 
 void Coordinator::after_drain(Slot& slot) {
-  if (slot.take_ready()) restarts_.succeeded();
+  if (slot.take_ready()) {
+    restarts_.succeeded();
+    if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
+  }
   const std::string complaint = slot.take_complaint();
   if (!complaint.empty()) {
-    if (leaving_) log_.error("a finalizer threw " + complaint);
-    last_start_failure_ = "the initializer threw " + complaint;
+    if (slot.dismissed()) log_.error(complaint);
+    last_start_failure_ = complaint;
   }
   if (!slot.take_doom()) return;
   const std::string who = "worker " + std::to_string(number_of(slot));
@@ -331,6 +345,20 @@ void Coordinator::after_drain(Slot& slot) {
 void Coordinator::signal(const Slot& slot, int number) {
   if (zygote_->request_signal(slot.epoch(), number) == 0) return;
   give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");
+}
+
+/// Has a worker that has grown too much take its leave.
+void Coordinator::weigh(Slot& slot, Clock::time_point now) {
+  if (slot.state() != Slot::State::ready || now - slot.weight.seen < kWeighing) return;
+  slot.weight.seen = now;
+  const std::uint64_t bytes = resident_bytes(slot.pid());
+  if (slot.weight.at_start == 0) slot.weight.at_start = bytes;
+  if (bytes > slot.weight.at_start + *most_growth_) slot.wear_out(setup_.fences);
+}
+
+void Coordinator::retire(Slot& slot) {
+  slot.dismiss();
+  slot.killed_at = Clock::now() + kFinalizerTime;
 }
 
 bool Coordinator::anyone_alive() const {

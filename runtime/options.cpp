@@ -4,6 +4,7 @@
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <type_traits>
 
@@ -23,6 +24,14 @@ int validated_workers(const Options& options, int usable_cpus) {
                           " (leave it unset for one worker per usable CPU, here " +
                           std::to_string(usable_cpus) + ")");
   }
+  const auto require_positive = [](const auto& limit, const char* name) {
+    if (!limit || *limit > 0) return;
+    throw InvalidArgument("bulkhead: Options::" + std::string(name) +
+                          " is 0; it must be at least 1" +
+                          " (leave it unset for workers that live as long as the pool)");
+  };
+  require_positive(options.max_tasks_per_worker, "max_tasks_per_worker");
+  require_positive(options.recycle_rss, "recycle_rss");
   return workers;
 }
 
@@ -32,10 +41,21 @@ void require_sensible(const Limits& limits) {
     throw InvalidArgument("bulkhead: Limits::" + std::string(name) +
                           " must be positive (leave it unset for no limit)");
   };
-  require_positive(limits.memory, "memory");
+  const auto require_enough = [](const auto& limit, std::uint64_t least, const char* name) {
+    if (!limit || *limit >= least) return;
+    throw InvalidArgument("bulkhead: Limits::" + std::string(name) + " is " +
+                          std::to_string(*limit) + "; a worker needs " + std::to_string(least) +
+                          " (leave it unset for no limit)");
+  };
+  require_enough(limits.memory, kMinMemory, "memory");
+  require_enough(limits.open_files, kMinOpenFiles, "open_files");
+  if (std::abs(limits.oom_score_adj.value_or(0)) > kMaxOomScore) {
+    throw InvalidArgument("bulkhead: Limits::oom_score_adj is " +
+                          std::to_string(*limits.oom_score_adj) +
+                          "; it must be between -1000 and 1000");
+  }
   require_positive(limits.cpu_time, "cpu_time");
   require_positive(limits.file_size, "file_size");
-  require_positive(limits.open_files, "open_files");
   require_positive(limits.processes, "processes");
 }
 

@@ -9,6 +9,9 @@ namespace bulkhead::detail {
 
 inline constexpr int kMaxWorkers = 1024;
 inline constexpr int kMaxRetries = 1000;
+inline constexpr std::uint64_t kMinMemory = 1 << 20;
+inline constexpr std::uint64_t kMinOpenFiles = 16;
+inline constexpr int kMaxOomScore = 1000;
 inline constexpr std::size_t kMinRingBytes = 4096;
 inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 

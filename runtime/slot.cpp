@@ -2,6 +2,7 @@
 #include "runtime/slot.hpp"
 
 #include "runtime/post_mortem.hpp"
+#include "worker/serve.hpp"
 #include <bulkhead/detail/exception_record.hpp>
 
 #include <algorithm>
@@ -56,8 +57,9 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   state_ = State::starting;
   epoch_ = epoch;
   pid_ = pid;
-  sent_ = settled_ = 0;
-  revoking_ = false;
+  sent_ = settled_ = skipped_ = 0;
+  revoking_ = worn_out_ = dismissed_ = false;
+  weight = {};
   defined_.clear();
   untried_.clear();
   clocked_ = {};
@@ -195,6 +197,7 @@ bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
   if (!revoking_ || header.task != settled_ || count != revoked_to_ - settled_) return false;
   link_->answers().advance();
   give_back(queue_.size());
+  skipped_ += count;
   settled_ = revoked_to_;
   revoking_ = false;
   return true;
@@ -207,7 +210,10 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
   if (header.more != 0) return true;
   const FailureDetails details = decode_exception_or_say_why(inbound_exception_);
   inbound_exception_.clear();
-  complaint_ = details.type_name + ": " + details.message;
+  const std::string what = details.type_name + ": " + details.message;
+  complaint_ = header.task == kSetupComplaint ? details.message
+               : dismissed_                   ? "a finalizer threw " + what
+                                              : "the initializer threw " + what;
   return true;
 }
 
@@ -238,14 +244,14 @@ void Slot::note_answers(std::uint64_t count) {
 // Out
 
 bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
-  if (!alive() || revoking_) return false;
+  if (!alive() || revoking_ || dismissed_) return false;
   const std::uint64_t before = link_->tasks().written();
   bool any = false;
   std::uint64_t own = queue_.count_of(&job);
   // In batches: each is a crossing of the seam, and cache lines that go from core to core.
   if (own > window - std::max<std::uint64_t>(window / 4, 1)) window = own;
-  while (outbound_.empty() && own < window) {
-    const TaskRange range = job.take(window - own);
+  while (outbound_.empty() && own < window && share_left() != 0) {
+    const TaskRange range = job.take(std::min(window - own, share_left()));
     if (range.count == 0) break;
     Job::Encoded encoded;
     if (define(job)) {
@@ -293,8 +299,13 @@ void Slot::drop(std::uint32_t callable) {
   publish();
 }
 
+void Slot::wear_out(Fences fences) {
+  worn_out_ = true;
+  revoke_all(fences);
+}
+
 void Slot::dismiss() {
-  if (!alive()) return;
+  if (!alive() || std::exchange(dismissed_, true)) return;
   FrameHeader header;
   header.kind = FrameKind::leave;
   send(header, {});

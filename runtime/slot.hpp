@@ -95,8 +95,17 @@ class Slot {
   bool expect_answers(bool late);
   /// The callable is not used any more.
   void drop(std::uint32_t callable);
+  /// No incarnation is given more than so many tasks.
+  void set_share(std::uint64_t tasks) { share_ = tasks; }
+  /// It is given no more tasks, and those that wait are taken back.
+  void wear_out(Fences fences);
+  /// True if it has done its share, and has nothing left: time to dismiss it.
+  [[nodiscard]] bool spent() const {
+    return state_ == State::ready && !dismissed_ && share_left() == 0 && idle();
+  }
   /// Asks the worker to run the finalizer and leave.
   void dismiss();
+  [[nodiscard]] bool dismissed() const { return dismissed_; }
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool alive() const { return state_ == State::starting || state_ == State::ready; }
@@ -120,9 +129,14 @@ class Slot {
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   /// True if a task that may want to tidy up is the reason, and not the worker's own state.
   [[nodiscard]] bool may_tidy_up() const { return fate_ != FailureKind::crashed; }
-  /// The doomed worker has until then; nothing: it was not given any time.
+  /// The doomed or dismissed worker has until then; nothing: it was not given any time.
   std::optional<Time> killed_at;
-  /// The last exception of the initializer or finalizer, once; empty if there was none.
+  /// What memory it has been seen to have.
+  struct Weight {
+    std::uint64_t at_start = 0;  ///< bytes
+    Time seen{};
+  } weight;
+  /// What went wrong in the set-up, the initializer or the finalizer, once; empty if nothing did.
   [[nodiscard]] std::string take_complaint() { return std::exchange(complaint_, {}); }
   /// True once after the worker was doomed: it is to be killed.
   [[nodiscard]] bool take_doom() { return std::exchange(became_doomed_, false); }
@@ -148,6 +162,11 @@ class Slot {
     Time since{};                              ///< then; or it has been the front task since
   };
 
+  /// Tasks that it may still be given.
+  [[nodiscard]] std::uint64_t share_left() const {
+    const std::uint64_t given = sent_ - skipped_;
+    return worn_out_ || given >= share_ ? 0 : share_ - given;
+  }
   void settled(const Settled& settled);
   void note_answers(std::uint64_t count);
   void measure(Time now);
@@ -174,7 +193,11 @@ class Slot {
   InFlight queue_;
   std::uint64_t sent_ = 0;     ///< tasks sent to this incarnation
   std::uint64_t settled_ = 0;  ///< of those, answered or skipped
-  bool revoking_ = false;      ///< tasks below revoked_to_ are still to be answered or skipped
+  std::uint64_t skipped_ = 0;  ///< of those, skipped
+  std::uint64_t share_ = ~std::uint64_t{0};
+  bool worn_out_ = false;
+  bool dismissed_ = false;
+  bool revoking_ = false;  ///< tasks below revoked_to_ are still to be answered or skipped
   std::uint64_t revoked_to_ = 0;
   std::set<std::uint32_t> defined_;    ///< callables that the worker knows
   std::deque<std::uint32_t> untried_;  ///< of those with state, in order: no task answered yet

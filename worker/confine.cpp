@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "worker/confine.hpp"
 
+#include "worker/descriptor.hpp"
 #include "worker/host.hpp"
+#include <bulkhead/error.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <sched.h>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 namespace bulkhead::detail {
 namespace {
@@ -22,30 +29,67 @@ constexpr bool kSanitized = false;
 constexpr bool kSanitized = false;
 #endif
 
+template <class Value>
+[[noreturn]] void refuse(const char* name, Value value) {
+  const int error = errno;
+  throw SystemError(
+      "bulkhead: a worker cannot set Limits::" + std::string(name) + " to " + std::to_string(value),
+      error);
+}
+
 /// `spare`: so much more is allowed to who takes the first signal for a warning.
-bool limit(__rlimit_resource resource, rlim_t most, rlim_t spare = 0) {
+void limit(const char* name, __rlimit_resource resource, rlim_t most, rlim_t spare = 0) {
   rlimit now{};
-  if (::getrlimit(resource, &now) != 0) return false;
+  bool done = ::getrlimit(resource, &now) == 0;
   now.rlim_max = std::min(now.rlim_max, most + spare);
   now.rlim_cur = std::min(now.rlim_max, most);
-  return ::setrlimit(resource, &now) == 0;
+  done = done && ::setrlimit(resource, &now) == 0;
+  if (!done) refuse(name, most);
+}
+
+void set_oom_score(int score) {
+  const std::string text = std::to_string(score);
+  const Descriptor file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (file && ::write(file.get(), text.data(), text.size()) > 0) return;
+  refuse("oom_score_adj", score);
 }
 
 }  // namespace
 
-bool confine(const Limits& limits) {
+void confine(const Limits& limits) {
   constexpr rlim_t kToTidyUp = 5;  // s
-  bool done = true;
-  if (limits.memory && !kSanitized) done &= limit(RLIMIT_DATA, data_bytes() + *limits.memory);
+  if (limits.memory && !kSanitized) limit("memory", RLIMIT_DATA, data_bytes() + *limits.memory);
   if (limits.cpu_time) {
-    done &= limit(RLIMIT_CPU, static_cast<rlim_t>(limits.cpu_time->count()), kToTidyUp);
+    const auto seconds = static_cast<rlim_t>(limits.cpu_time->count());
+    limit("cpu_time", RLIMIT_CPU, seconds, kToTidyUp);
   }
-  if (limits.file_size) done &= limit(RLIMIT_FSIZE, *limits.file_size);
-  if (limits.open_files) done &= limit(RLIMIT_NOFILE, *limits.open_files);
-  if (limits.processes) done &= limit(RLIMIT_NPROC, *limits.processes);
-  if (!limits.core_dumps) done &= limit(RLIMIT_CORE, 0);
-  if (limits.no_new_privileges) done &= ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-  return done;
+  if (limits.file_size) limit("file_size", RLIMIT_FSIZE, *limits.file_size);
+  if (limits.open_files) limit("open_files", RLIMIT_NOFILE, *limits.open_files);
+  if (limits.processes) limit("processes", RLIMIT_NPROC, *limits.processes);
+  if (!limits.core_dumps) limit("core_dumps", RLIMIT_CORE, 0);
+  if (limits.oom_score_adj) set_oom_score(*limits.oom_score_adj);
+  if (limits.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    refuse("no_new_privileges", true);
+  }
+}
+
+std::vector<int> allowed_cpus() {
+  std::vector<int> cpus;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+void stay_on(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (::sched_setaffinity(0, sizeof set, &set) == 0) return;
+  throw SystemError("bulkhead: a worker cannot be pinned to CPU " + std::to_string(cpu), errno);
 }
 
 }  // namespace bulkhead::detail

@@ -282,16 +282,20 @@ void finish(int signal, int code) noexcept {
   ::sigaction(signal, &action, nullptr);
 }
 
+void append_number(const char* what, std::int64_t number) noexcept {
+  std::array<char, 24> digits{};
+  std::to_chars(digits.data(), digits.data() + digits.size() - 1, number);
+  append_message(what);
+  append_message(digits.data());
+}
+
 /// Says which limit of this process it was. The kernel has raised it by `raised` meanwhile.
 void append_limit(const char* name, __rlimit_resource resource, const char* unit,
                   rlim_t raised = 0) noexcept {
   rlimit limit{};
   ::getrlimit(resource, &limit);
   limit.rlim_cur -= raised;
-  std::array<char, 24> digits{};
-  std::to_chars(digits.data(), digits.data() + digits.size() - 1, limit.rlim_cur);
-  append_message(name);
-  append_message(digits.data());
+  append_number(name, static_cast<std::int64_t>(limit.rlim_cur));
   append_message(unit);
 }
 
@@ -305,6 +309,7 @@ void append_fault_text(int signal, const siginfo_t& info, std::uintptr_t sp) noe
     append_limit("the limit of its CPU time is ", RLIMIT_CPU, " s", 1);
   }
   if (signal == SIGXFSZ) append_limit("the limit of a file is ", RLIMIT_FSIZE, " bytes");
+  if (signal == SIGSYS) append_number("forbidden system call ", info.si_syscall);
   if (signal == SIGFPE && info.si_code == FPE_INTDIV) append_message("integer division by zero");
   if (signal != SIGSEGV || (info.si_code != SEGV_MAPERR && info.si_code != SEGV_ACCERR)) return;
   if (address + kLargestFrame > sp && address < sp + kPage) {

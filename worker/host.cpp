@@ -125,6 +125,14 @@ std::uint64_t data_bytes() {
   return number_after("/proc/self/status", "VmData:") * 1024;
 }
 
+std::uint64_t resident_bytes(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  file >> size >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 bool has_memory_to_spare(pid_t pid) {
   constexpr std::uint64_t kKib = 1024;
   constexpr std::uint64_t kOfItsOwn = 1024 * kKib;

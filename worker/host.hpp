@@ -20,6 +20,10 @@ namespace bulkhead::detail {
 /// Bytes of private memory that this process may write to, touched or not: what RLIMIT_DATA counts.
 [[nodiscard]] std::uint64_t data_bytes();
 
+/// Bytes of memory that process `pid` has, its share of what others have too; 0 if there is no such
+/// process.
+[[nodiscard]] std::uint64_t resident_bytes(pid_t pid);
+
 /// CPUs that this process may use: affinity mask and cgroup quota (rounded up) respected; at
 /// least 1.
 [[nodiscard]] int usable_cpus();

@@ -3,6 +3,7 @@
 
 #include "worker/broadcast.hpp"
 #include "worker/channel.hpp"
+#include "worker/confine.hpp"
 #include "worker/crash.hpp"
 #include "worker/host.hpp"
 #include "worker/memory.hpp"
@@ -162,20 +163,35 @@ class Server {
     const std::byte* payload = channel_.next(header);
     MessageReader message(channel_, header, payload);
     if (header.kind != FrameKind::begin) ::_exit(kExitBrokenInbox);
-    name_process(("bulkhead-" + std::to_string(message.get<std::uint32_t>())).c_str());
+    const auto number = message.get<std::uint32_t>();
     message.finish();
+    name_process(("bulkhead-" + std::to_string(number)).c_str());
+    set_up(number);
     try {
       if (setup_.initializer) setup_.initializer();
       attend_unless_calm();
       if (!channel_.can_ring()) ::_exit(kExitLostDoorbell);
     } catch (...) {
       attend_unless_calm();
-      answer_exception(FrameKind::failed, 0, 0, "");
-      ring_now();
-      ::_exit(kExitInitializer);
+      complain_and_leave(0);
     }
     MessageWriter(channel_, FrameKind::ready, 0, 0).finish();
     ring_now();
+  }
+
+  void set_up(std::uint32_t number) {
+    try {
+      if (!setup_.cpus.empty()) stay_on(setup_.cpus[number % setup_.cpus.size()]);
+      confine(setup_.limits);
+    } catch (const std::exception&) {
+      complain_and_leave(kSetupComplaint);
+    }
+  }
+
+  [[noreturn]] void complain_and_leave(std::uint64_t about) {
+    answer_exception(FrameKind::failed, 0, about, "");
+    ring_now();
+    ::_exit(kExitInitializer);
   }
 
   void finalize() {

@@ -11,7 +11,9 @@
 #include <bulkhead/limits.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -23,13 +25,17 @@ struct WorkerSetup {
   std::function<void()> initializer;
   std::function<void()> finalizer;
   Limits limits;
+  std::vector<int> cpus;  ///< worker n stays on the one at n; empty: on any
 };
 
 /// Exit codes by which a worker says that it cannot go on; the coordinator knows them.
 inline constexpr int kExitLostDoorbell = 121;  ///< the doorbell's descriptor was closed by a task
 inline constexpr int kExitBadSetup = 122;      ///< its memory could not be mapped
 inline constexpr int kExitBrokenInbox = 123;   ///< the inbox makes no sense
-inline constexpr int kExitInitializer = 124;   ///< the initializer threw, and has been reported
+inline constexpr int kExitInitializer = 124;   ///< set-up or initializer failed, and said why
+
+/// The task number of a `failed` frame that is about the worker's set-up, not the user's code.
+inline constexpr std::uint64_t kSetupComplaint = 1;
 
 /// Serves tasks from `inbox` until told to leave. The calling process is a fresh fork with one
 /// thread.

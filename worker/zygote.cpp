@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "worker/zygote.hpp"
 
-#include "worker/confine.hpp"
 #include "worker/reset.hpp"
 #include <bulkhead/error.hpp>
 
@@ -103,7 +102,6 @@ class ZygoteProcess {
     reset_signals();
     std::array<int, 3> keep{doorbell_.fd(), fds[0].get(), fds[1].get()};
     close_descriptors(keep);
-    if (!confine(setup_.limits)) ::_exit(kExitBadSetup);
     serve(setup_, doorbell_, std::move(fds[0]), std::move(fds[1]));
   }
 

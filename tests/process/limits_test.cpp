@@ -10,7 +10,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <new>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -166,8 +168,58 @@ TEST_F(LimitsTest, OfNothingAreRefusedByName) {
     return std::string("accepted");
   };
   EXPECT_THAT(refusal_of({.memory = 0}), HasSubstr("Limits::memory"));
+  EXPECT_THAT(refusal_of({.memory = 4096}), HasSubstr("Limits::memory is 4096"));
+  EXPECT_THAT(refusal_of({.oom_score_adj = 1001}), HasSubstr("Limits::oom_score_adj is 1001"));
+  EXPECT_THAT(refusal_of({.open_files = 3}), HasSubstr("Limits::open_files is 3"));
   EXPECT_THAT(refusal_of({.cpu_time = -1s}), HasSubstr("Limits::cpu_time"));
   EXPECT_THAT(refusal_of({.open_files = 0}), HasSubstr("Limits::open_files"));
+}
+
+TEST_F(LimitsTest, TheSmallestSufficeForAWorker) {
+  Pool pool(Options{.workers = 1,
+                    .initializer = [] {},
+                    .limits = {.memory = kMiB,
+                               .cpu_time = 1s,
+                               .file_size = 1,
+                               .open_files = 16,
+                               .processes = 1,
+                               .no_new_privileges = true}});
+  EXPECT_EQ(pool.map(same, {1, 2, 3}), (std::vector{1, 2, 3}));
+  EXPECT_THROW((void)pool.apply([] { std::abort(); }), CrashError);
+  EXPECT_EQ(pool.apply(same, 4), 4);
+}
+
+int oom_score_adj() {
+  int score = 0;
+  std::ifstream("/proc/self/oom_score_adj") >> score;
+  return score;
+}
+
+// Row 185.
+TEST_F(LimitsTest, AWorkerIsEndedForWantOfMemoryBeforeItsHostIs) {
+  EXPECT_GT(Pool(1).apply(oom_score_adj), oom_score_adj());
+  Pool pool(Options{.workers = 1, .limits = {.oom_score_adj = 700}});
+  EXPECT_EQ(pool.apply(oom_score_adj), 700);
+}
+
+TEST_F(LimitsTest, BeyondThoseOfTheHostAreThoseOfTheHost) {
+  Pool pool(Options{.workers = 1, .limits = {.open_files = std::uint64_t{1} << 40}});
+  EXPECT_EQ(pool.apply(limit_of, static_cast<int>(RLIMIT_NOFILE)), limit_of(RLIMIT_NOFILE));
+}
+
+TEST_F(LimitsTest, OneThatTheSystemRefusesIsNamedByTheFirstCall) {
+  test::in_fork([] {
+    const uid_t nobody_else = 1'000'000;
+    ASSERT_EQ(::setuid(nobody_else), 0);
+    Pool pool(Options{.workers = 1, .limits = {.oom_score_adj = -500}});
+    try {
+      (void)pool.apply(same, 1);
+      ADD_FAILURE() << "the limit was accepted";
+    } catch (const BrokenPool& error) {
+      EXPECT_THAT(error.what(), HasSubstr("cannot set Limits::oom_score_adj to -500"));
+      EXPECT_THAT(error.what(), HasSubstr("Permission denied"));
+    }
+  });
 }
 
 }  // namespace

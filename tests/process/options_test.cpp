@@ -6,6 +6,7 @@
 #include "tests/support/sanitizer.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <chrono>
 #include <climits>
 #include <cstddef>
 #include <memory>
@@ -152,6 +153,24 @@ TEST_F(OptionsTest, TheSmallestAndTheLargestPoolWork) {
     pool.close();
     pool.join();
   }
+}
+
+int own_cpu_count(int) {
+  std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  ::sched_getaffinity(0, sizeof set, &set);
+  return CPU_COUNT(&set);
+}
+
+TEST_F(OptionsTest, PinnedWorkersStayOnOneCpuEach) {
+  Pool pool(Options{.workers = 2, .pin_workers = true});
+  EXPECT_EQ(pool.map(own_cpu_count, std::vector{1, 2, 3, 4}), (std::vector{1, 1, 1, 1}));
+}
+
+TEST_F(OptionsTest, AWorkerThatMayRunNoTaskIsRefused) {
+  EXPECT_THROW(Pool(Options{.workers = 1, .max_tasks_per_worker = 0}), InvalidArgument);
+  EXPECT_THROW(Pool(Options{.workers = 1, .recycle_rss = 0}), InvalidArgument);
 }
 
 }  // namespace

@@ -42,6 +42,16 @@ struct Options {
   /// What each worker may use: see limits.hpp.
   Limits limits = {};
 
+  /// A worker that has run so many tasks leaves in order, with its finalizer, and another takes its
+  /// place: for tasks that leak. Default: workers live as long as the pool.
+  std::optional<std::uint64_t> max_tasks_per_worker = std::nullopt;
+  /// The same for a worker that has grown by so many bytes of resident memory since it was ready,
+  /// looked at between tasks, every 10 ms at the most.
+  std::optional<std::uint64_t> recycle_rss = std::nullopt;
+
+  /// Each worker stays on one of the CPUs that this process may use, worker n on the n-th.
+  bool pin_workers = false;
+
   StartMethod start = StartMethod::fork;
 
   /// Gets what happens to workers: starts, crashes, refused forks. Default: nothing is logged.

@@ -13,17 +13,21 @@ namespace bulkhead {
 /// Limits of each worker. What is not set is as in the process that made the pool.
 struct Limits {
   /// Bytes of memory of its own (RLIMIT_DATA) that a worker may have beyond what it has at its
-  /// start. A task that asks for more gets std::bad_alloc; if that leaves it, it has failed as
-  /// out_of_memory. Not under sanitizers, which need memory of their own.
+  /// start, at least 1 MiB. A task that asks for more gets std::bad_alloc; if that leaves it, it
+  /// has failed as out_of_memory. Not under sanitizers, which need memory of their own.
   std::optional<std::uint64_t> memory = std::nullopt;
   /// Time on a CPU of a worker in its whole life; whole seconds. Then it gets a SIGXCPU.
   std::optional<std::chrono::seconds> cpu_time = std::nullopt;
   /// Bytes of a file that a worker writes; a write beyond is a SIGXFSZ. Broadcasts are files too.
   std::optional<std::uint64_t> file_size = std::nullopt;
-  /// The numbers of descriptors are below this: further ones are refused (EMFILE).
+  /// The numbers of descriptors are below this, at least 16: further ones are refused (EMFILE).
   std::optional<std::uint64_t> open_files = std::nullopt;
   /// Processes and threads of the user, all in all, beyond which a worker cannot make another.
   std::optional<std::uint64_t> processes = std::nullopt;
+  /// How much sooner than others the kernel ends it for want of memory, -1000 to 1000: see
+  /// proc(5). Below the host's own only with CAP_SYS_RESOURCE. Default: 300, or what the host has
+  /// if that is more, so that a worker goes before the host does.
+  std::optional<int> oom_score_adj = std::nullopt;
   /// True: a crash may write a core dump, if the host's limit allows one.
   bool core_dumps = false;
   /// True: what a task executes gets no rights that the task has not (no set-user-id programs).

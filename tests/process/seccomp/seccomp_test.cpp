@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//
+// Filters of system calls, installed by the initializer: a worker lives with little, and what is
+// forbidden costs the task that calls it.
+#include "tests/support/numbers.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
+#include <bulkhead/broadcast.hpp>
+#include <bulkhead/partial.hpp>
+#include <bulkhead/pool.hpp>
+
+#include <cerrno>
+#include <csignal>
+#include <seccomp.h>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SeccompTest : public test::ProcessTest {
+ protected:
+  void SetUp() override {
+    if (test::kSanitized) GTEST_SKIP() << "sanitizers call what no list foresees";
+    ProcessTest::SetUp();
+  }
+};
+
+void load(scmp_filter_ctx filter) {
+  const int error = ::seccomp_load(filter);
+  ::seccomp_release(filter);
+  if (error != 0) throw std::runtime_error("seccomp_load failed: " + std::to_string(error));
+}
+
+void forbid_sockets() {
+  scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_ALLOW);
+  ::seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(socket), 0);
+  load(filter);
+}
+
+int open_socket(int domain) {
+  return domain == 0 ? 0 : ::socket(domain, SOCK_STREAM, 0);
+}
+
+TEST_F(SeccompTest, AForbiddenCallCostsItsTaskAndIsNamed) {
+  Pool pool(Options{.workers = 1, .initializer = forbid_sockets});
+  const auto outcomes = pool.try_map(open_socket, {0, AF_INET, 0});
+  EXPECT_TRUE(outcomes.at(0));
+  ASSERT_FALSE(outcomes.at(1));
+  EXPECT_EQ(outcomes[1].failure().signal(), SIGSYS);
+  EXPECT_THAT(outcomes[1].failure().what(),
+              HasSubstr("forbidden system call " + std::to_string(SCMP_SYS(socket))));
+  EXPECT_TRUE(outcomes.at(2));
+}
+
+/// What worker/README.md says that a worker needs.
+void allow_no_more_than_a_worker_needs() {
+  scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_TRAP);
+  const std::vector<int> needed{
+      SCMP_SYS(futex),        SCMP_SYS(write),        SCMP_SYS(rt_sigprocmask),
+      SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),   SCMP_SYS(rt_sigaction),
+      SCMP_SYS(tgkill),       SCMP_SYS(gettid),       SCMP_SYS(getpid),
+      SCMP_SYS(alarm),        SCMP_SYS(pause),        SCMP_SYS(openat),
+      SCMP_SYS(readlink),     SCMP_SYS(newfstatat),   SCMP_SYS(fstat),
+      SCMP_SYS(fcntl),        SCMP_SYS(mmap),         SCMP_SYS(munmap),
+      SCMP_SYS(close),        SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
+      SCMP_SYS(brk),          SCMP_SYS(mremap),       SCMP_SYS(madvise)};
+  for (const int call : needed) ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+  load(filter);
+}
+
+double sum(std::span<const double> numbers, int x) {
+  double total = x;
+  for (const double number : numbers) total += number;
+  return total;
+}
+
+std::vector<int> many(int count) {
+  if (count < 0) throw std::invalid_argument("a negative number of elements");
+  return std::vector<int>(static_cast<std::size_t>(count), count);
+}
+
+TEST_F(SeccompTest, AWorkerNeedsNoMoreThanIsWrittenDown) {
+  Pool pool(Options{.workers = 2, .initializer = allow_no_more_than_a_worker_needs});
+  const auto outcomes = pool.try_map(many, test::numbers(-5, 1000));
+  for (const auto& outcome : outcomes) {
+    if (outcome) continue;
+    EXPECT_EQ(outcome.failure().kind(), FailureKind::exception) << outcome.failure().what();
+  }
+  EXPECT_EQ(pool.apply(many, 3'000'000).size(), 3'000'000U);
+  const auto numbers = broadcast(std::vector<double>(100'000, 1));
+  EXPECT_EQ(pool.apply(partial(sum, numbers), 1), 100'001);
+  EXPECT_EQ(pool.try_map(open_socket, {AF_INET}).at(0).failure().signal(), SIGSYS);
+}
+
+}  // namespace
+}  // namespace bulkhead
