@@ -65,14 +65,15 @@ TEST_F(SeccompTest, AForbiddenCallCostsItsTaskAndIsNamed) {
 void allow_no_more_than_a_worker_needs() {
   scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_TRAP);
   const std::vector<int> needed{
-      SCMP_SYS(futex),        SCMP_SYS(write),        SCMP_SYS(rt_sigprocmask),
-      SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),   SCMP_SYS(rt_sigaction),
-      SCMP_SYS(tgkill),       SCMP_SYS(gettid),       SCMP_SYS(getpid),
-      SCMP_SYS(alarm),        SCMP_SYS(pause),        SCMP_SYS(openat),
-      SCMP_SYS(readlink),     SCMP_SYS(newfstatat),   SCMP_SYS(fstat),
-      SCMP_SYS(fcntl),        SCMP_SYS(mmap),         SCMP_SYS(munmap),
-      SCMP_SYS(close),        SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
-      SCMP_SYS(brk),          SCMP_SYS(mremap),       SCMP_SYS(madvise)};
+      SCMP_SYS(futex),        SCMP_SYS(write),      SCMP_SYS(rt_sigprocmask),
+      SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction),
+      SCMP_SYS(tgkill),       SCMP_SYS(gettid),     SCMP_SYS(getpid),
+      SCMP_SYS(alarm),        SCMP_SYS(pause),      SCMP_SYS(openat),
+      SCMP_SYS(readlink),     SCMP_SYS(newfstatat), SCMP_SYS(fstat),
+      SCMP_SYS(fstatfs),      SCMP_SYS(fcntl),      SCMP_SYS(mmap),
+      SCMP_SYS(munmap),       SCMP_SYS(close),      SCMP_SYS(memfd_create),
+      SCMP_SYS(ftruncate),    SCMP_SYS(brk),        SCMP_SYS(mremap),
+      SCMP_SYS(madvise)};
   for (const int call : needed) ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
   load(filter);
 }
