@@ -115,6 +115,7 @@ class Coordinator {
   // Workers.
   void hire_all();
   void rehire(Slot& slot);
+  void begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t epoch, int pid);
   void promote_spare(Slot& slot);
   [[nodiscard]] int request(Link& link, std::uint64_t epoch, Zygote::Duty duty);
   void note_refusal(int error);
@@ -123,6 +124,7 @@ class Coordinator {
   [[nodiscard]] bool lacks_spare() const;
   void hear_of_spare(const ControlMessage& message);
   bool hear_zygote();
+  void hear_workers();
   void require_zygote();
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
@@ -152,6 +154,7 @@ class Coordinator {
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   WorkerSetup setup_;
   Doorbell doorbell_;
+  std::optional<PeekPipe> peek_;  ///< if there are transcripts
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<EventSet> events_;
 
@@ -174,6 +177,8 @@ class Coordinator {
   std::string last_start_failure_;
   std::list<Entry*> jobs_;  ///< in the order of their calls
   std::vector<Slot> slots_;
+  bool silent_ = true;    ///< workers say nothing but their answers
+  bool unheard_ = false;  ///< one may have said more
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before

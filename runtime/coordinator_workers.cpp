@@ -2,6 +2,7 @@
 //
 // The coordinator's dealings with processes: hiring, hearing of deaths, replacing, giving up.
 #include "runtime/coordinator.hpp"
+#include "runtime/log_forwarding.hpp"
 #include "runtime/post_mortem.hpp"
 #include "worker/confine.hpp"
 #include "worker/host.hpp"
@@ -48,6 +49,12 @@ Coordinator::Coordinator(const Options& options, int workers)
   setup_.finalizer = options.finalizer;
   setup_.limits = options.limits;
   if (options.pin_workers) setup_.cpus = allowed_cpus();
+  setup_.voice = {options.output, options.logger != nullptr, make_mark_secret()};
+  setup_.forward_logs = [logger = options.logger](std::unique_ptr<LogSender> sender) {
+    forward_logs(logger, std::move(sender));
+  };
+  if (setup_.voice.has_streams()) peek_.emplace();
+  silent_ = !setup_.voice.has_streams() && !setup_.voice.logs;
   generation_ = ModuleMap::generation();
   zygote_ = std::make_unique<Zygote>(setup_, doorbell_);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), zygote_->control_fd(), zygote_->pidfd());
@@ -78,8 +85,7 @@ void Coordinator::hire_all() {
   const auto count = static_cast<int>(slots_.size());
   for (int number = 0; number < count; ++number) {
     Slot& slot = slots_[static_cast<std::size_t>(number)];
-    slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0,
-               static_cast<std::uint32_t>(number));
+    begin(slot, std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0);
     slot.publish();
     int error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     while (error == EAGAIN && Clock::now() < deadline) {
@@ -105,15 +111,30 @@ void Coordinator::hire_all() {
 }
 
 int Coordinator::request(Link& link, std::uint64_t epoch, Zygote::Duty duty) {
-  const int error = zygote_->request_fork(epoch, duty, link.inbox_fd(), link.outbox_fd());
+  const int error = zygote_->request_fork(epoch, duty, link.worker_descriptors());
   if (error == 0) link.close_descriptors();
   return error;
+}
+
+void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
+  Link& present = *link;
+  slot.begin(std::move(link), epoch, pid, number_of(slot));
+  if (present.voice().silent()) return;
+  for (const int pipe : present.voice().fds()) events_->watch_output(pipe);
+  slot.listen(
+      std::make_unique<Transcript>(present, peek_ ? &*peek_ : nullptr, log_, number_of(slot)));
+}
+
+/// Takes in what tasks have written and logged.
+void Coordinator::hear_workers() {
+  unheard_ = false;
+  for (Slot& slot : slots_) unheard_ |= !slot.hear();
 }
 
 /// The spare, if there is one or will be in a moment, takes the place of a worker that is gone.
 void Coordinator::promote_spare(Slot& slot) {
   if (!spare_.link || !restarts_.allowed()) return;
-  slot.begin(std::move(spare_.link), spare_.epoch, spare_.pid, number_of(slot));
+  begin(slot, std::move(spare_.link), spare_.epoch, spare_.pid);
   spare_ = {};
   spare_due_ = Clock::now() + kSpareDelay;
   spare_used_ = true;
@@ -126,7 +147,7 @@ void Coordinator::rehire(Slot& slot) {
   if (slot.alive()) return slot.publish();
   int error = 0;
   try {
-    slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0, number_of(slot));
+    begin(slot, std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0);
     slot.publish();
     error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     if (error != 0) slot.bury();
@@ -158,7 +179,7 @@ void Coordinator::keep_spare(Clock::time_point now) {
     return;
   }
   try {
-    Spare spare{std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0};
+    Spare spare{std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0};
     const int error = request(*spare.link, spare.epoch, Zygote::Duty::stand_by);
     if (error != 0) throw SystemError("bulkhead: cannot ask the zygote for a worker", error);
     spare_ = std::move(spare);
@@ -294,6 +315,7 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
     blame.message = "the worker was killed: " + corpse.verdict;
   }
   blame.worker_pid = corpse.pid;
+  blame.output = corpse.output;
   for (const Run& run : corpse.begun) {
     for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
       blame.task = run.tasks.first + i;

@@ -101,6 +101,7 @@ FailureDetails crash_details(const ControlMessage& death,
   details.worker_pid = death.pid;
   if (death.code == CLD_EXITED) {
     details.message = exit_text(death.value);
+    if (report && report->signal == 0) details.message += " (" + report->message + ")";
     details.exit_code = death.value;
     return details;
   }

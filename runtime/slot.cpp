@@ -75,12 +75,24 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
 // ---------------------------------------------------------------------------------------------------
 // In
 
+/// The index in its call of a task that has not been answered.
+std::optional<std::uint64_t> Slot::index_of(std::uint64_t number) const {
+  if (number <= settled_ || number > settled_ + queue_.size()) return std::nullopt;
+  return queue_.at(number - 1 - settled_).tasks.first;
+}
+
+bool Slot::hear() {
+  return transcript_ == nullptr ||
+         transcript_->read([this](std::uint64_t number) { return index_of(number); });
+}
+
 bool Slot::drain(Time now) {
   if (!alive()) return false;
   answered_ = 0;
   mixed_answers_ = false;
   const bool any = take_answers();
   if (answered_ != 0) measure(now);
+  if (transcript_) transcript_->note_answered(settled_);
   return any;
 }
 
@@ -184,6 +196,8 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   inbound_exception_.clear();
   details.task = header.task;
   details.worker_pid = pid_;
+  hear();
+  if (transcript_) details.output = transcript_->take(settled_ + 1);
   ActiveJob& job = *queue_.front().job;
   note_answers(1);
   job.fail(std::move(details));
@@ -219,8 +233,20 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
 
 void Slot::settled(const Settled& settled) {
   ActiveJob& job = *queue_.front().job;
+  // A task writes before it answers, so all of it can be heard by now, and is no more than fits.
+  hear();
+  if (transcript_ && transcript_->captures()) attach_output(settled.count);
   note_answers(settled.count);
   job.settle(settled);
+}
+
+/// Of the first `count` tasks, which have been answered with values.
+void Slot::attach_output(std::uint64_t count) {
+  const Run& run = queue_.front();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto output = transcript_->take(settled_ + i + 1);
+    if (output) run.job->job.attach(run.tasks.first + i, std::move(output));
+  }
 }
 
 /// The first `count` tasks have been answered.
@@ -437,7 +463,13 @@ std::uint64_t Slot::begun_at_death() {
 
 Slot::Corpse Slot::bury() {
   drain(std::chrono::steady_clock::now());
-  Corpse corpse{{}, {}, pid_, fate_, std::move(verdict_), nullptr};
+  hear();  // one that was doomed, too
+  Corpse corpse{{}, {}, pid_, fate_, std::move(verdict_), nullptr, nullptr};
+  if (transcript_) {
+    corpse.output = transcript_->take(settled_ + 1);
+    transcript_->finish();
+    transcript_.reset();
+  }
   for (std::uint64_t left = begun_at_death(); left != 0;) {
     const Run& front = queue_.front();
     const std::uint64_t count = std::min(left, front.tasks.count);

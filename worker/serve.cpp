@@ -9,6 +9,7 @@
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
 #include "worker/reset.hpp"
+#include "worker/sanitizers.hpp"
 #include "worker/task_clock.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
@@ -396,10 +397,15 @@ Memory map_or_exit(const Descriptor& fd, std::size_t bytes, Memory::Access acces
   }
 }
 
+void begin_output(const VoicePlan& plan, Descriptor out, Descriptor err) {
+  redirect_output(plan.mode, std::move(out), std::move(err), plan.secret);
+  if (plan.has_streams()) attend_always(mark_output);
+}
+
 }  // namespace
 
-void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_fd,
-           Descriptor outbox_fd) {
+void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptors fds) {
+  auto [inbox_fd, outbox_fd, first_pipe, second_pipe, third_pipe] = std::move(fds);
   const Memory inbox =
       map_or_exit(inbox_fd, inbox_bytes(setup.ring_bytes), Memory::Access::read_only);
   const Memory outbox =
@@ -411,7 +417,15 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_
   if (!begin_light_fences(setup.fences)) ::_exit(kExitBadSetup);
   keep_broadcasts();
   begin_task_clock(outbox_words(outbox));
+  Descriptor log_fd = std::move(setup.voice.has_streams() ? third_pipe : first_pipe);
+  begin_output(setup.voice, std::move(first_pipe), std::move(second_pipe));
+  if (setup.voice.logs) {
+    const auto running = [&outbox] { return outbox_words(outbox).started.load(); };
+    setup.forward_logs(
+        std::make_unique<LogSender>(Descriptor(move_high(log_fd.release())), running));
+  }
   install_crash_handlers(crash_page(outbox));
+  listen_to_sanitizers();
   ::on_exit(leave_at_once, nullptr);
   Channel channel(inbox, outbox, setup.ring_bytes, doorbell);
   Server(setup, channel).run();

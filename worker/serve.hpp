@@ -4,15 +4,18 @@
 // _exit.
 #pragma once
 
-#include "worker/descriptor.hpp"
+#include "worker/control.hpp"
 #include "worker/fence.hpp"
+#include "worker/log_pipe.hpp"
 #include "worker/module.hpp"
+#include "worker/voice.hpp"
 #include "worker/wake.hpp"
 #include <bulkhead/limits.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -25,6 +28,9 @@ struct WorkerSetup {
   std::function<void()> initializer;
   std::function<void()> finalizer;
   Limits limits;
+  VoicePlan voice;
+  /// Has log messages go to the coordinator; called if the plan says so.
+  std::function<void(std::unique_ptr<LogSender>)> forward_logs;
   std::vector<int> cpus;  ///< worker n stays on the one at n; empty: on any
 };
 
@@ -37,9 +43,8 @@ inline constexpr int kExitInitializer = 124;   ///< set-up or initializer failed
 /// The task number of a `failed` frame that is about the worker's set-up, not the user's code.
 inline constexpr std::uint64_t kSetupComplaint = 1;
 
-/// Serves tasks from `inbox` until told to leave. The calling process is a fresh fork with one
-/// thread.
-[[noreturn]] void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox,
-                        Descriptor outbox);
+/// Serves tasks until told to leave; `fds` are those of a ControlKind::fork. The calling process is
+/// a fresh fork with one thread.
+[[noreturn]] void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptors fds);
 
 }  // namespace bulkhead::detail

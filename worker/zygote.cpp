@@ -13,6 +13,7 @@
 #include <deque>
 #include <fcntl.h>
 #include <fstream>
+#include <iterator>
 #include <poll.h>
 #include <span>
 #include <string>
@@ -100,9 +101,11 @@ class ZygoteProcess {
     die_with_parent(zygote);
     become_worker(stands_by ? "bulkhead-spare" : "bulkhead-worker");
     reset_signals();
-    std::array<int, 3> keep{doorbell_.fd(), fds[0].get(), fds[1].get()};
+    std::array<int, 1 + kMostControlDescriptors> keep{doorbell_.fd()};
+    std::transform(fds.begin(), fds.end(), std::next(keep.begin()),
+                   [](const Descriptor& fd) { return fd.get(); });
     close_descriptors(keep);
-    serve(setup_, doorbell_, std::move(fds[0]), std::move(fds[1]));
+    serve(setup_, doorbell_, std::move(fds));
   }
 
   void kill(const ControlMessage& message) {
@@ -320,14 +323,12 @@ bool Zygote::ends_within(std::chrono::milliseconds time) const {
   }
 }
 
-int Zygote::request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
-                         const Descriptor& outbox) const {
+int Zygote::request_fork(std::uint64_t epoch, Duty duty, std::span<const int> fds) const {
   ControlMessage message;
   message.kind = ControlKind::fork;
   message.value = duty == Duty::stand_by ? 1 : 0;
   message.epoch = epoch;
-  const std::array<int, 2> fds{inbox.get(), outbox.get()};
-  return send_control(control_.get(), message, &fds);
+  return send_control(control_.get(), message, fds);
 }
 
 int Zygote::request_signal(std::uint64_t epoch, int signal) const {

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <sys/types.h>
 
 namespace bulkhead::detail {
@@ -30,9 +31,9 @@ class Zygote {
 
   enum class Duty : std::uint8_t { work, stand_by };
 
-  /// Asks for a worker. The answer comes by receive(). Returns 0 or an errno.
-  [[nodiscard]] int request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
-                                 const Descriptor& outbox) const;
+  /// Asks for a worker, which gets these descriptors (see ControlKind::fork). The answer comes by
+  /// receive(). Returns 0 or an errno.
+  [[nodiscard]] int request_fork(std::uint64_t epoch, Duty duty, std::span<const int> fds) const;
   /// Asks for a signal to a worker and all processes of its group; no answer. Returns 0 or an
   /// errno.
   [[nodiscard]] int request_signal(std::uint64_t epoch, int signal) const;

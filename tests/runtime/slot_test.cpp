@@ -37,6 +37,7 @@ class EmptyTasks final : public Job {
     return {1, 0, 0};
   }
   std::unique_ptr<LargeResult> receive(std::uint64_t) override { return nullptr; }
+  void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) override {}
   void fail(std::uint64_t, Failure) override {}
 };
 

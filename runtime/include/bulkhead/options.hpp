@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bulkhead/limits.hpp>
+#include <bulkhead/output.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -52,9 +53,15 @@ struct Options {
   /// Each worker stays on one of the CPUs that this process may use, worker n on the n-th.
   bool pin_workers = false;
 
+  /// What becomes of that which tasks write to standard output and standard error.
+  Output output = Output::inherit;
+
   StartMethod start = StartMethod::fork;
 
-  /// Gets what happens to workers: starts, crashes, refused forks. Default: nothing is logged.
+  /// Gets what happens to workers: starts, crashes, refused forks. And what tasks log: in workers,
+  /// this logger, spdlog's default logger and all registered ones write here, each message in the
+  /// worker's order and with its origin, "[worker 1, task 17] text", while a call of the pool is
+  /// served. Default: nothing is logged, and loggers in workers are as they were forked.
   std::shared_ptr<spdlog::logger> logger = nullptr;
 
   /// Bytes of each of a worker's two rings, 4 KiB to 1 GiB, rounded up to a power of two. Larger

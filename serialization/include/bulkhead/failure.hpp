@@ -4,6 +4,8 @@
 // text.
 #pragma once
 
+#include <bulkhead/task_output.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -69,7 +71,8 @@ struct FailureDetails {
   int exit_code = -1;  ///< -1: it was killed
   std::vector<std::string> backtrace;
 
-  std::vector<Failure> earlier;  ///< of the same task, in order
+  std::vector<Failure> earlier;              ///< of the same task, in order
+  std::shared_ptr<const TaskOutput> output;  ///< null: nothing was captured
 
   std::string what;  ///< the sentence made of all this; written by Failure
 };
@@ -106,6 +109,11 @@ class Failure {
   /// The stack of a crash, innermost first, one line a frame; may be empty.
   [[nodiscard]] const std::vector<std::string>& backtrace() const noexcept {
     return details_->backtrace;
+  }
+
+  /// What the task has written, where the pool captures that (Options::output); else empty.
+  [[nodiscard]] const TaskOutput& output() const noexcept {
+    return detail::or_nothing(details_->output.get());
   }
 
   /// Throws this failure as a RemoteError (remote_error.hpp) and, where there is one, as the
