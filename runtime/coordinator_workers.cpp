@@ -49,6 +49,7 @@ Coordinator::Coordinator(const Options& options, int workers)
   setup_.finalizer = options.finalizer;
   setup_.limits = options.limits;
   if (options.pin_workers) setup_.cpus = allowed_cpus();
+  setup_.faults = options.faults;
   setup_.voice = {options.output, options.logger != nullptr, make_mark_secret()};
   setup_.forward_logs = [logger = options.logger](std::unique_ptr<LogSender> sender) {
     forward_logs(logger, std::move(sender));

@@ -5,6 +5,7 @@
 #include "worker/channel.hpp"
 #include "worker/confine.hpp"
 #include "worker/crash.hpp"
+#include "worker/faults.hpp"
 #include "worker/host.hpp"
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
@@ -47,17 +48,30 @@ const char* to_string(TaskPhase phase) {
   return "";
 }
 
+// For what is seen to at the end of each task.
+const std::vector<testing::Fault>* task_faults = nullptr;
+std::uint64_t latest_task = 0;  ///< its index in its call; kept where there are faults
+
+/// Before the answer of each task; `number` is the worker's count.
+void see_to_end_of_task(std::uint64_t number) {
+  mark_output(number);
+  if (number != 0) meet_faults(*task_faults, testing::Point::task_ends, latest_task);
+}
+
 /// The run that is being served; a task in a frame of its own is claimed here too.
 class ServedRun final : public TaskRun {
  public:
-  ServedRun(Channel& channel, Fences fences)
+  ServedRun(Channel& channel, const WorkerSetup& setup)
       : TaskRun({channel.words().started, channel.words().tail, channel.words().inbox_head,
                  channel.inbox_words().revoke_to, channel.inbox_words().bell_at},
-                channel.deaf(), calm(), fences == Fences::equal),
-        channel_(channel) {}
+                setup.faults.empty() ? channel.deaf() : kAlways, calm(),
+                setup.fences == Fences::equal),
+        channel_(channel),
+        faults_(setup.faults) {}
 
   /// Claims the task of the present frame, as begin() does those of a run.
-  bool claim_frame(std::uint64_t begun, bool timed) {
+  bool claim_frame(const FrameHeader& header, std::uint64_t begun, bool timed) {
+    task_ = header.task;
     begun_ = begun;
     timed_ = timed;
     done_at_ = channel_.tasks().position();
@@ -114,6 +128,7 @@ class ServedRun final : public TaskRun {
   }
   bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
   void ring() override {
+    if (!faults_.empty()) begin_fault(task_);
     if (channel_.ring_if_due(done_at_)) return;
     // The task has not begun: it must not be blamed for what another did.
     started_.store(begun_, std::memory_order_release);
@@ -122,7 +137,15 @@ class ServedRun final : public TaskRun {
   void note_time() override { restart_task_time(); }
   void attend() override { detail::attend(); }
 
+  void begin_fault(std::uint64_t task) {
+    latest_task = task;
+    meet_faults(faults_, testing::Point::task_begins, task);
+  }
+
+  static constexpr bool kAlways = true;
+
   Channel& channel_;
+  const std::vector<testing::Fault>& faults_;
   std::uint32_t callable_ = 0;
   bool open_ = false;  ///< results go into a frame that grows
 };
@@ -130,7 +153,7 @@ class ServedRun final : public TaskRun {
 class Server {
  public:
   Server(const WorkerSetup& setup, Channel& channel)
-      : setup_(setup), channel_(channel), run_(channel, setup.fences) {}
+      : setup_(setup), channel_(channel), run_(channel, setup) {}
 
   void run() {
     start();
@@ -169,6 +192,7 @@ class Server {
     name_process(("bulkhead-" + std::to_string(number)).c_str());
     set_up(number);
     try {
+      meet_faults(setup_.faults, testing::Point::worker_starts);
       if (setup_.initializer) setup_.initializer();
       attend_unless_calm();
       if (!channel_.can_ring()) ::_exit(kExitLostDoorbell);
@@ -198,6 +222,7 @@ class Server {
   void finalize() {
     end_task_clock();
     try {
+      meet_faults(setup_.faults, testing::Point::worker_leaves);
       if (setup_.finalizer) setup_.finalizer();
     } catch (...) {
       answer_exception(FrameKind::failed, 0, 0, "");
@@ -211,7 +236,7 @@ class Server {
   }
 
   void serve_task(const FrameHeader& header, const std::byte* payload) {
-    const bool claimed = run_.claim_frame(begun_, is_timed(find(header.callable)));
+    const bool claimed = run_.claim_frame(header, begun_, is_timed(find(header.callable)));
     begun_ = run_.begun();
     if (!claimed) return skip_revoked(header, payload, 1);
     MessageReader argument(channel_, header, payload);
@@ -397,11 +422,6 @@ Memory map_or_exit(const Descriptor& fd, std::size_t bytes, Memory::Access acces
   }
 }
 
-void begin_output(const VoicePlan& plan, Descriptor out, Descriptor err) {
-  redirect_output(plan.mode, std::move(out), std::move(err), plan.secret);
-  if (plan.has_streams()) attend_always(mark_output);
-}
-
 }  // namespace
 
 void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptors fds) {
@@ -418,7 +438,10 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   keep_broadcasts();
   begin_task_clock(outbox_words(outbox));
   Descriptor log_fd = std::move(setup.voice.has_streams() ? third_pipe : first_pipe);
-  begin_output(setup.voice, std::move(first_pipe), std::move(second_pipe));
+  redirect_output(setup.voice.mode, std::move(first_pipe), std::move(second_pipe),
+                  setup.voice.secret);
+  task_faults = &setup.faults;
+  if (setup.voice.has_streams() || !setup.faults.empty()) attend_always(see_to_end_of_task);
   if (setup.voice.logs) {
     const auto running = [&outbox] { return outbox_words(outbox).started.load(); };
     setup.forward_logs(

@@ -11,6 +11,7 @@
 #include "worker/voice.hpp"
 #include "worker/wake.hpp"
 #include <bulkhead/limits.hpp>
+#include <bulkhead/testing.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +30,7 @@ struct WorkerSetup {
   std::function<void()> finalizer;
   Limits limits;
   VoicePlan voice;
+  std::vector<testing::Fault> faults;
   /// Has log messages go to the coordinator; called if the plan says so.
   std::function<void(std::unique_ptr<LogSender>)> forward_logs;
   std::vector<int> cpus;  ///< worker n stays on the one at n; empty: on any

@@ -5,6 +5,7 @@
 
 #include <bulkhead/limits.hpp>
 #include <bulkhead/output.hpp>
+#include <bulkhead/testing.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <vector>
 
 namespace spdlog {
 class logger;
@@ -67,6 +69,9 @@ struct Options {
   /// Bytes of each of a worker's two rings, 4 KiB to 1 GiB, rounded up to a power of two. Larger
   /// values stream through. Memory is used only as far as it is needed.
   std::size_t ring_bytes = std::size_t{1} << 20;
+
+  /// For tests: what is to happen to workers, see testing.hpp.
+  std::vector<testing::Fault> faults = {};
 
   /// Fork even if this process has other threads. Any lock that one of them holds at that moment
   /// stays locked for ever in every worker: malloc is safe, most other libraries are not.
