@@ -275,6 +275,7 @@ Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell) : owner_(::ge
   }
   control_ = Descriptor(ends[0]);
   const Descriptor theirs(ends[1]);
+  if (!control_ || !theirs) throw SystemError("bulkhead: cannot create a socket pair", errno);
   const Descriptor self(open_pidfd(owner_));
   if (!self) throw SystemError("bulkhead: cannot open a pidfd", errno);
   {

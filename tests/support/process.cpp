@@ -4,9 +4,12 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
+#include <bulkhead/broadcast.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -17,6 +20,7 @@
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 namespace bulkhead::test {
 namespace {
@@ -109,6 +113,32 @@ void expect_usable(Pool& pool) {
   EXPECT_THROW((void)pool.apply(kills_itself, 0), CrashError);
   const auto outcomes = pool.try_map(only_at<7, segfaults>, numbers(0, 20));
   for (int x = 0; x < 20; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 7);
+}
+
+void expect_everything_works() {
+  Pool pool(2);
+  expect_usable(pool);
+  const auto crash = pool.try_map(segfaults, {1});
+  EXPECT_EQ(crash.at(0).failure().signal(), SIGSEGV) << crash[0].failure().what();
+  const auto twice = [](const std::string& text) { return text + text; };
+  EXPECT_EQ(pool.apply(twice, std::string(2'000'000, 'x')), std::string(4'000'000, 'x'));
+  const auto table = broadcast(std::vector<double>(1000, 0.5));
+  const auto read = [](const Broadcast<double[]>& numbers, int i) {
+    return numbers[static_cast<std::size_t>(i)];
+  };
+  EXPECT_EQ(pool.map(partial(read, table), numbers(0, 10)), std::vector<double>(10, 0.5));
+  const auto hang_at_3 = [](int x) {
+    while (x == 3) ::pause();
+    return x;
+  };
+  const CallOptions options{.timeout = std::chrono::milliseconds{200}};
+  const auto outcomes = pool.try_map(hang_at_3, numbers(0, 6), options);
+  for (int x = 0; x < 6; ++x) {
+    EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].value_or(-1), x == 3 ? -1 : x);
+  }
+  EXPECT_EQ(outcomes[3].failure().kind(), FailureKind::timed_out);
+  pool.close();
+  pool.join();
 }
 
 void in_fork(const std::function<void()>& body, std::chrono::milliseconds limit) {

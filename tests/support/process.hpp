@@ -58,6 +58,10 @@ class Fork {
 /// Asks a pool for all that it can be asked for: results, a crash and a recovery.
 void expect_usable(Pool& pool);
 
+/// Makes a pool, asks it for all that the above does, for large values, a broadcast and the end of
+/// a task that hangs, and ends it in order.
+void expect_everything_works();
+
 /// Runs `body` in a Fork, which must end well and keep its own footprint.
 void in_fork(const std::function<void()>& body,
              std::chrono::milliseconds limit = std::chrono::seconds{100});
