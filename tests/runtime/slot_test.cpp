@@ -161,6 +161,25 @@ TEST_F(SlotRevocation, TheWorkerGetsNewTasksOnlyWhenItHasSkippedTheOldOnes) {
   EXPECT_EQ(slot_.load(), kTasks - 1);
 }
 
+// Whoever drains kills those that are doomed, but only if it hears of them.
+TEST_F(SlotRevocation, AWorkerThatClaimsToHaveReadTooMuchIsDoomedThoughItSaysNothingElse) {
+  words_->inbox_head.store(~std::uint64_t{0});
+  slot_.publish();
+  EXPECT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EXPECT_TRUE(slot_.take_doom());
+}
+
+TEST_F(SlotRevocation, AWorkerThatClaimsToHaveReadTooMuchIsTakenAtItsAnswers) {
+  worker_begins(1);
+  worker_says(FrameKind::value, 0, {});
+  words_->inbox_head.store(~std::uint64_t{0});
+  slot_.publish();
+  EXPECT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EXPECT_EQ(job_.ledger.settled(), 1U);
+}
+
 // Who knows how long its initializer takes.
 TEST_F(StartingSlot, LosesAllOfItsTasks) {
   worker_is_given_tasks();
