@@ -119,6 +119,8 @@ bool Slot::take_frames() {
 
 bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
   const std::span<const std::byte> bytes(payload, header.length);
+  const bool throws = header.kind == FrameKind::thrown || header.kind == FrameKind::failed;
+  if (!throws && !inbound_exception_.empty()) return false;  // it is not complete
   switch (header.kind) {
     case FrameKind::value:
       return take_values(header, payload);
@@ -196,7 +198,7 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
 
 bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
   std::uint64_t count = 0;
-  if (header.length != sizeof count) return false;
+  if (header.length != sizeof count || inbound_) return false;
   std::memcpy(&count, payload, sizeof count);
   if (!revoking_ || header.task != settled_ || count != revoked_to_ - settled_) return false;
   link_->answers().advance();
