@@ -105,9 +105,15 @@ void Slot::measure(Time now) {
 }
 
 bool Slot::take_answers() {
+  const bool any = take_frames();
+  if (!alive() || !link_->tasks().corrupt()) return any;
+  doom("it claims to have read what was never written");
+  return true;
+}
+
+bool Slot::take_frames() {
   RingReader& answers = link_->answers();
   bool any = false;
-  if (link_->tasks().corrupt()) doom("it claims to have read what was never written");
   // Not what comes meanwhile: whoever runs after a worker that works is always just behind it.
   const std::uint64_t end = answers.published();
   do {
@@ -127,6 +133,8 @@ bool Slot::take_answers() {
 
 bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
   const std::span<const std::byte> bytes(payload, header.length);
+  const bool throws = header.kind == FrameKind::thrown || header.kind == FrameKind::failed;
+  if (!throws && !inbound_exception_.empty()) return false;  // it is not complete
   switch (header.kind) {
     case FrameKind::value:
       return take_values(header, payload);
@@ -206,7 +214,7 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
 
 bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
   std::uint64_t count = 0;
-  if (header.length != sizeof count) return false;
+  if (header.length != sizeof count || inbound_) return false;
   std::memcpy(&count, payload, sizeof count);
   if (!revoking_ || header.task != settled_ || count != revoked_to_ - settled_) return false;
   link_->answers().advance();

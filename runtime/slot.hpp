@@ -151,6 +151,7 @@ class Slot {
 
  private:
   bool take_answers();
+  bool take_frames();
   // What the frames of the outbox mean. False: the frame makes no sense here.
   bool handle(const FrameHeader& header, const std::byte* payload);
   bool take_values(const FrameHeader& header, const std::byte* payload);
