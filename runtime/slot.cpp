@@ -134,6 +134,7 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
       link_->answers().advance();
       became_ready_ = state_ == State::starting;
       state_ = State::ready;
+      if (pid_ == 0) pid_ = static_cast<int>(header.task);
       return became_ready_;
     default:
       return false;
