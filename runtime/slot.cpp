@@ -220,8 +220,9 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
 
 void Slot::settled(const Settled& settled) {
   ActiveJob& job = *queue_.front().job;
+  const std::uint64_t first = queue_.front().tasks.first;
   note_answers(settled.count);
-  job.settle(settled);
+  job.settle(first, settled);
 }
 
 /// The first `count` tasks have been answered.
@@ -265,7 +266,8 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     sent_ += encoded.accepted;
     own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
-    if (encoded.failed) job.settle({1, 1, range.first + encoded.accepted});
+    const std::uint64_t behind = range.first + encoded.accepted;
+    if (encoded.failed) job.settle(behind, {1, 1, behind});
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
     if (used == 0) break;
