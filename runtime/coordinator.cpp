@@ -177,6 +177,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   }
   jobs_.erase(place);
   if (!entry.given_up && !entry.complete()) entry.given_up = std::move(entry.ending);
+  if (entry.given_up) entry.active.give_up_retries(*entry.given_up);
   if (definition->temporary) forget(*definition);
   changed_->notify_all();
   if (error) std::rethrow_exception(error);

@@ -154,6 +154,7 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
       link_->answers().advance();
       became_ready_ = state_ == State::starting;
       state_ = State::ready;
+      if (pid_ == 0) pid_ = static_cast<int>(header.task);
       return became_ready_;
     default:
       return false;
@@ -244,8 +245,9 @@ void Slot::settled(const Settled& settled) {
   // A task writes before it answers, so all of it can be heard by now, and is no more than fits.
   hear();
   if (transcript_ && transcript_->captures()) attach_output(settled.count);
+  const std::uint64_t first = queue_.front().tasks.first;
   note_answers(settled.count);
-  job.settle(settled);
+  job.settle(first, settled);
 }
 
 /// Of the first `count` tasks, which have been answered with values.
@@ -298,7 +300,8 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     sent_ += encoded.accepted;
     own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
-    if (encoded.failed) job.settle({1, 1, range.first + encoded.accepted});
+    const std::uint64_t behind = range.first + encoded.accepted;
+    if (encoded.failed) job.settle(behind, {1, 1, behind});
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
     if (used == 0) break;

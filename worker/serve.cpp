@@ -200,7 +200,8 @@ class Server {
       attend_unless_calm();
       complain_and_leave(0);
     }
-    MessageWriter(channel_, FrameKind::ready, 0, 0).finish();
+    // The zygote's word of who this is may come later than answers.
+    MessageWriter(channel_, FrameKind::ready, 0, static_cast<std::uint64_t>(::getpid())).finish();
     ring_now();
   }
 
