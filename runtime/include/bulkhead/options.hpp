@@ -85,7 +85,10 @@ struct Options {
   /// its owner can read, with the bytes of the callable and of the argument, which is encoded once
   /// more for that: of the first 100 of each call, and up to 1 GiB. CALL counts the calls that have
   /// left files there. Failure::replay_file() names the file; replay.hpp says how to run it again.
-  /// What cannot be saved is told to the logger. Empty: nothing is saved. Not for fork_map.
+  /// What cannot be saved is told to the logger. Left out are tasks whose argument could not be
+  /// encoded, or whose result not decoded: that happens in this process. Empty: nothing is saved.
+  /// The Pool's constructor throws InvalidArgument if it is not a directory, SystemError if it
+  /// cannot be used; fork_map, which sends no bytes, throws InvalidArgument if it is set at all.
   std::string replay_dir = {};
 };
 
