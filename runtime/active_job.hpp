@@ -6,6 +6,7 @@
 #include "runtime/attempts.hpp"
 #include "runtime/ledger.hpp"
 #include "runtime/pace.hpp"
+#include "runtime/replay_saver.hpp"
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
 
@@ -42,6 +43,7 @@ struct ActiveJob {
   Ledger ledger;
   Pace pace;
   Attempts attempts;
+  std::optional<ReplaySaver> saver;                  ///< nothing: failed tasks are not saved
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun
   /// In a row, of workers that may have been rebuilding the callable.
   int deaths_in_definition = 0;
@@ -61,6 +63,7 @@ struct ActiveJob {
     if (attempts.note_failure(details, now, task < ledger.limit())) {
       release_due(now);
     } else {
+      if (saver) saver->save(job, define, details);
       job.fail(task, Failure(std::move(details)));
       settle(task, {1, 1, task});
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/coordinator.hpp"
 
+#include "runtime/definition.hpp"
 #include "runtime/options.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/error.hpp>
@@ -21,21 +22,8 @@ constexpr milliseconds kLongestTurn{1};
 // ---------------------------------------------------------------------------------------------------
 // Entering and leaving
 
-void Coordinator::require_owner() const {
-  const pid_t self = own_pid();
-  if (self == owner_) return;
-  throw PoolClosed(
-      "bulkhead: this pool belongs to process " + std::to_string(owner_) +
-      " and cannot be used in process " + std::to_string(self) +
-      ", a fork of it (a task that uses its own pool runs in one); make a new Pool there");
-}
-
 Coordinator::Lock Coordinator::enter() {
-  if (inside_.load() == std::this_thread::get_id()) {
-    throw Error(
-        "bulkhead: the pool was used by the range, or by the coding of an element or a result, of "
-        "a call that it is just serving; let the range be finished before the call");
-  }
+  if (inside_.load() == std::this_thread::get_id()) refuse_use_by_own_call();
   entering_.fetch_add(1);
   reclaiming_.wait(true);
   Lock lock(mutex_);
@@ -73,21 +61,8 @@ void Coordinator::reclaim(Lock& lock) {
   reclaiming_.notify_all();
 }
 
-void Coordinator::require_open() const {
-  switch (state_) {
-    case State::open:
-      return;
-    case State::closed:
-      throw PoolClosed("bulkhead: the pool is closed and takes no more calls; make a new Pool");
-    case State::terminated:
-      throw PoolClosed("bulkhead: the pool was terminated; make a new Pool");
-    case State::broken:
-      throw BrokenPool(cause_);
-  }
-}
-
 void Coordinator::close() {
-  require_owner();
+  require_owner(owner_);
   const Lock lock = enter();
   if (state_ == State::open) state_ = State::closed;
 }
@@ -97,14 +72,11 @@ void Coordinator::await_idle(Lock& lock) {
 }
 
 void Coordinator::join() {
-  require_owner();
+  require_owner(owner_);
   Lock lock = enter();
   const auto self = std::this_thread::get_id();
-  if (std::any_of(jobs_.begin(), jobs_.end(), [&](Entry* job) { return job->thread == self; })) {
-    throw Error("bulkhead: join() from within a call of the same thread would wait for itself");
-  }
-  if (state_ == State::open)
-    throw Error("bulkhead: join() before close() or terminate() would wait for ever");
+  require_joinable(state_, std::any_of(jobs_.begin(), jobs_.end(),
+                                       [&](Entry* job) { return job->thread == self; }));
   await_idle(lock);
   if (!zygote_) return;
   const Inside inside(inside_);
@@ -123,7 +95,7 @@ void Coordinator::join() {
 }
 
 void Coordinator::terminate() {
-  require_owner();
+  require_owner(owner_);
   const Lock lock = enter();
   if (state_ == State::terminated) return;
   const Inside inside(inside_);
@@ -133,15 +105,11 @@ void Coordinator::terminate() {
 // ---------------------------------------------------------------------------------------------------
 // Jobs
 
-RunReport run_job(Coordinator& coordinator, Job& job, const CallOptions& options) {
-  return coordinator.run(job, options);
-}
-
 RunReport Coordinator::run(Job& job, const CallOptions& options) {
-  require_owner();
+  require_owner(owner_);
   require_sensible(options);
   Lock lock = enter();
-  require_open();
+  require_open(state_, cause_);
   // Gone before the lock is: nobody rings after the pool may have ended.
   const std::stop_callback wake(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   const Definition* definition = nullptr;
@@ -149,7 +117,8 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   {
     const Inside inside(inside_);
     definition = &definition_of(job, options.timeout);
-    own.emplace(Entry{ActiveJob(job, definition->number, definition->payload, options), options});
+    own.emplace(Entry{{ActiveJob(job, definition->number, definition->payload, options), options}});
+    if (!replay_dir_.empty()) own->active.saver.emplace(replay_dir_, log_);
     own->active.prime();
   }
   Entry& entry = *own;
@@ -176,24 +145,25 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     }
   }
   jobs_.erase(place);
-  if (!entry.given_up && !entry.complete()) entry.given_up = std::move(entry.ending);
-  if (entry.given_up) entry.active.give_up_retries(*entry.given_up);
   if (definition->temporary) forget(*definition);
   changed_->notify_all();
   if (error) std::rethrow_exception(error);
-  return {std::move(entry.given_up), entry.active.ledger.known()};
+  return entry.report();
 }
 
 Coordinator::Definition& Coordinator::definition_of(const Job& job, TimeLimit limit) {
+  const auto encode = [&] {
+    return encode_definition(job, limit, [this](const void* code) { return token_of(code); });
+  };
   if (job.has_state() || limit) {
-    temporary_.push_back({next_callable_++, encode_definition(job, limit), true});
+    temporary_.push_back({next_callable_++, encode(), true});
     return temporary_.back();
   }
   const auto key = std::pair(job.describe(), job.function());
   const auto found = definitions_.find(key);
   if (found != definitions_.end() && ModuleMap::generation() == generation_) return found->second;
   // Where modules have come and gone, the same address may be another function: looked at again.
-  std::vector<std::byte> payload = encode_definition(job, limit);
+  std::vector<std::byte> payload = encode();
   if (found != definitions_.end()) return found->second;
   return definitions_.emplace(key, Definition{next_callable_++, std::move(payload), false})
       .first->second;
@@ -203,15 +173,6 @@ void Coordinator::forget(const Definition& definition) {
   const std::uint32_t number = definition.number;
   for (Slot& slot : slots_) slot.drop(number);
   temporary_.remove_if([number](const Definition& other) { return other.number == number; });
-}
-
-std::vector<std::byte> Coordinator::encode_definition(const Job& job, TimeLimit limit) const {
-  SpillWriter out({});
-  out.put(token_of(reinterpret_cast<const void*>(job.describe())));
-  out.put(job.function() != nullptr ? token_of(job.function()) : ModuleToken{});
-  out.put(limit ? std::int64_t{limit->count()} : 0);
-  job.encode_state(out);
-  return out.take();
 }
 
 ModuleToken Coordinator::token_of(const void* function) const {
@@ -226,15 +187,11 @@ ModuleToken Coordinator::token_of(const void* function) const {
 }
 
 void Coordinator::report_progress(Lock& lock, Entry& entry, bool last) {
-  if (!entry.options.progress) return;
-  const auto now = Clock::now();
-  if (!last && now - entry.last_report < kProgressInterval) return;
-  entry.last_report = now;
-  const Ledger& ledger = entry.active.ledger;
-  const Progress progress{ledger.settled(), ledger.failed(), ledger.total()};
+  const std::optional<Progress> progress = entry.progress(Clock::now(), last);
+  if (!progress) return;
   lock.unlock();
   try {
-    entry.options.progress(progress);
+    entry.options.progress(*progress);
   } catch (...) {
     lock.lock();
     throw;

@@ -12,7 +12,8 @@
 //   park:  arm the bells ─▶ look again ─▶ sleep on one epoll descriptor ─▶ deaths, forks, bells
 #pragma once
 
-#include "runtime/active_job.hpp"
+#include "runtime/active_call.hpp"
+#include "runtime/admission.hpp"
 #include "runtime/log.hpp"
 #include "runtime/restarts.hpp"
 #include "runtime/slot.hpp"
@@ -40,35 +41,31 @@
 
 namespace bulkhead::detail {
 
-class Coordinator {
+class Coordinator final : public Engine {
  public:
   using Clock = std::chrono::steady_clock;
 
   /// Forks the zygote and the workers. `options` have been validated. Throws SystemError, and
   /// leaves nothing behind, if the system refuses any of it.
   Coordinator(const Options& options, int workers);
-  Coordinator(const Coordinator&) = delete;
-  Coordinator& operator=(const Coordinator&) = delete;
   /// Terminates. In a forked copy of the owner process: frees memory and descriptors, no more.
-  ~Coordinator();
+  ~Coordinator() override;
 
-  RunReport run(Job& job, const CallOptions& options);
-  void close();
-  void join();
-  void terminate();
+  RunReport run(Job& job, const CallOptions& options) override;
+  void close() override;
+  void join() override;
+  void terminate() override;
 
-  [[nodiscard]] int workers() const { return static_cast<int>(slots_.size()); }
+  [[nodiscard]] int workers() const override { return static_cast<int>(slots_.size()); }
 
  private:
-  enum class State : std::uint8_t { open, closed, terminated, broken };
+  using State = PoolState;
   class Inside;
   struct Entry;  // an active job and its place in line
   using Lock = std::unique_lock<std::mutex>;
 
   // Entering and leaving.
-  void require_owner() const;
   [[nodiscard]] Lock enter();
-  void require_open() const;
   void await_idle(Lock& lock);
 
   // Jobs.
@@ -79,7 +76,6 @@ class Coordinator {
   };
   Definition& definition_of(const Job& job, TimeLimit limit);
   void forget(const Definition& definition);
-  [[nodiscard]] std::vector<std::byte> encode_definition(const Job& job, TimeLimit limit) const;
   [[nodiscard]] ModuleToken token_of(const void* function) const;
 
   // Driving.
@@ -88,7 +84,6 @@ class Coordinator {
   static constexpr std::chrono::milliseconds kBelt{1000};
   /// Time for the finalizers of workers that leave.
   static constexpr std::chrono::milliseconds kFinalizerTime{30000};
-  static constexpr std::chrono::milliseconds kProgressInterval{100};
   void drive(Lock& lock, Entry& own);
   void note_entry();
   void yield_to_others(Lock& lock, bool gets_on);
@@ -151,6 +146,7 @@ class Coordinator {
   const pid_t owner_;
   const int cpus_;  ///< that this process may use
   const Log log_;
+  const std::string replay_dir_;                    ///< empty: failed tasks are not saved
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   WorkerSetup setup_;
   Doorbell doorbell_;
@@ -213,39 +209,11 @@ class Coordinator::Inside {
   std::thread::id before_;
 };
 
-/// An active job, and the thread that waits for it.
-struct Coordinator::Entry {
-  ActiveJob active;
-  const CallOptions& options;
-  std::unique_ptr<FailureDetails> given_up = nullptr;
+/// An active call, and the thread that waits for it.
+struct Coordinator::Entry : ActiveCall {
   bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
   bool is_leaving = false;  ///< and is counted among those that want the mutex: the job is done
-  /// Why the tasks that have not ended will not be run: the call was abandoned.
-  std::unique_ptr<FailureDetails> ending = nullptr;
-  Clock::time_point last_report = Clock::now();
   std::thread::id thread = std::this_thread::get_id();
-
-  void give_up(FailureKind kind, std::string why) {
-    given_up = std::make_unique<FailureDetails>();
-    given_up->kind = kind;
-    given_up->message = std::move(why);
-  }
-  /// True if a stop was requested since it was asked last: its tasks are to end.
-  bool heed_stop() {
-    if (ending || done() || !options.stop.stop_requested()) return false;
-    FailureDetails why;
-    why.kind = FailureKind::cancelled;
-    why.message = "a stop was requested";
-    end(std::move(why));
-    return true;
-  }
-  void end(FailureDetails why) {
-    ending = std::make_unique<FailureDetails>(std::move(why));
-    active.abandon();
-  }
-  /// True if every task that there is has ended.
-  [[nodiscard]] bool complete() const { return active.ledger.total() == active.ledger.settled(); }
-  [[nodiscard]] bool done() const { return given_up != nullptr || active.ledger.done(); }
 };
 
 }  // namespace bulkhead::detail

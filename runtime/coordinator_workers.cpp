@@ -41,6 +41,7 @@ Coordinator::Coordinator(const Options& options, int workers)
     : owner_(own_pid()),
       cpus_(usable_cpus()),
       log_(options.logger),
+      replay_dir_(options.replay_dir),
       most_growth_(options.recycle_rss),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace bulkhead::detail {
@@ -33,6 +34,15 @@ int validated_workers(const Options& options, int usable_cpus) {
   require_positive(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_positive(options.recycle_rss, "recycle_rss");
   return workers;
+}
+
+bool is_inline(const Options& options, const char* environment) {
+  const std::string_view word = environment != nullptr ? environment : "";
+  if (word.empty()) return options.inline_execution;
+  if (word == "1" || word == "0") return word == "1";
+  throw InvalidArgument("bulkhead: the environment variable BULKHEAD_INLINE is \"" +
+                        std::string(word) +
+                        "\"; it must be 1 (tasks run in the calling process, for debugging) or 0");
 }
 
 void require_sensible(const Limits& limits) {

@@ -17,6 +17,9 @@ inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 
 /// The number of workers that `options` ask for. Throws InvalidArgument.
 [[nodiscard]] int validated_workers(const Options& options, int usable_cpus);
+/// True if tasks are to run in this process: what the environment says (the value of
+/// BULKHEAD_INLINE, or null), or else the option. Throws InvalidArgument.
+[[nodiscard]] bool is_inline(const Options& options, const char* environment);
 /// Throws InvalidArgument if a limit makes no sense.
 void require_sensible(const Limits& limits);
 /// Throws Error if forking now would copy locks that other threads hold.

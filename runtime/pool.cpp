@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/coordinator.hpp"
+#include "runtime/inline_engine.hpp"
 #include "runtime/options.hpp"
+#include "runtime/replay.hpp"
 #include "worker/host.hpp"
+#include "worker/replay_file.hpp"
 #include <bulkhead/pool.hpp>
+
+#include <cstdlib>
+#include <memory>
+#include <utility>
 
 namespace bulkhead {
 namespace {
 
-std::unique_ptr<detail::Coordinator> make_coordinator(const Options& options) {
+std::unique_ptr<detail::Engine> make_engine(Options options) {
   const int workers = detail::validated_workers(options, detail::usable_cpus());
   detail::require_sensible(options.limits);
+  if (!options.replay_dir.empty())
+    options.replay_dir = detail::replay_directory(options.replay_dir);
+  const bool is_inline = detail::is_inline(options, ::secure_getenv("BULKHEAD_INLINE"));
+  detail::replay_if_asked(options);
+  if (is_inline) return std::make_unique<detail::InlineEngine>(options, workers);
   detail::require_forkable(options, detail::thread_count());
   return std::make_unique<detail::Coordinator>(options, workers);
 }
@@ -17,11 +29,11 @@ std::unique_ptr<detail::Coordinator> make_coordinator(const Options& options) {
 }  // namespace
 
 Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
-Pool::Pool(Options options) : coordinator_(make_coordinator(options)) {}
+Pool::Pool(Options options) : engine_(make_engine(std::move(options))) {}
 Pool::~Pool() = default;
 
-detail::Coordinator& Pool::engine() const {
-  if (coordinator_) return *coordinator_;
+detail::Engine& Pool::engine() const {
+  if (engine_) return *engine_;
   throw PoolClosed(
       "bulkhead: a task cannot use the pool that it runs in; make a new Pool in the task");
 }

@@ -2,6 +2,7 @@
 #include "runtime/slot.hpp"
 
 #include "runtime/post_mortem.hpp"
+#include "runtime/time.hpp"
 #include "worker/serve.hpp"
 #include <bulkhead/detail/exception_record.hpp>
 
@@ -10,8 +11,6 @@
 #include <exception>
 #include <iterator>
 #include <utility>
-
-#include <spdlog/fmt/fmt.h>
 
 namespace bulkhead::detail {
 namespace {
@@ -38,16 +37,6 @@ FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
     details.message = error.what();
     return details;
   }
-}
-
-/// Saturates.
-Slot::Time later(Slot::Time time, std::chrono::nanoseconds by) {
-  return by > Slot::Time::max() - time ? Slot::Time::max() : time + by;
-}
-
-std::string to_text(std::chrono::nanoseconds time) {
-  const double seconds = std::chrono::duration<double>(time).count();
-  return seconds < 1 ? fmt::format("{:g} ms", seconds * 1e3) : fmt::format("{:g} s", seconds);
 }
 
 }  // namespace

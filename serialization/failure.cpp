@@ -41,12 +41,13 @@ std::string sentence(const FailureDetails& details) {
   }
   if (!details.message.empty()) text += ": " + details.message;
   for (const std::string& nested : details.nested) text += "; caused by " + nested;
-  if (details.worker_pid == 0) return text;
-  text += ", worker pid " + std::to_string(details.worker_pid) + ", attempt " +
-          std::to_string(details.attempt);
+  if (details.worker_pid == 0 && !details.is_inline) return text;
+  text += details.is_inline ? ", inline" : ", worker pid " + std::to_string(details.worker_pid);
+  text += ", attempt " + std::to_string(details.attempt);
   for (const Failure& earlier : details.earlier) {
     text += "; attempt " + std::to_string(earlier.attempt()) + ": " + earlier.message();
   }
+  if (!details.replay_file.empty()) text += "; saved as " + details.replay_file;
   return text;
 }
 

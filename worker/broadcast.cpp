@@ -63,6 +63,8 @@ struct Keeper {
 };
 std::optional<Keeper> keeper;
 
+thread_local LocalLoans* local_loans = nullptr;
+
 Made::~Made() {
   // In a fork of the maker there is no such page, and in a worker the descriptor is closed.
   if (words && ::getpid() == ticket.pid) words_in(*words).given_up.store(1);
@@ -168,6 +170,7 @@ std::shared_ptr<BroadcastMemory> make_broadcast(
 
 BroadcastTicket ticket_of(const std::shared_ptr<BroadcastMemory>& memory) {
   if (!memory) return {};
+  if (local_loans != nullptr) local_loans->keep(memory);
   if (keeper && memory->ticket.pid == ::getpid()) {
     keeper->lent.push_back(memory);
     lends_broadcasts = true;
@@ -211,6 +214,11 @@ void forget_broadcasts() {
 void end_loans() {
   lends_broadcasts = false;
   keeper->lent.clear();
+}
+
+LocalLoans::LocalLoans() : before_(std::exchange(local_loans, this)) {}
+LocalLoans::~LocalLoans() {
+  local_loans = before_;
 }
 
 }  // namespace bulkhead::detail

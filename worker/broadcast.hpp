@@ -10,6 +10,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -27,5 +29,21 @@ void forget_broadcasts();
 inline bool lends_broadcasts = false;
 /// The other side has.
 void end_loans();
+
+/// While it lasts, broadcasts that this thread encodes are kept: for a task whose result is decoded
+/// in the process in which it has run.
+class LocalLoans {
+ public:
+  LocalLoans();
+  LocalLoans(const LocalLoans&) = delete;
+  LocalLoans& operator=(const LocalLoans&) = delete;
+  ~LocalLoans();
+
+  void keep(const std::shared_ptr<BroadcastMemory>& memory) { kept_.push_back(memory); }
+
+ private:
+  std::vector<std::shared_ptr<BroadcastMemory>> kept_;
+  LocalLoans* before_;
+};
 
 }  // namespace bulkhead::detail

@@ -9,6 +9,7 @@
 #include "worker/host.hpp"
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
+#include "worker/rebuilt.hpp"
 #include "worker/reset.hpp"
 #include "worker/sanitizers.hpp"
 #include "worker/task_clock.hpp"
@@ -34,18 +35,6 @@ namespace {
 /// the youngest, runs before them.
 void leave_at_once(int status, void*) {
   ::_exit(status);
-}
-
-const char* to_string(TaskPhase phase) {
-  switch (phase) {
-    case TaskPhase::decoding:
-      return "while decoding the argument: ";
-    case TaskPhase::encoding:
-      return "while encoding the result: ";
-    case TaskPhase::running:
-      break;
-  }
-  return "";
 }
 
 // For what is seen to at the end of each task.
@@ -174,11 +163,8 @@ class Server {
   }
 
  private:
-  struct Entry {
-    const Callable* callable = nullptr;
-    void* object = nullptr;
-    std::chrono::nanoseconds limit{0};  ///< of each of its tasks; zero: none
-    std::string error;                  ///< why there is no callable
+  struct Entry : Rebuilt {
+    std::string error;  ///< why there is no callable
   };
 
   /// Waits until there is a place in the pool for this worker.
@@ -278,10 +264,11 @@ class Server {
   }
 
   void run_task(const FrameHeader& header, MessageReader& argument) {
-    TaskPhase phase = TaskPhase::decoding;
+    TaskPhase phase = TaskPhase::running;
     try {
       const Entry& entry = find(header.callable);
       if (entry.callable == nullptr) throw Error(entry.error);
+      phase = TaskPhase::decoding;
       MessageWriter result(channel_, FrameKind::value, header.callable, header.task);
       TaskCall call{header.task, argument, result, phase};
       entry.callable->call(entry.object, call);
@@ -351,17 +338,10 @@ class Server {
   void define(std::uint32_t number, ByteReader& message) {
     Entry& entry = callables_[number];
     try {
-      const auto describe = resolve(message.get<ModuleToken>());
-      const auto function = message.get<ModuleToken>();
-      entry.limit = std::chrono::nanoseconds(message.get<std::int64_t>());
-      const Callable& callable = reinterpret_cast<Describe>(const_cast<void*>(describe))();
-      entry.object = callable.make(function.build != 0 ? resolve(function) : nullptr, message);
-      entry.callable = &callable;
+      rebuild(setup_.modules, message, entry);
     } catch (...) {
       attend_unless_calm();
-      const FailureDetails why = describe_current_exception();
-      entry.error =
-          "the callable could not be rebuilt in the worker: " + why.type_name + ": " + why.message;
+      entry.error = why_not_rebuilt();
     }
   }
 
@@ -378,18 +358,8 @@ class Server {
   void drop(std::uint32_t number) {
     const auto found = callables_.find(number);
     if (found == callables_.end()) return;
-    if (found->second.callable != nullptr) found->second.callable->drop(found->second.object);
+    found->second.drop();
     callables_.erase(found);
-  }
-
-  const void* resolve(ModuleToken token) {
-    const void* address = setup_.modules.resolve(token);
-    if (address == nullptr) {
-      throw Error(
-          "the function is in a module that this worker does not have; it was loaded after the "
-          "pool began");
-    }
-    return address;
   }
 
   void answer_exception(FrameKind kind, std::uint32_t callable, std::uint64_t task,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "worker/host.hpp"
+#include "worker/local_task.hpp"
 #include "worker/task_clock.hpp"
 #include <bulkhead/this_task.hpp>
 
@@ -113,6 +114,7 @@ void attend_always(void (*see_to)(std::uint64_t)) {
 namespace this_task {
 
 std::optional<Time> deadline() {
+  if (const detail::LocalTask* task = detail::present_local_task()) return task->deadline;
   const std::chrono::nanoseconds limit(task_clock.limit.load(std::memory_order_relaxed));
   if (limit.count() == 0 || present_task() == 0) return std::nullopt;
   const Time begin(std::chrono::nanoseconds(task_clock.words.load()->began_at.load()));
@@ -120,11 +122,13 @@ std::optional<Time> deadline() {
 }
 
 int attempt() {
+  if (const detail::LocalTask* task = detail::present_local_task()) return task->attempt;
   return task_clock.words.load() != nullptr ? task_clock.attempt.load(std::memory_order_relaxed)
                                             : 0;
 }
 
 bool stop_requested() {
+  if (detail::LocalTask* local = detail::present_local_task()) return local->ask();
   const std::uint64_t task = present_task();
   if (task == 0) return false;
   if (task_clock.asks.load(std::memory_order_relaxed) != task) {

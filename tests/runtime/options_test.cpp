@@ -98,6 +98,22 @@ TEST(Options, RefuseToForkAProcessWithOtherThreads) {
   }
 }
 
+TEST(Options, AreOverruledByTheEnvironmentWhereTasksRun) {
+  Options options;
+  EXPECT_FALSE(is_inline(options, nullptr));
+  EXPECT_FALSE(is_inline(options, ""));
+  EXPECT_FALSE(is_inline(options, "0"));
+  EXPECT_TRUE(is_inline(options, "1"));
+  options.inline_execution = true;
+  EXPECT_TRUE(is_inline(options, nullptr));
+  EXPECT_TRUE(is_inline(options, ""));
+  EXPECT_FALSE(is_inline(options, "0"));
+  EXPECT_TRUE(is_inline(options, "1"));
+  for (const char* word : {"2", "yes", " 1", "10"}) {
+    EXPECT_THROW((void)is_inline(options, word), InvalidArgument) << word;
+  }
+}
+
 TEST(Options, CanTakeTheRiskOfOtherThreads) {
   Options options;
   options.risk_locks_held_by_other_threads = true;

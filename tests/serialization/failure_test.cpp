@@ -93,6 +93,27 @@ TEST(Failure, CountsAttempts) {
   EXPECT_EQ(failure.what(), "task 4 crashed, worker pid 812, attempt 3");
 }
 
+TEST(Failure, SaysThatItsTaskRanInline) {
+  FailureDetails details = exception_details();
+  details.worker_pid = 0;
+  details.is_inline = true;
+  details.attempt = 2;
+  details.earlier.emplace_back(exception_details());
+  EXPECT_EQ(
+      Failure(details).what(),
+      "task 4 threw std::out_of_range: no such row, inline, attempt 2; attempt 1: no such row");
+}
+
+TEST(Failure, NamesTheFileOfItsTask) {
+  FailureDetails details = exception_details();
+  EXPECT_EQ(Failure(details).replay_file(), "");
+  details.replay_file = "/tmp/1-4.bulkhead";
+  EXPECT_EQ(Failure(details).replay_file(), "/tmp/1-4.bulkhead");
+  EXPECT_EQ(Failure(details).what(),
+            "task 4 threw std::out_of_range: no such row, worker pid 812, attempt 1; saved as "
+            "/tmp/1-4.bulkhead");
+}
+
 TEST(Failure, GivesItsFacts) {
   FailureDetails details = details_of(FailureKind::crashed);
   details.message = "SIGSEGV";

@@ -15,5 +15,6 @@
 #include <bulkhead/partial.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/remote_error.hpp>
+#include <bulkhead/replay.hpp>
 #include <bulkhead/this_task.hpp>
 #include <bulkhead/version.hpp>

@@ -79,6 +79,8 @@ class InheritedCall {
   static bool put(TaskSink& sink, std::uint32_t callable, std::uint64_t task, const Source&) {
     return sink.put_empty(callable, task);
   }
+  template <class Source>
+  static void encode_argument(const Source&, std::uint64_t, ByteWriter&) {}
 
  private:
   const Context& context_;
@@ -101,6 +103,11 @@ struct ForkMap {
   static auto run_indexed(F& f, Elements& elements, Options options,
                           const CallOptions& call_options) {
     using Context = Inherited<F, Elements>;
+    if (!options.replay_dir.empty()) {
+      throw InvalidArgument(
+          "bulkhead: Options::replay_dir is of no use to fork_map, whose function and elements are "
+          "not sent as bytes, so there are none to save; use Pool::map");
+    }
     const Context context{f, elements};
     const InheritedCall<Context> what(context);
     const auto count = static_cast<std::uint64_t>(std::ranges::size(elements));

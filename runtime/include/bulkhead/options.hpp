@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 namespace spdlog {
@@ -76,6 +77,31 @@ struct Options {
   /// Fork even if this process has other threads. Any lock that one of them holds at that moment
   /// stays locked for ever in every worker: malloc is safe, most other libraries are not.
   bool risk_locks_held_by_other_threads = false;
+
+  /// For debugging: tasks run in the calling process and thread, one at a time, and no process,
+  /// thread or shared memory is made. Results and errors are the same: arguments, callables and
+  /// results go through their codecs, retries, stops and progress are as ever. But what a task
+  /// does to its process it does to this one: a crash is yours, fork_map's captures are not copies,
+  /// the initializer (before the first task) and the finalizer (in join()) run here. Nothing can
+  /// end a task: a timeout is only what this_task::stop_requested() and deadline() say; a task that
+  /// asks, and is told that its time is up, fails. Limits and all that is about worker processes
+  /// have no effect; Pool::workers() is what it would be otherwise.
+  ///
+  /// The environment variable BULKHEAD_INLINE decides for all pools of a process, whatever their
+  /// options say: 1 is true, 0 is false. Unset or empty, it leaves this to the options; anything
+  /// else makes the Pool's constructor throw InvalidArgument.
+  bool inline_execution = false;
+
+  /// A directory, which must be there, for tasks that have failed for good (they threw, crashed,
+  /// timed out, or memory did not suffice). For each a file CALL-TASK.bulkhead is written that only
+  /// its owner can read, with the bytes of the callable and of the argument, which is encoded once
+  /// more for that: of the first 100 of each call, and up to 1 GiB. CALL counts the calls that have
+  /// left files there. Failure::replay_file() names the file; replay.hpp says how to run it again.
+  /// What cannot be saved is told to the logger. Left out are tasks whose argument could not be
+  /// encoded, or whose result not decoded: that happens in this process. Empty: nothing is saved.
+  /// The Pool's constructor throws InvalidArgument if it is not a directory, SystemError if it
+  /// cannot be used; fork_map, which sends no bytes, throws InvalidArgument if it is set at all.
+  std::string replay_dir = {};
 };
 
 /// How far a call has come.

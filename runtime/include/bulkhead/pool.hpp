@@ -143,9 +143,9 @@ class Pool {
 
   /// Throws PoolClosed in a worker of this very pool, which was forked before there was anything
   /// here.
-  [[nodiscard]] detail::Coordinator& engine() const;
+  [[nodiscard]] detail::Engine& engine() const;
 
-  std::unique_ptr<detail::Coordinator> coordinator_;
+  std::unique_ptr<detail::Engine> engine_;
 };
 
 }  // namespace bulkhead

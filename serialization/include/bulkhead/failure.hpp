@@ -58,7 +58,8 @@ struct FailureDetails {
   FailureKind kind = FailureKind::not_run;
   std::uint64_t task = 0;  ///< index of the element in its call
   int attempt = 1;
-  int worker_pid = 0;  ///< 0: no worker was involved
+  int worker_pid = 0;      ///< 0: no worker was involved
+  bool is_inline = false;  ///< it was run in the caller's process
   std::string message;
   // exception
   StandardType standard_type = StandardType::none;
@@ -73,6 +74,7 @@ struct FailureDetails {
 
   std::vector<Failure> earlier;              ///< of the same task, in order
   std::shared_ptr<const TaskOutput> output;  ///< null: nothing was captured
+  std::string replay_file;                   ///< empty: it was not saved
 
   std::string what;  ///< the sentence made of all this; written by Failure
 };
@@ -96,7 +98,7 @@ class Failure {
   [[nodiscard]] int attempt() const noexcept { return details_->attempt; }
   /// How the attempts before this one failed, in order.
   [[nodiscard]] const std::vector<Failure>& earlier() const noexcept { return details_->earlier; }
-  /// The process that ran the task; 0 if none did.
+  /// The worker process that ran the task; 0 if none did, or if it was run inline.
   [[nodiscard]] int worker_pid() const noexcept { return details_->worker_pid; }
   /// The signal that ended the worker; 0 if none did.
   [[nodiscard]] int signal() const noexcept { return details_->signal; }
@@ -115,6 +117,9 @@ class Failure {
   [[nodiscard]] const TaskOutput& output() const noexcept {
     return detail::or_nothing(details_->output.get());
   }
+  /// The file that bulkhead::replay() (replay.hpp) can run the task from again; empty if it was not
+  /// saved: see Options::replay_dir.
+  [[nodiscard]] const std::string& replay_file() const noexcept { return details_->replay_file; }
 
   /// Throws this failure as a RemoteError (remote_error.hpp) and, where there is one, as the
   /// standard exception type that the task threw.

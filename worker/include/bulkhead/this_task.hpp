@@ -7,7 +7,8 @@
 //     return problem.cost();          // too late for this call, but in time to tidy up
 //   }
 //
-// Outside of tasks there is no deadline, and nobody requests a stop. Any thread.
+// Outside of tasks there is no deadline, and nobody requests a stop. Any thread; of a task that is
+// run inline (Options::inline_execution), only the one that runs it.
 #pragma once
 
 #include <chrono>

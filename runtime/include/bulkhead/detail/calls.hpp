@@ -55,6 +55,16 @@ class TravellingCall {
     }
   }
 
+  template <class Source>
+  static void encode_argument(const Source& source, std::uint64_t task, ByteWriter& out) {
+    using Element = std::remove_cvref_t<decltype(source[task])>;
+    if constexpr (std::is_same_v<Element, Argument>) {
+      Codec<Argument>::encode(source[task], out);
+    } else {
+      Codec<Argument>::encode(Argument(source[task]), out);
+    }
+  }
+
   /// Arguments travel many in a frame, in cells.
   static constexpr bool kRuns = Target::kRuns;
   static constexpr std::uint32_t cell() { return kArgumentCell<Argument>; }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The seam between the typed API, which is compiled in the user's program, and the engine, which is
-// compiled once. A Job is one call of map or apply without its types. The engine crosses the seam
-// once per batch of tasks: the job encodes straight into a worker's inbox and decodes straight from
-// its outbox.
+// The seam between the typed API, which is compiled in the user's program, and the engines, which
+// are compiled once. A Job is one call of map or apply without its types. The engine crosses the
+// seam once per batch of tasks: the job encodes straight into a worker's inbox and decodes straight
+// from its outbox.
 //
 // All functions are called by one thread at a time, under the engine's lock, and do not throw
 // unless it is said: what the user's code throws becomes a failure of its task, or is kept by the
@@ -86,6 +86,8 @@ class Job {
   };
   /// Puts tasks into an inbox, as many as it takes.
   virtual Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) = 0;
+  /// Writes the argument of one task that has not ended. May throw.
+  virtual void encode_argument(std::uint64_t, ByteWriter&) const {}
 
   // On the way back.
 
@@ -100,8 +102,6 @@ class Job {
   virtual void attach(std::uint64_t task, std::shared_ptr<const TaskOutput> output) = 0;
 };
 
-class Coordinator;
-
 /// What a job that ended has not done.
 struct RunReport {
   /// Why tasks were left without an outcome, if any were: kind and message. Null: every task below
@@ -111,8 +111,23 @@ struct RunReport {
   std::uint64_t known = 0;
 };
 
-/// Runs a job to its end; the calling thread does the work. Throws what keeps it from beginning:
-/// PoolClosed, BrokenPool, Error; and what options.progress throws.
-RunReport run_job(Coordinator& coordinator, Job& job, const CallOptions& options);
+/// Runs jobs. There are two: the Coordinator, in worker processes, and the InlineEngine, in the
+/// calling process. Any thread may call anything but the destructor.
+class Engine {
+ public:
+  Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  virtual ~Engine() = default;
+
+  /// Runs a job to its end; the calling thread does the work. Throws what keeps it from beginning:
+  /// PoolClosed, BrokenPool, Error; and what options.progress throws.
+  virtual RunReport run(Job& job, const CallOptions& options) = 0;
+  // See Pool.
+  virtual void close() = 0;
+  virtual void join() = 0;
+  virtual void terminate() = 0;
+  [[nodiscard]] virtual int workers() const = 0;
+};
 
 }  // namespace bulkhead::detail

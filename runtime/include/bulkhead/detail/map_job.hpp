@@ -158,10 +158,10 @@ class MapJob final : public Job {
 
   MapJob(const Call& call, Range&& range) : call_(call), source_(std::forward<Range>(range)) {}
 
-  /// Runs on `coordinator`; the calling thread does the work.
-  typename Gather::Result run(Coordinator& coordinator, const CallOptions& options) {
+  /// Runs on `engine`; the calling thread does the work.
+  typename Gather::Result run(Engine& engine, const CallOptions& options) {
     if (const auto size = source_.size()) gather_.expect(*size);
-    const RunReport report = run_job(coordinator, *this, options);
+    const RunReport report = engine.run(*this, options);
     if (source_error_) std::rethrow_exception(source_error_);
     // Of a call that was given up, elements that were not even drawn have an outcome too.
     const std::uint64_t drawn = report.known;
@@ -200,6 +200,10 @@ class MapJob final : public Job {
       }
     }
     return encoded;
+  }
+
+  void encode_argument(std::uint64_t task, ByteWriter& out) const override {
+    Call::encode_argument(source_, task, out);
   }
 
   Settled decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) override {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/admission.hpp"
+
+#include "worker/host.hpp"
+#include <bulkhead/error.hpp>
+
+namespace bulkhead::detail {
+
+void require_owner(pid_t owner) {
+  const pid_t self = own_pid();
+  if (self == owner) return;
+  throw PoolClosed(
+      "bulkhead: this pool belongs to process " + std::to_string(owner) +
+      " and cannot be used in process " + std::to_string(self) +
+      ", a fork of it (a task that uses its own pool runs in one); make a new Pool there");
+}
+
+void require_open(PoolState state, const std::string& cause) {
+  switch (state) {
+    case PoolState::open:
+      return;
+    case PoolState::closed:
+      throw PoolClosed("bulkhead: the pool is closed and takes no more calls; make a new Pool");
+    case PoolState::terminated:
+      throw PoolClosed("bulkhead: the pool was terminated; make a new Pool");
+    case PoolState::broken:
+      throw BrokenPool(cause);
+  }
+}
+
+void require_joinable(PoolState state, bool calling) {
+  if (calling) {
+    throw Error("bulkhead: join() from within a call of the same thread would wait for itself");
+  }
+  if (state == PoolState::open)
+    throw Error("bulkhead: join() before close() or terminate() would wait for ever");
+}
+
+void refuse_use_by_own_call() {
+  throw Error(
+      "bulkhead: the pool was used by the range, or by the coding of an element or a result, of "
+      "a call that it is just serving; let the range be finished before the call");
+}
+
+}  // namespace bulkhead::detail

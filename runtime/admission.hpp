@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// Who may use a pool, and when: what both engines ask before they do anything.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <sys/types.h>
+
+namespace bulkhead::detail {
+
+enum class PoolState : std::uint8_t { open, closed, terminated, broken };
+
+/// Throws PoolClosed unless this is the process that made the pool.
+void require_owner(pid_t owner);
+/// Throws PoolClosed, or BrokenPool with the cause, unless the pool takes calls.
+void require_open(PoolState state, const std::string& cause);
+/// Throws Error if join() would wait for ever; `calling`: this thread is in a call of the pool.
+void require_joinable(PoolState state, bool calling);
+/// Throws Error.
+[[noreturn]] void refuse_use_by_own_call();
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/inline_engine.hpp"
+
+#include "runtime/definition.hpp"
+#include "runtime/options.hpp"
+#include "runtime/time.hpp"
+#include "worker/broadcast.hpp"
+#include "worker/host.hpp"
+#include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/detail/map_job.hpp>
+#include <bulkhead/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <variant>
+
+namespace bulkhead::detail {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// The failure of a task that was told to end, and has.
+FailureDetails told_failure(const LocalTask& task, TimeLimit limit) {
+  FailureDetails details;
+  if (task.told == LocalTask::Told::late) {
+    details.kind = FailureKind::timed_out;
+    details.message = "it ran for longer than " + to_text(*limit);
+  } else {
+    details.kind = FailureKind::cancelled;
+    details.message = "its call was cancelled";
+  }
+  details.message += "; it was told, and ended";
+  return details;
+}
+
+}  // namespace
+
+/// A thread is in a call.
+class InlineEngine::Visit {
+ public:
+  explicit Visit(InlineEngine& engine) : engine_(engine) {
+    const Lock lock(engine.mutex_);
+    require_open(engine.state_, engine.cause_);
+    engine.calls_.push_back(std::this_thread::get_id());
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    const Lock lock(engine_.mutex_);
+    auto& calls = engine_.calls_;
+    calls.erase(std::find(calls.begin(), calls.end(), std::this_thread::get_id()));
+    engine_.changed_.notify_all();
+  }
+
+ private:
+  InlineEngine& engine_;
+};
+
+/// The right to run code of the user's. Threads get it in the order in which they ask.
+class InlineEngine::Turn {
+ public:
+  explicit Turn(InlineEngine& engine) : engine_(engine) {
+    Lock lock(engine.mutex_);
+    const std::uint64_t own = engine.next_turn_++;
+    engine.changed_.wait(lock, [&] { return engine.turn_ == own; });
+    engine.runner_ = std::this_thread::get_id();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    const Lock lock(engine_.mutex_);
+    engine_.runner_ = {};
+    ++engine_.turn_;
+    engine_.changed_.notify_all();
+  }
+
+ private:
+  InlineEngine& engine_;
+};
+
+struct InlineEngine::Call : ActiveCall {
+  Call(Job& job, const std::vector<std::byte>& definition, const CallOptions& call_options)
+      : ActiveCall{ActiveJob(job, 0, definition, call_options), call_options},
+        callable(definition) {}
+
+  LocalCallable callable;
+};
+
+InlineEngine::InlineEngine(const Options& options, int workers)
+    : owner_(own_pid()),
+      depth_(LocalScope::depth()),
+      workers_(workers),
+      log_(options.logger),
+      replay_dir_(options.replay_dir),
+      initializer_(options.initializer),
+      finalizer_(options.finalizer) {
+  log_.debug("tasks run inline, in this process");
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Who may do what
+
+void InlineEngine::require_usable() {
+  require_owner(owner_);
+  if (LocalScope::depth() > depth_) {
+    throw PoolClosed(
+        "bulkhead: a task cannot use the pool that it runs in, nor others that were made before; "
+        "make a new Pool in the task");
+  }
+  const Lock lock(mutex_);
+  if (runner_ == std::this_thread::get_id()) refuse_use_by_own_call();
+}
+
+void InlineEngine::close() {
+  require_usable();
+  const Lock lock(mutex_);
+  if (state_ == State::open) state_ = State::closed;
+}
+
+void InlineEngine::terminate() {
+  require_usable();
+  {
+    const Lock lock(mutex_);
+    state_ = State::terminated;
+    changed_.notify_all();
+  }
+  end_.request_stop();
+}
+
+void InlineEngine::join() {
+  require_usable();
+  {
+    Lock lock(mutex_);
+    const auto self = std::this_thread::get_id();
+    require_joinable(state_, std::find(calls_.begin(), calls_.end(), self) != calls_.end());
+    changed_.wait(lock, [this] { return calls_.empty(); });
+    if (state_ != State::closed) return;
+  }
+  const Turn turn(*this);
+  if (!std::exchange(is_set_up_, false) || !finalizer_) return;
+  try {
+    const LocalScope scope(nullptr);
+    finalizer_();
+  } catch (...) {
+    const FailureDetails why = describe_current_exception();
+    log_.error("a finalizer threw " + why.type_name + ": " + why.message);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Calls
+
+RunReport InlineEngine::run(Job& job, const CallOptions& options) {
+  require_usable();
+  require_sensible(options);
+  const Visit visit(*this);
+  std::vector<std::byte> definition;
+  std::optional<Call> call;
+  {
+    const Turn turn(*this);
+    definition = define(job, options.timeout);
+    call.emplace(job, definition, options);
+    if (!replay_dir_.empty()) call->active.saver.emplace(replay_dir_, log_);
+    call->active.prime();
+  }
+  call->heed_stop();
+  while (!call->done()) {
+    step(*call);
+    report_progress(*call);
+  }
+  const Turn turn(*this);
+  RunReport report = call->report();
+  call.reset();
+  return report;
+}
+
+std::vector<std::byte> InlineEngine::define(const Job& job, TimeLimit limit) {
+  if (const std::uint64_t now = ModuleMap::generation(); now != generation_) {
+    modules_ = ModuleMap::snapshot();
+    generation_ = now;
+  }
+  return encode_definition(job, limit, [this](const void* code) { return token_of(code); });
+}
+
+ModuleToken InlineEngine::token_of(const void* function) const {
+  const std::optional<ModuleToken> token = modules_.token(function);
+  if (!token) throw Error("bulkhead: the function to be sent is not code of a loaded module");
+  return *token;
+}
+
+void InlineEngine::step(Call& call) {
+  {
+    const Turn turn(*this);
+    if (!may_go_on(call) || call.heed_stop()) return;
+    call.active.release_due(Clock::now());
+    const TaskRange range = call.active.take(1);
+    if (range.count != 0) return run_task(call, range.first);
+  }
+  if (!call.done()) wait(call);
+}
+
+/// False if the call is given up, as the pool has ended.
+bool InlineEngine::may_go_on(Call& call) {
+  if (!is_set_up_) set_up();
+  const Lock lock(mutex_);
+  if (state_ == State::terminated) {
+    call.give_up(FailureKind::cancelled, "the pool was terminated");
+  } else if (state_ == State::broken) {
+    call.give_up(FailureKind::not_run, cause_);
+  }
+  return call.given_up == nullptr;
+}
+
+void InlineEngine::set_up() {
+  is_set_up_ = true;
+  if (!initializer_) return;
+  try {
+    const LocalScope scope(nullptr);
+    initializer_();
+  } catch (...) {
+    const FailureDetails why = describe_current_exception();
+    const Lock lock(mutex_);
+    if (state_ != State::terminated) state_ = State::broken;
+    cause_ = "bulkhead: the pool is broken, no worker can be started: the initializer threw " +
+             why.type_name + ": " + why.message;
+    log_.error(cause_);
+  }
+}
+
+void InlineEngine::run_task(Call& call, std::uint64_t task) {
+  ActiveJob& active = call.active;
+  SpillWriter argument({});
+  try {
+    active.job.encode_argument(task, argument);
+  } catch (...) {
+    active.job.fail(task, local_failure(task, kWhileEncoding));
+    return active.settle(task, {1, 1, task});
+  }
+  LocalTask local;
+  local.attempt = active.attempts.next(task);
+  local.stop = call.options.stop;
+  local.pool_end = end_.get_token();
+  if (active.timeout) local.deadline = later(Clock::now(), *active.timeout);
+  const LocalLoans loans;
+  auto answer = call.callable.try_run(modules_, task, argument.take(), local);
+  if (local.told != LocalTask::Told::nothing) answer = told_failure(local, active.timeout);
+  if (auto* details = std::get_if<FailureDetails>(&answer)) {
+    details->task = task;
+    details->is_inline = true;
+    return active.fail(std::move(*details));
+  }
+  const std::unique_ptr<LargeResult> result = active.job.receive(task);
+  result->add(std::get<LocalCallable::Result>(answer));
+  active.settle(task, result->finish());
+}
+
+/// Until a task may be run again, progress is to be reported, or the call is to end.
+void InlineEngine::wait(Call& call) {
+  const std::optional<Clock::time_point> due = call.active.attempts.due();
+  auto until = due.value_or(Clock::now());
+  if (call.options.progress) until = std::min(until, call.last_report + kProgressInterval);
+  Lock lock(mutex_);
+  changed_.wait_until(lock, call.options.stop, until,
+                      [this] { return state_ == State::terminated || state_ == State::broken; });
+}
+
+void InlineEngine::report_progress(ActiveCall& call) {
+  const std::optional<Progress> progress = call.progress(Clock::now(), call.done());
+  if (progress) call.options.progress(*progress);
+}
+
+}  // namespace bulkhead::detail

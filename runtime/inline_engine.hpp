@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// The engine for debugging: tasks run in the calling process and thread, one at a time. No process,
+// thread or shared memory; otherwise as in workers, whose codecs, retries, stops and errors they
+// have.
+//
+//   run:  until the call is done:  take a turn ─▶ one task;  nothing may run yet? wait
+//
+// Only who has the turn runs code of the user's, and holds no lock meanwhile: a pool whose task
+// hangs, or stands at a breakpoint, can be closed and terminated. Any thread may call anything
+// here.
+#pragma once
+
+#include "runtime/active_call.hpp"
+#include "runtime/admission.hpp"
+#include "runtime/log.hpp"
+#include "worker/local_task.hpp"
+#include "worker/module.hpp"
+#include <bulkhead/detail/job.hpp>
+#include <bulkhead/options.hpp>
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <sys/types.h>
+#include <thread>
+#include <vector>
+
+namespace bulkhead::detail {
+
+class InlineEngine final : public Engine {
+ public:
+  /// `options` have been validated; `workers` is what workers() is to say.
+  InlineEngine(const Options& options, int workers);
+
+  RunReport run(Job& job, const CallOptions& options) override;
+  void close() override;
+  /// Waits for calls, runs the finalizer if the initializer has run.
+  void join() override;
+  /// Ends calls of other threads between two tasks. Does not wait for them.
+  void terminate() override;
+  [[nodiscard]] int workers() const override { return workers_; }
+
+ private:
+  using State = PoolState;
+  using Lock = std::unique_lock<std::mutex>;
+  class Visit;
+  class Turn;
+  struct Call;
+
+  void require_usable();
+  [[nodiscard]] std::vector<std::byte> define(const Job& job, TimeLimit limit);
+  [[nodiscard]] ModuleToken token_of(const void* function) const;
+  void step(Call& call);
+  bool may_go_on(Call& call);
+  void set_up();
+  void run_task(Call& call, std::uint64_t task);
+  void wait(Call& call);
+  void report_progress(ActiveCall& call);
+
+  const pid_t owner_;
+  const int depth_;  ///< of tasks within tasks, where the pool belongs
+  const int workers_;
+  const Log log_;
+  const std::string replay_dir_;  ///< empty: failed tasks are not saved
+  std::function<void()> initializer_;
+  std::function<void()> finalizer_;
+
+  std::mutex mutex_;
+  /// The turn is somebody else's, a call has ended, or the pool has.
+  std::condition_variable_any changed_;
+  State state_ = State::open;
+  std::string cause_;                   ///< why the pool is broken
+  std::vector<std::thread::id> calls_;  ///< the threads that are in one
+  std::uint64_t next_turn_ = 0;
+  std::uint64_t turn_ = 0;
+  std::thread::id runner_;  ///< who has the turn
+  std::stop_source end_;    ///< of the pool
+
+  // Of who has the turn.
+  bool is_set_up_ = false;
+  std::uint64_t generation_ = 0;
+  ModuleMap modules_;
+};
+
+}  // namespace bulkhead::detail
