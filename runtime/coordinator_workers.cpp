@@ -49,6 +49,9 @@ Coordinator::Coordinator(const Options& options, int workers)
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;
   setup_.limits = options.limits;
+  if (!options.limits.cgroup.empty()) {
+    setup_.cgroup = std::make_shared<const PoolCgroup>(options.limits);
+  }
   if (options.pin_workers) setup_.cpus = allowed_cpus();
   setup_.faults = options.faults;
   setup_.voice = {options.output, options.logger != nullptr, make_mark_secret()};
@@ -278,6 +281,10 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
     }
   }
   FailureDetails blame = crash_details(message, corpse.link->crash_report());
+  if (message.oom_kills != 0 && blame.signal == SIGKILL) {
+    blame.kind = FailureKind::out_of_memory;
+    blame.message = out_of_memory_text(setup_.limits);
+  }
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
   if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;

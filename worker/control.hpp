@@ -24,7 +24,8 @@ enum class ControlKind : std::uint32_t {
   // zygote to coordinator
   started,      ///< pid
   fork_failed,  ///< value: errno
-  died,         ///< pid, code: CLD_..., value: signal or exit code, max_rss_kib
+  /// pid, code: CLD_..., value: signal or exit code, max_rss_kib, oom_kills
+  died,
 };
 
 struct ControlMessage {
@@ -34,6 +35,7 @@ struct ControlMessage {
   std::int32_t code = 0;
   std::int32_t value = 0;
   std::int64_t max_rss_kib = 0;
+  std::int64_t oom_kills = 0;  ///< in its cgroup, if it had one
 };
 
 inline constexpr std::size_t kMostControlDescriptors = 5;

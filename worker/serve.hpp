@@ -4,6 +4,7 @@
 // _exit.
 #pragma once
 
+#include "worker/cgroup.hpp"
 #include "worker/control.hpp"
 #include "worker/fence.hpp"
 #include "worker/log_pipe.hpp"
@@ -29,6 +30,7 @@ struct WorkerSetup {
   std::function<void()> initializer;
   std::function<void()> finalizer;
   Limits limits;
+  std::shared_ptr<const PoolCgroup> cgroup;  ///< null: none
   VoicePlan voice;
   std::vector<testing::Fault> faults;
   /// Has log messages go to the coordinator; called if the plan says so.
@@ -37,6 +39,7 @@ struct WorkerSetup {
 };
 
 /// Exit codes by which a worker says that it cannot go on; the coordinator knows them.
+inline constexpr int kExitNoCgroup = 120;      ///< its cgroup did not take it
 inline constexpr int kExitLostDoorbell = 121;  ///< the doorbell's descriptor was closed by a task
 inline constexpr int kExitBadSetup = 122;      ///< its memory could not be mapped
 inline constexpr int kExitBrokenInbox = 123;   ///< the inbox makes no sense

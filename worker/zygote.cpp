@@ -82,8 +82,9 @@ class ZygoteProcess {
 
   void start(ControlMessage message, ControlDescriptors fds) {
     const pid_t self = ::getpid();
-    const pid_t pid = ::fork();
-    if (pid == 0) become(self, message.value != 0, std::move(fds));
+    errno = setup_.cgroup ? setup_.cgroup->make(message.epoch) : 0;
+    const pid_t pid = errno != 0 ? -1 : ::fork();
+    if (pid == 0) become(self, message, std::move(fds));
     if (pid < 0) {
       message.kind = ControlKind::fork_failed;
       message.value = errno;
@@ -97,8 +98,11 @@ class ZygoteProcess {
   }
 
   // What would leave this function would unwind the host's stack in a second process.
-  [[noreturn]] void become(pid_t zygote, bool stands_by, ControlDescriptors fds) noexcept {
+  [[noreturn]] void become(pid_t zygote, const ControlMessage& message,
+                           ControlDescriptors fds) noexcept {
     die_with_parent(zygote);
+    if (setup_.cgroup && !setup_.cgroup->join(message.epoch)) ::_exit(kExitNoCgroup);
+    const bool stands_by = message.value != 0;
     become_worker(stands_by ? "bulkhead-spare" : "bulkhead-worker");
     reset_signals();
     std::array<int, 1 + kMostControlDescriptors> keep{doorbell_.fd()};
@@ -141,6 +145,10 @@ class ZygoteProcess {
     message.code = info.si_code;
     message.value = info.si_status;
     message.max_rss_kib = usage.ru_maxrss;
+    if (setup_.cgroup) {
+      message.oom_kills = setup_.cgroup->oom_kills(message.epoch);
+      setup_.cgroup->remove(message.epoch);
+    }
     children_.erase(found);
     send(message);
   }
@@ -161,13 +169,15 @@ class ZygoteProcess {
 
   [[noreturn]] void end() {
     for (const auto& [pid, epoch] : children_) ::kill(-pid, SIGKILL);
-    give_up_large_memory();
-    // From here on nothing may be used that is not code or on the stack.
+    // A cgroup's name is in the memory that is given up.
+    if (!setup_.cgroup) give_up_large_memory();
+    // Without a cgroup, nothing may be used from here on that is not code or on the stack.
     // What tasks have left running has become ours when its parent died, whatever its session: it
     // ends too.
     do {
       kill_children();
     } while (::waitpid(-1, nullptr, 0) > 0);
+    if (setup_.cgroup) setup_.cgroup->remove_all();
     ::_exit(0);
   }
 

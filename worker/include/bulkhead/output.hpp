@@ -6,6 +6,7 @@
 namespace bulkhead {
 
 /// What becomes of that which tasks write to standard output and standard error, by whatever means.
+/// With Options::inline_execution it is the host's own output, whatever is asked for.
 enum class Output : std::uint8_t {
   /// It goes where the host's goes, as it is written; lines of several workers may mix.
   inherit,

@@ -30,7 +30,8 @@ enum class Action : std::uint8_t {
 
 inline constexpr std::uint64_t kAnyTask = ~std::uint64_t{0};
 
-/// What happens, where, to whom. In every worker of the pool that comes there.
+/// What happens, where, to whom. In every worker of the pool that comes there; to nobody where
+/// tasks run inline.
 struct Fault {
   Point point = Point::task_begins;
   Action action = Action::kill;
