@@ -5,6 +5,7 @@
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
 
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include <fstream>
 #include <poll.h>
 #include <string>
+#include <string_view>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
@@ -150,14 +152,33 @@ std::set<int> workers_under(pid_t zygote) {
   return workers;
 }
 
-void kill_child_of(pid_t parent, pid_t pid) {
-  try {
-    const Process process(pid);
-    // The handle is taken first, so this is the parent of the process that the signal will reach.
-    if (parent_of(pid) == parent) process.send(SIGKILL);
-  } catch (const std::system_error&) {
-    return;  // gone already
+std::set<int> placed_workers_under(pid_t zygote) {
+  std::set<int> placed;
+  for (const int pid : children_of(zygote)) {
+    std::string name;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+    constexpr std::string_view kPrefix = "bulkhead-";
+    if (name.size() > kPrefix.size() && name.starts_with(kPrefix) &&
+        std::isdigit(static_cast<unsigned char>(name[kPrefix.size()])) != 0) {
+      placed.insert(pid);
+    }
   }
+  return placed;
+}
+
+std::optional<Process> child_of(pid_t parent, pid_t pid) {
+  try {
+    Process process(pid);
+    // The handle is taken first, so this is the parent of the process that signals will reach.
+    if (parent_of(pid) == parent) return process;
+  } catch (const std::system_error&) {
+    return std::nullopt;  // gone already
+  }
+  return std::nullopt;
+}
+
+void kill_child_of(pid_t parent, pid_t pid) {
+  if (const auto child = child_of(parent, pid)) child->send(SIGKILL);
 }
 
 }  // namespace bulkhead::test

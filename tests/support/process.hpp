@@ -71,6 +71,11 @@ void in_fork(const std::function<void()>& body,
 /// The children of a zygote that have a place in the pool: without the one that stands by.
 [[nodiscard]] std::set<int> workers_under(pid_t zygote);
 
+/// The children of a zygote that have been told their place: without those that are starting, too.
+[[nodiscard]] std::set<int> placed_workers_under(pid_t zygote);
+
+/// A handle of `pid` if that is a child of `parent` still.
+[[nodiscard]] std::optional<Process> child_of(pid_t parent, pid_t pid);
 /// Kills `pid` if it is a child of `parent` still.
 void kill_child_of(pid_t parent, pid_t pid);
 
