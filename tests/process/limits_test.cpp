@@ -137,6 +137,7 @@ std::pair<rlim_t, rlim_t> limit_of(int resource) {
   return {limit.rlim_cur, limit.rlim_max};
 }
 
+// Row 186: a crash does not write a core dump for half a minute.
 TEST_F(LimitsTest, OfProcessesAndCoreDumpsAreSetForGood) {
   Pool pool(Options{.workers = 1, .limits = {.processes = 500}});
   EXPECT_EQ(pool.apply(limit_of, static_cast<int>(RLIMIT_NPROC)),
