@@ -69,6 +69,13 @@ void require_sensible(const Limits& limits) {
   require_positive(limits.processes, "processes");
 }
 
+void require_shallow(int pools_deep) {
+  if (pools_deep < kMostPoolsDeep) return;
+  throw Error("bulkhead: this task is " + std::to_string(pools_deep) +
+              " pools deep, in a pool of a task in a pool of a task, and so on, and makes another; "
+              "does a function that makes a Pool call itself there?");
+}
+
 void require_forkable(const Options& options, int threads) {
   if (threads <= 1 || options.risk_locks_held_by_other_threads) return;
   throw Error(
