@@ -166,8 +166,16 @@ class ZygoteProcess {
     // ends too.
     do {
       kill_children();
-    } while (::waitpid(-1, nullptr, 0) > 0);
+    } while (reap_some());
     ::_exit(0);
+  }
+
+  /// Waits for an end and takes those that have come meanwhile; false if there is no child.
+  static bool reap_some() {
+    if (::waitpid(-1, nullptr, 0) <= 0) return false;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    return true;
   }
 
   static void kill_children() {
