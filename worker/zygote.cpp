@@ -176,9 +176,17 @@ class ZygoteProcess {
     // ends too.
     do {
       kill_children();
-    } while (::waitpid(-1, nullptr, 0) > 0);
+    } while (reap_some());
     if (setup_.cgroup) setup_.cgroup->remove_all();
     ::_exit(0);
+  }
+
+  /// Waits for an end and takes those that have come meanwhile; false if there is no child.
+  static bool reap_some() {
+    if (::waitpid(-1, nullptr, 0) <= 0) return false;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    return true;
   }
 
   static void kill_children() {

@@ -101,15 +101,15 @@ TEST_F(EndingTest, AWorkerThatDiesWhileThePoolEndsIsNotReplaced) {
   Pool pool(
       Options{.workers = 2, .initializer = [] { state->starts.add(); }, .finalizer = finalizer});
   const pid_t zygote = test::zygote_of(pool);
-  const std::set<int> before = test::children_of(zygote);
-  const int victim = *test::workers_under(zygote).begin();
+  const std::set<int> before = test::workers_under(zygote);
+  const int victim = *before.begin();
   ASSERT_TRUE(state->starts.reaches(2));
   pool.close();
   std::thread joiner([&pool] { pool.join(); });
   EXPECT_TRUE(state->ends.reaches(2));
   test::kill_child_of(zygote, victim);
   EXPECT_TRUE(test::eventually([&] { return !test::children_of(zygote).contains(victim); }));
-  for (const int pid : test::children_of(zygote)) {
+  for (const int pid : test::workers_under(zygote)) {
     EXPECT_TRUE(before.contains(pid)) << pid << " is new";
   }
   state->gate.add();
