@@ -537,7 +537,7 @@ std::string told_after(const Options& options, Spoil spoil, const Argument& argu
 TEST_F(ReplayTest, WhatCannotBeSavedFailsAllTheSame) {
   EXPECT_THAT(told_after(
                   saving(), [this] { fs::remove_all(directory_); }, 1),
-              HasSubstr("could not be saved: bulkhead: cannot read"));
+              HasSubstr("nor will others of the call: bulkhead: cannot read"));
   fs::create_directory(directory_);
   EXPECT_THAT(told_after(
                   saving(), [] { Perishable::left = 1; }, Perishable{}),
@@ -555,7 +555,7 @@ TEST_F(ReplayTest, TheLimitOnFileSizesIsRespected) {
   };
   test::in_fork([&] {
     EXPECT_THAT(told_after(saving(), limit_files, std::vector<char>(200'000)),
-                HasSubstr("could not be saved: bulkhead: cannot write"));
+                HasSubstr("nor will others of the call: bulkhead: cannot write"));
   });
   EXPECT_THAT(files(), IsEmpty());
 }
