@@ -58,7 +58,7 @@ class ServedRun final : public TaskRun {
   bool claim_frame(std::uint64_t begun, bool timed) {
     begun_ = begun;
     timed_ = timed;
-    done_at_ = channel_.tasks().position();
+    done_at_ = channel_.tasks().released();
     return claim();
   }
 
@@ -71,8 +71,8 @@ class ServedRun final : public TaskRun {
     timed_ = timed;
     left_ = run_length(header);
     argument_ = payload;
-    done_at_ = channel_.tasks().position();
-    argument_at_ = done_at_ + kFrameHeaderBytes;
+    done_at_ = channel_.tasks().released();
+    argument_at_ = channel_.tasks().position() + kFrameHeaderBytes;
     argument_cell_ = header.more * kFrameAlign;
     result_cell_ = cell;
   }
