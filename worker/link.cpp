@@ -102,9 +102,12 @@ bool Link::is_awake() const {
 
 bool Link::has_finished() {
   std::uint32_t ticket = 0;
+  std::uint32_t later = 0;
   // In this order: the worker stores its answers before it gives tasks back, and then goes to
-  // sleep.
-  return parked(ticket) && tasks_.empty() && !answers_.pending();
+  // sleep. Where tasks were taken back from it, it says so after giving back: it must not have been
+  // awake meanwhile.
+  return parked(ticket) && tasks_.empty() && !answers_.pending() && parked(later) &&
+         later == ticket;
 }
 
 void Link::revoke(std::uint64_t from, std::uint64_t to) {

@@ -298,6 +298,8 @@ class Server {
     const std::uint64_t end = channel_.inbox_words().revoke_to.load(std::memory_order_acquire);
     channel_.words().started.store(begun_, std::memory_order_relaxed);
     const std::uint64_t first = begun_;
+    // It waits for room now, if it must: a worker that sleeps without tasks should have answered.
+    MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     for (;;) {
       if (header.kind == FrameKind::tasks) {
         channel_.tasks().advance();
@@ -313,7 +315,6 @@ class Server {
       payload = channel_.next(header);
       left = header.kind == FrameKind::tasks ? run_length(header) : 1;
     }
-    MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     answer.put(end - first);
     answer.finish();
     channel_.words().started.store(begun_, std::memory_order_release);

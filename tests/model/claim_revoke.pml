@@ -19,7 +19,8 @@
  * ring_waking.pml; sleeping is waiting for what one is woken for, as is shown there.
  *
  * When the coordinator takes tasks back, how many it gives out, when it finds that a task is out of
- * time, whether the kernel refuses a barrier, when the worker dies: all that is left to chance. Errors are
+ * time, whether the kernel refuses a barrier, when the worker dies: all that is left to chance.
+ * Errors are
  *   - a task that runs twice, or runs at a worker that it was taken from
  *   - a task with two outcomes, or with none when nobody moves any more
  *   - more than one task to blame for a death, or one that had not begun; but for the task that was
@@ -61,7 +62,13 @@
 #define MOST_RETURNS 2 /* kMostReturns */
 #define MOST_SENT 9    /* to one worker */
 
-#define REACHED skip
+/* Says once that something has happened that must happen in some run, or the model shows nothing:
+ * see check.py. */
+#define REACHED(what)                    \
+  c_code {                               \
+    static int said;                     \
+    if (!said++) puts("reached " #what); \
+  }
 
 /* The words of both memories. */
 #define IN_TAIL 0 /* tasks that were published */
@@ -132,7 +139,11 @@ active proctype workers_buffer() {
 /* At any step; but what the processor has executed gets to memory. */
 active proctype death() {
   do
-  :: atomic { !dead && (killed || deaths < DEATHS) -> deaths = deaths + (killed -> 0 : 1); dead = true }
+  :: atomic {
+      !dead && (killed || deaths < DEATHS) ->
+      deaths = deaths + (killed -> 0 : 1);
+      dead = true
+    }
     atomic { empty(worker_stores) -> told = true }
     !dead
   od
@@ -314,10 +325,14 @@ inline drain() {
         fi
       :: answer[read] == SKIPPED -> /* take_skipped() */
         assert(revoking && first[read] == settled && count[read] == revoked_to - settled);
+        if
+        :: queue != 0 -> REACHED(claimed_too_late)
+        :: else
+        fi;
         give_back(0);
         settled = revoked_to;
         revoking = false;
-        REACHED
+        REACHED(skipped)
       fi;
       answer[read] = 0;
       first[read] = 0;
@@ -376,7 +391,9 @@ inline revoke(from) {
     empty(coordinator_stores);
 #endif
     if
-    :: refusals < REFUSALS -> refusals++ /* heavy_fence() is false: nothing comes back now */
+    :: refusals < REFUSALS -> /* heavy_fence() is false: nothing comes back now */
+      REACHED(refused);
+      refusals++
     :: true ->
 #if !defined(EQUAL_FENCES) && !defined(NO_MEMBARRIER)
       empty(worker_stores);
@@ -384,6 +401,10 @@ inline revoke(from) {
       atomic {
         begun = (memory[STARTED] > begun -> memory[STARTED] : begun);
         assert(begun <= sent);
+        if
+        :: queue > begun - settled -> REACHED(taken_back)
+        :: else
+        fi;
         give_back(begun - settled)
       }
     fi;
@@ -406,7 +427,7 @@ inline expire() {
   atomic {
     if
     :: queue != 0 && settled == number ->
-      REACHED;
+      REACHED(out_of_time);
       doomed = true;
       killed = true
     :: else
@@ -467,11 +488,20 @@ inline note_death() {
     assert(begun <= 1);
     if
     :: begun == 1 ->
-      REACHED;
+      if
+      :: doomed && ran[task[settled]] && PENDING -> REACHED(answered_too_late)
+      :: !doomed && claimed[task[settled]] -> REACHED(blamed)
+      :: !doomed && !claimed[task[settled]] -> REACHED(blamed_though_not_begun)
+      :: else
+      fi;
       assert(doomed || claimed[task[settled]] || returns[task[settled]] >= MOST_RETURNS);
       settle(task[settled]);
       settled++;
       queue--
+    :: else
+    fi;
+    if
+    :: queue != 0 -> REACHED(given_back_after_death)
     :: else
     fi;
     give_back(0);

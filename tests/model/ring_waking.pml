@@ -109,12 +109,12 @@ byte inbox[CAPACITY];
 chan coordinator_stores = [BUFFER] of {byte, byte};
 chan worker_stores = [BUFFER] of {byte, byte};
 
-bool begin;    /* the words are what they are at START */
-bool bell;     /* the doorbell has been rung since the coordinator last waited: an edge */
-bool asleep;   /* the worker, on its futex */
-bool dead;     /* the worker */
-bool told;     /* the coordinator, of that: the control socket */
-bool endless;  /* the task that runs never ends */
+bool begin;   /* the words are what they are at START */
+bool bell;    /* the doorbell has been rung since the coordinator last waited: an edge */
+bool asleep;  /* the worker, on its futex */
+bool dead;    /* the worker */
+bool told;    /* the coordinator, of that: the control socket */
+bool endless; /* the task that runs never ends */
 
 /* Two numbers of the code grow without end, and are only asked whether they are still what they
  * were. Here they do not grow, and what is kept is the answer. */
@@ -179,8 +179,13 @@ active proctype death() {
 #define FITS(write, head, payload) \
   ((write) + GAP(write, payload) + (payload) + 1 - (head) <= CAPACITY)
 
-/* Marks a line that must be reached: see check.py. */
-#define REACHED skip
+/* Says once that something has happened that must happen in some run, or the model shows nothing:
+ * see check.py. */
+#define REACHED(what)                    \
+  c_code {                               \
+    static int said;                     \
+    if (!said++) puts("reached " #what); \
+  }
 
 /* --------------------------------------------------------------------------------------------- */
 
@@ -236,7 +241,7 @@ inline park_until(wanted) {
 #endif
     }
     if
-    :: ready -> REACHED
+    :: ready -> REACHED(second_look_of_worker)
     :: else ->
 #ifndef NO_RING_BEFORE_WORKER_SLEEPS
       ring_if_parked();
@@ -247,8 +252,14 @@ inline park_until(wanted) {
       atomic {
         W_FENCE ->
         if
-        :: wake_new -> REACHED
-        :: else -> asleep = true
+        :: wake_new -> REACHED(woken_before_it_sleeps)
+        :: else ->
+          asleep = true;
+          if
+          :: wanted == TASKS_COME -> REACHED(sleeps_for_tasks)
+          :: wanted == ALL_TAKEN -> REACHED(sleeps_until_taken)
+          :: else -> REACHED(sleeps_for_room)
+          fi
         fi
       }
       !asleep
@@ -269,7 +280,10 @@ inline peek_task() {
     assert(header != 0 && 1 + LENGTH(header) <= LEAST(CONTIGUOUS(read), tail - read));
     if
     :: KIND(header) != PADDING -> break
-    :: else -> read = read + 1 + LENGTH(header); header = 0
+    :: else ->
+      REACHED(padding_of_inbox);
+      read = read + 1 + LENGTH(header);
+      header = 0
     fi
   od
 }
@@ -314,6 +328,7 @@ inline claim() {
   if
   :: atomic {
       !dead && memory[BELL_AT] <= done_at && memory[BELL_AT] != rung ->
+      REACHED(rings_half_way);
       rung = memory[BELL_AT]
     }
     W_RING
@@ -388,7 +403,7 @@ inline close_run() {
     :: open != 0 && result_at != write + 1 ->
       if
       :: result_at - write - 1 != open ->
-        REACHED;
+        REACHED(frame_cut_short);
         W_PUSH(OUTBOX + AT(write), HEADER(VALUES, 0, result_at - write - 1))
       :: else
       fi;
@@ -406,11 +421,7 @@ inline make_room() {
   park_until(1);
   atomic {
     !dead ->
-#ifdef RUNS_AS_LONG_AS_THE_RING
-    room = LEAST(left, ROOM(write, head, 1));
-#else
     room = LEAST(LEAST(left, ROOM(write, head, 1)), RUN);
-#endif
     gap = GAP(write, room);
     put_padding();
     memory[OUTBOX + AT(write)] = HEADER(VALUES, 0, room);
@@ -476,9 +487,11 @@ inline serve_task() {
   done_at = DONE_AT;
   claim();
   done_at = 0;
+  park_until(1); /* begin_frame() of the answer, before the argument is read */
   do
   :: !MORE(header) -> break
   :: MORE(header) -> /* MessageReader::next_frame() */
+    REACHED(argument_in_pieces);
     assert(inbox[AT(read + 1)] == begun);
     step_over();
     next()
@@ -503,9 +516,9 @@ inline serve_task() {
 active proctype worker() {
   byte read = START, tail = START, released = START, header; /* RingReader */
   byte write = START, head = START, gap;                     /* RingWriter */
-  byte rung = NO_BELL;                         /* Channel */
-  byte begun, done_at, cells, result_at, open; /* TaskRun */
-  byte left, room;                             /* TaskRun, MessageWriter */
+  byte rung = NO_BELL;                                       /* Channel */
+  byte begun, done_at, cells, result_at, open;               /* TaskRun */
+  byte left, room;                                           /* TaskRun, MessageWriter */
   bool ready;
 
   begin;
@@ -589,6 +602,7 @@ inline publish() {
       more = memory[PARKED] && unwoken;
       if
       :: more ->
+        REACHED(coordinator_wakes_worker);
         unwoken = false; /* woken_ := ticket */
         C_PUSH(WAKE, 0)
       :: else
@@ -626,7 +640,7 @@ inline take_answer() {
       if
       :: step != 0 -> break
       :: else ->
-        REACHED; /* closed before it was full */
+        REACHED(frame_seen_cut_short);
         assert(offset == length);
         read = read + 1 + length;
         offset = 0
@@ -635,7 +649,9 @@ inline take_answer() {
       assert(offset == 0 && 1 + LENGTH(header) <= tail - read);
       if
       :: KIND(header) != PADDING -> break
-      :: else -> read = read + 1 + LENGTH(header)
+      :: else ->
+        REACHED(padding_of_outbox);
+        read = read + 1 + LENGTH(header)
       fi
     fi;
     header = 0
@@ -654,7 +670,7 @@ inline take_answer() {
     od;
     if
     :: offset == length -> read = read + 1 + length; offset = 0
-    :: else -> REACHED
+    :: else -> REACHED(frame_that_grows)
     fi
   :: KIND(header) == VALUE || KIND(header) == THROWN ->
     assert(queue != 0 && memory[OUTBOX + AT(read + 1)] == settled);
@@ -664,7 +680,7 @@ inline take_answer() {
     :: !inbound ->
       settled++;
       queue--
-    :: else
+    :: else -> REACHED(result_in_pieces)
     fi
   :: KIND(header) == WAITS ->
     read = read + 1;
@@ -817,7 +833,8 @@ inline serve() {
   news = false
 }
 
-/* Slot::expect_answers() and Link::has_finished(), in this order. */
+/* Slot::expect_answers(false) and Link::has_finished(), in this order. Nothing is taken back here,
+ * so that it would do to look at `parked` once: see claim_revoke.pml. */
 inline expect_answers() {
   if
   :: queue != 0 && outbound == 0 && memory[PARKED] ->
@@ -865,7 +882,7 @@ inline park() {
   expect_answers();
   arm_bells();
   if
-  :: news -> REACHED
+  :: news -> REACHED(second_look_of_coordinator)
   :: else -> sleep()
   fi;
   atomic {
@@ -894,6 +911,7 @@ active proctype coordinator() {
   :: told -> /* note_death(): what was published is there */
     drain();
     assert(memory[OUT_TAIL] == TAKEN);
+    REACHED(death);
     break
   :: else ->
     serve();
