@@ -146,7 +146,8 @@ class Coordinator final : public Engine {
   const pid_t owner_;
   const int cpus_;  ///< that this process may use
   const Log log_;
-  const std::string replay_dir_;                    ///< empty: failed tasks are not saved
+  const std::string replay_dir_;  ///< empty: failed tasks are not saved
+  const std::optional<std::chrono::nanoseconds> longest_start_;
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   WorkerSetup setup_;
   Doorbell doorbell_;

@@ -211,6 +211,7 @@ void Coordinator::keep_time(Clock::time_point now) {
     }
     if (!zygote_ || !slot.killed_at || now < *slot.killed_at) continue;
     slot.killed_at.reset();
+    slot.overdue = slot.state() == Slot::State::starting;
     signal(slot, SIGKILL);
   }
 }

@@ -19,7 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Time for all first workers to be forked.
+/// Time for one of the first workers to be forked, after another.
 constexpr milliseconds kStartTime{20000};
 /// A pool that has lived this long is worth a spare worker.
 constexpr milliseconds kSpareAge{20};
@@ -42,6 +42,7 @@ Coordinator::Coordinator(const Options& options, int workers)
       cpus_(usable_cpus()),
       log_(options.logger),
       replay_dir_(options.replay_dir),
+      longest_start_(options.initializer_timeout),
       most_growth_(options.recycle_rss),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {
@@ -61,7 +62,7 @@ Coordinator::Coordinator(const Options& options, int workers)
   if (setup_.voice.has_streams()) peek_.emplace();
   silent_ = !setup_.voice.has_streams() && !setup_.voice.logs;
   generation_ = ModuleMap::generation();
-  zygote_ = std::make_unique<Zygote>(setup_, doorbell_);
+  zygote_ = std::make_unique<Zygote>(setup_, doorbell_, workers);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), zygote_->control_fd(), zygote_->pidfd());
   slots_.resize(static_cast<std::size_t>(workers));
   if (options.max_tasks_per_worker) {
@@ -86,7 +87,14 @@ Coordinator::~Coordinator() {
 
 /// Forks the first workers and waits until all of them are there, though not until they are ready.
 void Coordinator::hire_all() {
-  const auto deadline = Clock::now() + kStartTime;
+  auto deadline = Clock::now() + kStartTime;
+  std::ptrdiff_t there = 0;
+  const auto hear_of_forks = [&] {
+    require_zygote();
+    const auto forked = std::count_if(slots_.begin(), slots_.end(),
+                                      [](const Slot& slot) { return slot.pid() != 0; });
+    if (std::exchange(there, forked) != forked) deadline = Clock::now() + kStartTime;
+  };
   const auto count = static_cast<int>(slots_.size());
   for (int number = 0; number < count; ++number) {
     Slot& slot = slots_[static_cast<std::size_t>(number)];
@@ -95,18 +103,17 @@ void Coordinator::hire_all() {
     int error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     while (error == EAGAIN && Clock::now() < deadline) {
       zygote_->wait(milliseconds{10});
-      require_zygote();
+      hear_of_forks();
       if (!zygote_) return;
       error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     }
     if (error != 0) throw SystemError("bulkhead: cannot ask the zygote for a worker", error);
   }
-  const auto forked = [](const Slot& slot) { return slot.pid() != 0; };
-  while (zygote_ && !std::all_of(slots_.begin(), slots_.end(), forked)) {
+  while (zygote_ && there < count) {
     if (Clock::now() >= deadline)
       throw SystemError("bulkhead: the workers were not forked", ETIMEDOUT);
     zygote_->wait(milliseconds{100});
-    require_zygote();
+    hear_of_forks();
     if (refusal_ == 0) continue;
     throw SystemError(
         "bulkhead: cannot fork " + std::to_string(count) +
@@ -124,6 +131,7 @@ int Coordinator::request(Link& link, std::uint64_t epoch, Zygote::Duty duty) {
 void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
   Link& present = *link;
   slot.begin(std::move(link), epoch, pid, number_of(slot));
+  if (longest_start_) slot.killed_at = later(Clock::now(), *longest_start_);
   if (present.voice().silent()) return;
   for (const int pipe : present.voice().fds()) events_->watch_output(pipe);
   slot.listen(
@@ -271,6 +279,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   after_drain(slot);
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting;
+  const bool overdue = slot.overdue;
   const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
   const Slot::Corpse corpse = slot.bury();
   if (!starting && !leaving_) {
@@ -287,6 +296,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   }
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
+  if (overdue) cause = "it took longer than " + to_text(*longest_start_);
   if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
   if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, std::move(blame));
@@ -354,6 +364,7 @@ std::uint32_t Coordinator::number_of(const Slot& slot) const {
 void Coordinator::after_drain(Slot& slot) {
   if (slot.take_ready()) {
     restarts_.succeeded();
+    slot.killed_at.reset();
     if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
   }
   const std::string complaint = slot.take_complaint();

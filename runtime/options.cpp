@@ -33,6 +33,11 @@ int validated_workers(const Options& options, int usable_cpus) {
   };
   require_positive(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_positive(options.recycle_rss, "recycle_rss");
+  if (options.initializer_timeout && options.initializer_timeout->count() <= 0) {
+    throw InvalidArgument("bulkhead: Options::initializer_timeout is " +
+                          std::to_string(options.initializer_timeout->count()) +
+                          " ns; it must be positive (leave it unset for no limit)");
+  }
   return workers;
 }
 

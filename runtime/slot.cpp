@@ -53,6 +53,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   untried_.clear();
   clocked_ = {};
   killed_at.reset();
+  overdue = false;
   verdict_.clear();
   fate_ = FailureKind::crashed;
   became_doomed_ = false;

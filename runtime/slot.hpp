@@ -135,8 +135,10 @@ class Slot {
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   /// True if a task that may want to tidy up is the reason, and not the worker's own state.
   [[nodiscard]] bool may_tidy_up() const { return fate_ != FailureKind::crashed; }
-  /// The doomed or dismissed worker has until then; nothing: it was not given any time.
+  /// The doomed or dismissed worker has until then, or one that starts; nothing: it was not given
+  /// any time, or has no limit.
   std::optional<Time> killed_at;
+  bool overdue = false;  ///< it was killed as it took too long to start
   /// What memory it has been seen to have.
   struct Weight {
     std::uint64_t at_start = 0;  ///< bytes

@@ -9,9 +9,9 @@
 namespace bulkhead::detail {
 namespace {
 
-using testing::Action;
-using testing::Fault;
-using testing::Point;
+using fault::Action;
+using fault::Fault;
+using fault::Point;
 
 void happen(const Fault& fault) {
   if (fault.action == Action::kill) static_cast<void>(::raise(SIGKILL));
@@ -20,7 +20,7 @@ void happen(const Fault& fault) {
 }
 
 bool concerns(const Fault& fault, std::uint64_t task) {
-  const bool this_one = fault.task == testing::kAnyTask || fault.task == task;
+  const bool this_one = fault.task == fault::kAnyTask || fault.task == task;
   return this_one && (fault.attempt == 0 || fault.attempt == this_task::attempt());
 }
 

@@ -11,7 +11,7 @@
 namespace bulkhead::detail {
 
 /// Has happen what is to happen at `point`. At the end of a task that is the one begun last.
-void meet_faults(const std::vector<testing::Fault>& faults, testing::Point point,
-                 std::uint64_t task = testing::kAnyTask);
+void meet_faults(const std::vector<fault::Fault>& faults, fault::Point point,
+                 std::uint64_t task = fault::kAnyTask);
 
 }  // namespace bulkhead::detail

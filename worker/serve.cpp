@@ -38,13 +38,13 @@ void leave_at_once(int status, void*) {
 }
 
 // For what is seen to at the end of each task.
-const std::vector<testing::Fault>* task_faults = nullptr;
+const std::vector<fault::Fault>* task_faults = nullptr;
 std::uint64_t latest_task = 0;  ///< its index in its call; kept where there are faults
 
 /// Before the answer of each task; `number` is the worker's count.
 void see_to_end_of_task(std::uint64_t number) {
   mark_output(number);
-  if (number != 0) meet_faults(*task_faults, testing::Point::task_ends, latest_task);
+  if (number != 0) meet_faults(*task_faults, fault::Point::task_ends, latest_task);
 }
 
 /// The run that is being served; a task in a frame of its own is claimed here too.
@@ -128,13 +128,13 @@ class ServedRun final : public TaskRun {
 
   void begin_fault(std::uint64_t task) {
     latest_task = task;
-    meet_faults(faults_, testing::Point::task_begins, task);
+    meet_faults(faults_, fault::Point::task_begins, task);
   }
 
   static constexpr bool kAlways = true;
 
   Channel& channel_;
-  const std::vector<testing::Fault>& faults_;
+  const std::vector<fault::Fault>& faults_;
   std::uint32_t callable_ = 0;
   bool open_ = false;  ///< results go into a frame that grows
 };
@@ -178,7 +178,7 @@ class Server {
     name_process(("bulkhead-" + std::to_string(number)).c_str());
     set_up(number);
     try {
-      meet_faults(setup_.faults, testing::Point::worker_starts);
+      meet_faults(setup_.faults, fault::Point::worker_starts);
       if (setup_.initializer) setup_.initializer();
       attend_unless_calm();
       if (!channel_.can_ring()) ::_exit(kExitLostDoorbell);
@@ -209,7 +209,7 @@ class Server {
   void finalize() {
     end_task_clock();
     try {
-      meet_faults(setup_.faults, testing::Point::worker_leaves);
+      meet_faults(setup_.faults, fault::Point::worker_leaves);
       if (setup_.finalizer) setup_.finalizer();
     } catch (...) {
       answer_exception(FrameKind::failed, 0, 0, "");

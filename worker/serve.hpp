@@ -32,7 +32,7 @@ struct WorkerSetup {
   Limits limits;
   std::shared_ptr<const PoolCgroup> cgroup;  ///< null: none
   VoicePlan voice;
-  std::vector<testing::Fault> faults;
+  std::vector<fault::Fault> faults;
   /// Has log messages go to the coordinator; called if the plan says so.
   std::function<void(std::unique_ptr<LogSender>)> forward_logs;
   std::vector<int> cpus;  ///< worker n stays on the one at n; empty: on any

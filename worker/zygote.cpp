@@ -32,6 +32,7 @@ namespace bulkhead::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kFarewell{1000};
+constexpr std::chrono::milliseconds kFarewellOfOne{10};
 
 int open_pidfd(pid_t pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -286,7 +287,8 @@ class SignalsBlocked {
 
 }  // namespace
 
-Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell) : owner_(::getpid()) {
+Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers)
+    : farewell_(kFarewell + workers * kFarewellOfOne), owner_(::getpid()) {
   std::array<int, 2> ends{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw SystemError("bulkhead: cannot create a socket pair", errno);
@@ -318,7 +320,7 @@ Zygote::~Zygote() {
   message.kind = ControlKind::end;
   (void)send_control(control_.get(), message);
   control_.reset();
-  if (!ends_within(kFarewell)) {
+  if (!ends_within(farewell_)) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
     static_cast<void>(ends_within(kFarewell));
   }

@@ -23,10 +23,11 @@ class Zygote {
  public:
   /// Forks. `setup` and `doorbell` are used by the workers through the snapshot. Throws
   /// SystemError.
-  Zygote(const WorkerSetup& setup, const Doorbell& doorbell);
+  Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers);
   Zygote(const Zygote&) = delete;
   Zygote& operator=(const Zygote&) = delete;
-  /// Kills all workers and the zygote and waits until they are gone, for at most a second.
+  /// Kills all workers and the zygote and waits until they are gone, for about a second at most;
+  /// for 10 ms more for each worker.
   ~Zygote();
 
   enum class Duty : std::uint8_t { work, stand_by };
@@ -52,6 +53,7 @@ class Zygote {
   Descriptor control_;
   Descriptor pidfd_;
   pid_t pid_ = -1;
+  std::chrono::milliseconds farewell_;
   pid_t owner_ = -1;  ///< the process that forked it; a fork of that one must not end the zygote
 };
 

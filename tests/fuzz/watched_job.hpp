@@ -99,6 +99,7 @@ class Listener {
     require(failure.task() == task, "a failure is that of its task");
     endings_->note(task);
   }
+  void attach(std::uint64_t, const std::shared_ptr<const TaskOutput>&) {}
   void take(std::uint64_t, const detail::FailureDetails*) {}
 
  private:
@@ -143,6 +144,9 @@ class WatchedJob final : public detail::Job {
     return job_.receive(task);
   }
   void fail(std::uint64_t task, Failure failure) override { job_.fail(task, std::move(failure)); }
+  void attach(std::uint64_t task, std::shared_ptr<const TaskOutput> output) override {
+    job_.attach(task, std::move(output));
+  }
 
  private:
   static R unused(Argument) { return R{}; }

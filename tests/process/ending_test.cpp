@@ -147,7 +147,7 @@ TEST_F(EndingTest, APoolWhoseWorkersKeepFailingToStartIsTerminatedAtOnce) {
   }
 }
 
-// Row 58: timeout-init. There is no time limit for initializers: whoever waits can give up.
+// Row 58: timeout-init. Without a time limit for initializers, whoever waits can give up.
 TEST_F(EndingTest, ACallThatWaitsForAHangingInitializerCanBeStoppedOrTerminated) {
   const auto hang_at_start = [] {
     state->starts.add();

@@ -18,7 +18,7 @@ namespace bulkhead {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Point;
+using fault::Point;
 using FaultsTest = test::ProcessTest;
 
 int same(int x) {
@@ -30,7 +30,7 @@ std::string text(int x) {
 
 TEST_F(FaultsTest, KillTheWorkerThatBeginsATask) {
   for (const Point point : {Point::task_begins, Point::task_ends}) {
-    Pool pool(Options{.workers = 2, .faults = {testing::kill(point, 3)}});
+    Pool pool(Options{.workers = 2, .faults = {fault::kill(point, 3)}});
     const auto small = pool.try_map(same, test::numbers(0, 100));
     const auto large = pool.try_map(text, test::numbers(0, 100));
     for (std::size_t task = 0; task < 100; ++task) {
@@ -44,7 +44,7 @@ TEST_F(FaultsTest, KillTheWorkerThatBeginsATask) {
 }
 
 TEST_F(FaultsTest, HitTheFirstAttemptUnlessSaidOtherwise) {
-  Pool once(Options{.workers = 1, .faults = {testing::kill(Point::task_ends, 1)}});
+  Pool once(Options{.workers = 1, .faults = {fault::kill(Point::task_ends, 1)}});
   EXPECT_EQ(once.map(same, {1, 2, 3}, CallOptions{.retries = {.crashes = 1}}),
             (std::vector{1, 2, 3}));
   Pool always(
@@ -56,12 +56,12 @@ TEST_F(FaultsTest, HitTheFirstAttemptUnlessSaidOtherwise) {
 
 TEST_F(FaultsTest, HitATaskThatThrows) {
   const auto fail = [](int) { throw std::runtime_error("no"); };
-  Pool pool(Options{.workers = 1, .faults = {testing::kill(Point::task_ends)}});
+  Pool pool(Options{.workers = 1, .faults = {fault::kill(Point::task_ends)}});
   EXPECT_EQ(pool.try_map(fail, {1}).at(0).failure().kind(), FailureKind::crashed);
 }
 
 TEST_F(FaultsTest, StopAWorkerSoThatItsTaskTakesTooLong) {
-  Pool pool(Options{.workers = 1, .faults = {testing::stop(Point::task_begins, 1)}});
+  Pool pool(Options{.workers = 1, .faults = {fault::stop(Point::task_begins, 1)}});
   const auto outcomes = pool.try_map(same, {1, 2, 3}, CallOptions{.timeout = 100ms});
   EXPECT_TRUE(outcomes.at(0));
   EXPECT_EQ(outcomes.at(1).failure().kind(), FailureKind::timed_out);
@@ -69,20 +69,20 @@ TEST_F(FaultsTest, StopAWorkerSoThatItsTaskTakesTooLong) {
 }
 
 TEST_F(FaultsTest, DelayATask) {
-  Pool pool(Options{.workers = 1, .faults = {testing::delay(Point::task_begins, 1h, 1)}});
+  Pool pool(Options{.workers = 1, .faults = {fault::delay(Point::task_begins, 1h, 1)}});
   const auto outcomes = pool.try_map(same, {1, 2, 3}, CallOptions{.timeout = 100ms});
   EXPECT_EQ(outcomes.at(1).failure().kind(), FailureKind::timed_out);
 }
 
 TEST_F(FaultsTest, BreakAPoolWhoseWorkersDoNotStart) {
-  Pool pool(Options{.workers = 1, .faults = {testing::kill(Point::worker_starts)}});
+  Pool pool(Options{.workers = 1, .faults = {fault::kill(Point::worker_starts)}});
   EXPECT_THROW((void)pool.map(same, {1}), BrokenPool);
 }
 
 TEST_F(FaultsTest, DelayAWorkerThatLeaves) {
   Pool pool(Options{.workers = 1,
                     .max_tasks_per_worker = 1,
-                    .faults = {testing::delay(Point::worker_leaves, 10ms)}});
+                    .faults = {fault::delay(Point::worker_leaves, 10ms)}});
   EXPECT_EQ(pool.map(same, {1, 2, 3}), (std::vector{1, 2, 3}));
 }
 

@@ -288,5 +288,25 @@ TEST_F(FinalizerTest, ThatCrashesHoldsUpNothing) {
   }
 }
 
+// Row 58.
+TEST_F(InitializerTest, ThatHangsBreaksThePoolIfItHasATimeLimit) {
+  Pool pool(Options{.workers = 2,
+                    .initializer = [] { ::pause(); },
+                    .initializer_timeout = std::chrono::milliseconds{50}});
+  try {
+    (void)pool.apply([] { return 1; });
+    ADD_FAILURE() << "the call returned";
+  } catch (const BrokenPool& error) {
+    EXPECT_THAT(error.what(),
+                ::testing::HasSubstr("in the initializer: it took longer than 50 ms"));
+  }
+}
+
+TEST_F(InitializerTest, ThatIsInTimeIsLeftAlone) {
+  Pool pool(
+      Options{.workers = 1, .initializer = [] {}, .initializer_timeout = std::chrono::seconds{20}});
+  EXPECT_EQ(pool.apply([] { return 1; }), 1);
+}
+
 }  // namespace
 }  // namespace bulkhead

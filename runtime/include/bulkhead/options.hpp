@@ -39,6 +39,9 @@ struct Options {
   /// Runs in each worker before its first task. If it throws, that worker does not start; if it
   /// keeps throwing, the pool is broken and says why.
   std::function<void()> initializer = nullptr;
+  /// Longest time from the fork of a worker to the end of its initializer. A worker that takes
+  /// longer is killed, and counts as one whose initializer has thrown. Default: no limit.
+  std::optional<std::chrono::nanoseconds> initializer_timeout = std::nullopt;
   /// Runs in each worker that leaves in order: after close() and join(), not after terminate().
   /// What it throws goes to the logger only.
   std::function<void()> finalizer = nullptr;
@@ -72,7 +75,7 @@ struct Options {
   std::size_t ring_bytes = std::size_t{1} << 20;
 
   /// For tests: what is to happen to workers, see testing.hpp.
-  std::vector<testing::Fault> faults = {};
+  std::vector<fault::Fault> faults = {};
 
   /// Fork even if this process has other threads. Any lock that one of them holds at that moment
   /// stays locked for ever in every worker: malloc is safe, most other libraries are not.

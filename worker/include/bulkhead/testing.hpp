@@ -3,7 +3,7 @@
 // For tests of programs that use bulkhead: workers that are killed, stopped or delayed at a point
 // of their lives that is known beforehand.
 //
-//   Pool pool(Options{.faults = {testing::kill(testing::Point::task_begins, 3)}});
+//   Pool pool(Options{.faults = {fault::kill(fault::Point::task_begins, 3)}});
 //   pool.try_map(f, xs);                      // element 3 has crashed, the others have their
 //   values pool.map(f, xs, CallOptions{.retries = {.crashes = 1}});        // and now it has its
 //   value too
@@ -12,7 +12,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace bulkhead::testing {
+namespace bulkhead::fault {
 
 /// Where in a worker's life something happens to it.
 enum class Point : std::uint8_t {
@@ -51,4 +51,4 @@ struct Fault {
   return {.point = point, .action = Action::delay, .task = task, .delay = time};
 }
 
-}  // namespace bulkhead::testing
+}  // namespace bulkhead::fault
