@@ -10,7 +10,9 @@ are those of workloads.hpp.
 
 import functools
 import json
+import math
 import mmap
+import multiprocessing
 import os
 import signal
 import statistics
@@ -34,6 +36,7 @@ MAX_INPUT_BYTES = 2 * 1024**3
 WARM_UP_CALLS = 100
 CPU_TASK_NANOSECONDS = 20_000_000
 DEADLINE_SECONDS = 110
+PATIENCE_SECONDS = 10
 
 NEXT_BYTE = bytes((byte + 1) % 256 for byte in range(256))  # table for bytes.translate
 
@@ -223,8 +226,10 @@ def uneven(request: Request) -> Figure:
 
 
 def recovery(request: Request) -> Figure:
-    """From the death of the only worker to the next answer; if the pool breaks, from a new one."""
+    """From the death of a worker that idles, mostly the only one, to the next answer; if the pool
+    breaks, from a new one. Infinite, if there is none."""
     taken = []
+    request.workers = max(request.workers, getattr(request.new_pool, "least_workers", 1))
     pool = request.pool().__enter__()
     for _ in range(request.size):
         worker = pool.apply(os.getpid)
@@ -232,7 +237,9 @@ def recovery(request: Request) -> Figure:
         start = time.perf_counter()
         os.kill(worker, signal.SIGKILL)
         try:
-            answer = pool.apply(increment, 41)
+            answer = pool.apply_within(PATIENCE_SECONDS, increment, 41)
+        except (TimeoutError, multiprocessing.TimeoutError):
+            return Figure(math.inf, "ms")
         except BrokenProcessPool:
             pool.__exit__()
             pool = request.pool().__enter__()
@@ -312,7 +319,11 @@ def main(arguments: list[str]) -> None:
     require(1 <= size <= MAX_SIZE and 1 <= workers <= 64, "SIZE or WORKERS is out of range")
     signal.alarm(DEADLINE_SECONDS)
     figure = WORKLOADS[workload](Request(POOLS[peer], size, workers, parameter))
-    print(json.dumps({"value": figure.value, "unit": figure.unit} | figure.details))
+    print(json.dumps({"value": figure.value, "unit": figure.unit} | figure.details), flush=True)
+    if math.isinf(figure.value):  # a pool that does not answer does not end either
+        for child in process_tree()[1:]:
+            os.kill(child, signal.SIGKILL)
+        os._exit(0)
 
 
 if __name__ == "__main__":

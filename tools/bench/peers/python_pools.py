@@ -25,6 +25,9 @@ class MultiprocessingPool:
     def apply(self, function: Callable, *arguments: Any) -> Any:
         return self._pool.apply(function, arguments)
 
+    def apply_within(self, seconds: float, function: Callable, *arguments: Any) -> Any:
+        return self._pool.apply_async(function, arguments).get(seconds)
+
     def __enter__(self) -> "MultiprocessingPool":
         return self
 
@@ -56,6 +59,9 @@ class Executor:
     def apply(self, function: Callable, *arguments: Any) -> Any:
         return self._executor.submit(function, *arguments).result()
 
+    def apply_within(self, seconds: float, function: Callable, *arguments: Any) -> Any:
+        return self._executor.submit(function, *arguments).result(seconds)
+
     def __enter__(self) -> "Executor":
         return self
 
@@ -76,6 +82,7 @@ class Joblib:
     """joblib's default, which is loky with batches that adapt to the durations of tasks."""
 
     batch_size: str | int = "auto"
+    least_workers = 2  # one is this process itself
 
     def __init__(self, workers: int) -> None:
         import joblib
@@ -87,6 +94,10 @@ class Joblib:
 
     def apply(self, function: Callable, *arguments: Any) -> Any:
         return self._parallel([self._delayed(function)(*arguments)])[0]
+
+    def apply_within(self, seconds: float, function: Callable, *arguments: Any) -> Any:
+        self._parallel.timeout = seconds
+        return self.apply(function, *arguments)
 
     def __enter__(self) -> "Joblib":
         self._parallel.__enter__()

@@ -128,7 +128,9 @@ WORKLOADS = [
     Workload("startup", "ms", {BULKHEAD: 20, POOL: 20, EXECUTOR: 20, FORK: 20}),
     Workload("startup-4gib", "ms", {BULKHEAD: 5, POOL: 5, FORK: 5}, mode="startup",
              parameter=4096, needs_gib=8, most_rounds=5),
-    Workload("recovery", "ms", {BULKHEAD: 50, EXECUTOR: 50, FORK: 50, DEATH: 50}, workers=1),
+    Workload("recovery", "ms", workers=1, sizes={
+        BULKHEAD: 50, POOL: 1, EXECUTOR: 50, JOBLIB: 10, FORK: 50, DEATH: 50,
+    }),
     Workload("fork-map-64mib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=64,
              needs_gib=1),
     Workload("fork-map-1gib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=1024,
