@@ -2,7 +2,6 @@
 """Rounds of a workload: every figure from a fresh process, the peers in turn."""
 
 import json
-import math
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
