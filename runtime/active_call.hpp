@@ -56,6 +56,7 @@ struct ActiveCall {
   /// At the end.
   [[nodiscard]] RunReport report() {
     if (!given_up && !complete()) given_up = std::move(ending);
+    if (given_up) active.give_up_retries(*given_up);
     return {std::move(given_up), active.ledger.known()};
   }
 };

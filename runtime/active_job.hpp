@@ -50,8 +50,9 @@ struct ActiveJob {
   bool stopped = false;    ///< its waiting tasks are to be taken back from the workers
   bool abandoned = false;  ///< its running tasks are to be killed
 
-  /// Tasks at the front of a worker's queue have ended.
-  void settle(const Settled& settled) {
+  /// The tasks of a worker from `first` on have ended, as many as `settled` says.
+  void settle(std::uint64_t first, const Settled& settled) {
+    attempts.forget({first, settled.count});
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
   }
@@ -64,7 +65,7 @@ struct ActiveJob {
     } else {
       if (saver) saver->save(job, define, details);
       job.fail(task, Failure(std::move(details)));
-      settle({1, 1, task});
+      settle(task, {1, 1, task});
     }
   }
   /// Failed tasks that may be run again now can be given out. True if there were any.
@@ -75,6 +76,16 @@ struct ActiveJob {
       any = true;
     });
     return any;
+  }
+  /// Those that have failed, and now will not be run again, fail as `why` says.
+  void give_up_retries(const FailureDetails& why) {
+    attempts.take_failed([&](std::uint64_t task, std::vector<Failure> failures) {
+      FailureDetails details = why;
+      details.task = task;
+      details.attempt = static_cast<int>(failures.size()) + 1;
+      details.earlier = std::move(failures);
+      job.fail(task, Failure(std::move(details)));
+    });
   }
   void stop_at(std::uint64_t limit) {
     ledger.stop_at(limit);

@@ -54,6 +54,13 @@ bool Attempts::note_failure(FailureDetails& details, Time now, bool wanted) {
   return true;
 }
 
+void Attempts::forget(TaskRange tasks) {
+  if (failures_.empty()) [[likely]]
+    return;
+  failures_.erase(failures_.lower_bound(tasks.first),
+                  failures_.lower_bound(tasks.first + tasks.count));
+}
+
 std::uint16_t Attempts::next(std::uint64_t task) const {
   const auto found = failures_.find(task);
   return static_cast<std::uint16_t>(found == failures_.end() ? 1 : found->second.size() + 1);

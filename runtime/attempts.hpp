@@ -4,6 +4,7 @@
 // happened, and when they may. Plain state, time is given; one thread at a time.
 #pragma once
 
+#include <bulkhead/detail/job.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/options.hpp>
 
@@ -12,6 +13,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -25,6 +27,15 @@ class Attempts {
   /// A task has failed: writes down in `details` which attempt that was. True if there is to be
   /// another (never unless `wanted`), not before due(); else `details` get the history.
   bool note_failure(FailureDetails& details, Time now, bool wanted);
+
+  /// These have ended, and are not run again: what is known of them is forgotten.
+  void forget(TaskRange tasks);
+  /// Hands to `taken(task, failures)` those that have failed and have not been forgotten.
+  template <class Taken>
+  void take_failed(Taken taken) {
+    waiting_.clear();
+    for (auto& [task, failures] : std::exchange(failures_, {})) taken(task, std::move(failures));
+  }
 
   /// Of a task's next run; the first is 1.
   [[nodiscard]] std::uint16_t next(std::uint64_t task) const;

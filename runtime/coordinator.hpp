@@ -110,6 +110,7 @@ class Coordinator final : public Engine {
   // Workers.
   void hire_all();
   void rehire(Slot& slot);
+  void begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t epoch, int pid);
   void promote_spare(Slot& slot);
   [[nodiscard]] int request(Link& link, std::uint64_t epoch, Zygote::Duty duty);
   void note_refusal(int error);
@@ -118,6 +119,7 @@ class Coordinator final : public Engine {
   [[nodiscard]] bool lacks_spare() const;
   void hear_of_spare(const ControlMessage& message);
   bool hear_zygote();
+  void hear_workers();
   void require_zygote();
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
@@ -144,10 +146,12 @@ class Coordinator final : public Engine {
   const pid_t owner_;
   const int cpus_;  ///< that this process may use
   const Log log_;
-  const std::string replay_dir_;                    ///< empty: failed tasks are not saved
+  const std::string replay_dir_;  ///< empty: failed tasks are not saved
+  const std::optional<std::chrono::nanoseconds> longest_start_;
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   WorkerSetup setup_;
   Doorbell doorbell_;
+  std::optional<PeekPipe> peek_;  ///< if there are transcripts
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<EventSet> events_;
 
@@ -170,6 +174,8 @@ class Coordinator final : public Engine {
   std::string last_start_failure_;
   std::list<Entry*> jobs_;  ///< in the order of their calls
   std::vector<Slot> slots_;
+  bool silent_ = true;    ///< workers say nothing but their answers
+  bool unheard_ = false;  ///< one may have said more
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before

@@ -41,6 +41,7 @@ void Coordinator::drive(Lock& lock, Entry& own) {
       auto now = Clock::now();
       if (now - last_control_check_ >= kControlInterval) {
         hear_zygote();
+        hear_workers();
         keep_spare(now);
         keep_time(now);
         now = Clock::now();
@@ -165,6 +166,10 @@ void Coordinator::park(Lock& lock, milliseconds limit) {
     if (slot.expect_answers(false)) after_drain(slot);
     if (slot.alive() && impatient_) slot.link().aim_bell_at_next_step();
   }
+  if (!silent_) {
+    hear_workers();
+    if (unheard_) return;
+  }
   if (help_the_idle(kWorthTaking)) return;
   if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;
   if (!arm_bells()) sleep(lock, std::min(limit, patience()));
@@ -183,6 +188,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
     help_the_idle({});
     if (last_control_check_ - last_rouse_ >= kBelt) rouse();
   }
+  if (wakeup.output) hear_workers();
   if (zygote_ && wakeup.control) hear_zygote();
   if (zygote_ && wakeup.zygote) {
     give_up(State::broken, FailureKind::not_run,
@@ -205,6 +211,7 @@ void Coordinator::keep_time(Clock::time_point now) {
     }
     if (!zygote_ || !slot.killed_at || now < *slot.killed_at) continue;
     slot.killed_at.reset();
+    slot.overdue = slot.state() == Slot::State::starting;
     signal(slot, SIGKILL);
   }
 }

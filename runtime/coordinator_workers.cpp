@@ -2,6 +2,7 @@
 //
 // The coordinator's dealings with processes: hiring, hearing of deaths, replacing, giving up.
 #include "runtime/coordinator.hpp"
+#include "runtime/log_forwarding.hpp"
 #include "runtime/post_mortem.hpp"
 #include "worker/confine.hpp"
 #include "worker/host.hpp"
@@ -18,7 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Time for all first workers to be forked.
+/// Time for one of the first workers to be forked, after another.
 constexpr milliseconds kStartTime{20000};
 /// A pool that has lived this long is worth a spare worker.
 constexpr milliseconds kSpareAge{20};
@@ -41,6 +42,7 @@ Coordinator::Coordinator(const Options& options, int workers)
       cpus_(usable_cpus()),
       log_(options.logger),
       replay_dir_(options.replay_dir),
+      longest_start_(options.initializer_timeout),
       most_growth_(options.recycle_rss),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {
@@ -48,9 +50,19 @@ Coordinator::Coordinator(const Options& options, int workers)
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;
   setup_.limits = options.limits;
+  if (!options.limits.cgroup.empty()) {
+    setup_.cgroup = std::make_shared<const PoolCgroup>(options.limits);
+  }
   if (options.pin_workers) setup_.cpus = allowed_cpus();
+  setup_.faults = options.faults;
+  setup_.voice = {options.output, options.logger != nullptr, make_mark_secret()};
+  setup_.forward_logs = [logger = options.logger](std::unique_ptr<LogSender> sender) {
+    forward_logs(logger, std::move(sender));
+  };
+  if (setup_.voice.has_streams()) peek_.emplace();
+  silent_ = !setup_.voice.has_streams() && !setup_.voice.logs;
   generation_ = ModuleMap::generation();
-  zygote_ = std::make_unique<Zygote>(setup_, doorbell_);
+  zygote_ = std::make_unique<Zygote>(setup_, doorbell_, workers);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), zygote_->control_fd(), zygote_->pidfd());
   slots_.resize(static_cast<std::size_t>(workers));
   if (options.max_tasks_per_worker) {
@@ -75,28 +87,33 @@ Coordinator::~Coordinator() {
 
 /// Forks the first workers and waits until all of them are there, though not until they are ready.
 void Coordinator::hire_all() {
-  const auto deadline = Clock::now() + kStartTime;
+  auto deadline = Clock::now() + kStartTime;
+  std::ptrdiff_t there = 0;
+  const auto hear_of_forks = [&] {
+    require_zygote();
+    const auto forked = std::count_if(slots_.begin(), slots_.end(),
+                                      [](const Slot& slot) { return slot.pid() != 0; });
+    if (std::exchange(there, forked) != forked) deadline = Clock::now() + kStartTime;
+  };
   const auto count = static_cast<int>(slots_.size());
   for (int number = 0; number < count; ++number) {
     Slot& slot = slots_[static_cast<std::size_t>(number)];
-    slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0,
-               static_cast<std::uint32_t>(number));
+    begin(slot, std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0);
     slot.publish();
     int error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     while (error == EAGAIN && Clock::now() < deadline) {
       zygote_->wait(milliseconds{10});
-      require_zygote();
+      hear_of_forks();
       if (!zygote_) return;
       error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     }
     if (error != 0) throw SystemError("bulkhead: cannot ask the zygote for a worker", error);
   }
-  const auto forked = [](const Slot& slot) { return slot.pid() != 0; };
-  while (zygote_ && !std::all_of(slots_.begin(), slots_.end(), forked)) {
+  while (zygote_ && there < count) {
     if (Clock::now() >= deadline)
       throw SystemError("bulkhead: the workers were not forked", ETIMEDOUT);
     zygote_->wait(milliseconds{100});
-    require_zygote();
+    hear_of_forks();
     if (refusal_ == 0) continue;
     throw SystemError(
         "bulkhead: cannot fork " + std::to_string(count) +
@@ -106,15 +123,31 @@ void Coordinator::hire_all() {
 }
 
 int Coordinator::request(Link& link, std::uint64_t epoch, Zygote::Duty duty) {
-  const int error = zygote_->request_fork(epoch, duty, link.inbox_fd(), link.outbox_fd());
+  const int error = zygote_->request_fork(epoch, duty, link.worker_descriptors());
   if (error == 0) link.close_descriptors();
   return error;
+}
+
+void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
+  Link& present = *link;
+  slot.begin(std::move(link), epoch, pid, number_of(slot));
+  if (longest_start_) slot.killed_at = later(Clock::now(), *longest_start_);
+  if (present.voice().silent()) return;
+  for (const int pipe : present.voice().fds()) events_->watch_output(pipe);
+  slot.listen(
+      std::make_unique<Transcript>(present, peek_ ? &*peek_ : nullptr, log_, number_of(slot)));
+}
+
+/// Takes in what tasks have written and logged.
+void Coordinator::hear_workers() {
+  unheard_ = false;
+  for (Slot& slot : slots_) unheard_ |= !slot.hear();
 }
 
 /// The spare, if there is one or will be in a moment, takes the place of a worker that is gone.
 void Coordinator::promote_spare(Slot& slot) {
   if (!spare_.link || !restarts_.allowed()) return;
-  slot.begin(std::move(spare_.link), spare_.epoch, spare_.pid, number_of(slot));
+  begin(slot, std::move(spare_.link), spare_.epoch, spare_.pid);
   spare_ = {};
   spare_due_ = Clock::now() + kSpareDelay;
   spare_used_ = true;
@@ -127,7 +160,7 @@ void Coordinator::rehire(Slot& slot) {
   if (slot.alive()) return slot.publish();
   int error = 0;
   try {
-    slot.begin(std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0, number_of(slot));
+    begin(slot, std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0);
     slot.publish();
     error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     if (error != 0) slot.bury();
@@ -159,7 +192,7 @@ void Coordinator::keep_spare(Clock::time_point now) {
     return;
   }
   try {
-    Spare spare{std::make_unique<Link>(setup_.ring_bytes), next_epoch_++, 0};
+    Spare spare{std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0};
     const int error = request(*spare.link, spare.epoch, Zygote::Duty::stand_by);
     if (error != 0) throw SystemError("bulkhead: cannot ask the zygote for a worker", error);
     spare_ = std::move(spare);
@@ -246,6 +279,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   after_drain(slot);
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting;
+  const bool overdue = slot.overdue;
   const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
   const Slot::Corpse corpse = slot.bury();
   if (!starting && !leaving_) {
@@ -256,8 +290,13 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
     }
   }
   FailureDetails blame = crash_details(message, corpse.link->crash_report());
+  if (message.oom_kills != 0 && blame.signal == SIGKILL) {
+    blame.kind = FailureKind::out_of_memory;
+    blame.message = out_of_memory_text(setup_.limits);
+  }
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
+  if (overdue) cause = "it took longer than " + to_text(*longest_start_);
   if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
   if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, std::move(blame));
@@ -295,6 +334,7 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
     blame.message = "the worker was killed: " + corpse.verdict;
   }
   blame.worker_pid = corpse.pid;
+  blame.output = corpse.output;
   for (const Run& run : corpse.begun) {
     for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
       blame.task = run.tasks.first + i;
@@ -324,6 +364,7 @@ std::uint32_t Coordinator::number_of(const Slot& slot) const {
 void Coordinator::after_drain(Slot& slot) {
   if (slot.take_ready()) {
     restarts_.succeeded();
+    slot.killed_at.reset();
     if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
   }
   const std::string complaint = slot.take_complaint();

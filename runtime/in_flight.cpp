@@ -24,6 +24,12 @@ void InFlight::pop(std::uint64_t count) {
   if (front.count == 0) runs_.pop_front();
 }
 
+Run InFlight::at(std::uint64_t before) const {
+  auto run = runs_.begin();
+  for (; before >= run->tasks.count; ++run) before -= run->tasks.count;
+  return {run->job, {run->tasks.first + before, 1}};
+}
+
 std::uint64_t InFlight::count_of(const ActiveJob* job) const {
   std::uint64_t count = 0;
   for (const Run& run : runs_) count += run.job == job ? run.tasks.count : 0;

@@ -238,7 +238,7 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
     active.job.encode_argument(task, argument);
   } catch (...) {
     active.job.fail(task, local_failure(task, kWhileEncoding));
-    return active.settle({1, 1, task});
+    return active.settle(task, {1, 1, task});
   }
   LocalTask local;
   local.attempt = active.attempts.next(task);
@@ -255,7 +255,7 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   }
   const std::unique_ptr<LargeResult> result = active.job.receive(task);
   result->add(std::get<LocalCallable::Result>(answer));
-  active.settle(result->finish());
+  active.settle(task, result->finish());
 }
 
 /// Until a task may be run again, progress is to be reported, or the call is to end.

@@ -21,6 +21,15 @@ void write(spdlog::logger* logger, spdlog::level::level_enum level,
 
 }  // namespace
 
+void Log::pass_on(std::uint32_t level, std::string_view origin,
+                  std::string_view text) const noexcept {
+  if (logger_ == nullptr || level >= spdlog::level::off) return;
+  try {
+    logger_->log(static_cast<spdlog::level::level_enum>(level), "[{}] {}", origin, text);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as above
+  }
+}
+
 void Log::debug(const std::string& text) const noexcept {
   write(logger_.get(), spdlog::level::debug, text);
 }

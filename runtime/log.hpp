@@ -4,8 +4,10 @@
 // Silent without a logger; an exception of the logger's goes no further.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace spdlog {
 class logger;
@@ -20,6 +22,10 @@ class Log {
   void debug(const std::string& text) const noexcept;
   void warn(const std::string& text) const noexcept;
   void error(const std::string& text) const noexcept;
+  /// A message of a worker's; `level` is spdlog's, of somebody who is not believed.
+  void pass_on(std::uint32_t level, std::string_view origin, std::string_view text) const noexcept;
+
+  [[nodiscard]] const std::shared_ptr<spdlog::logger>& logger() const { return logger_; }
 
  private:
   std::shared_ptr<spdlog::logger> logger_;

@@ -33,6 +33,11 @@ int validated_workers(const Options& options, int usable_cpus) {
   };
   require_positive(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_positive(options.recycle_rss, "recycle_rss");
+  if (options.initializer_timeout && options.initializer_timeout->count() <= 0) {
+    throw InvalidArgument("bulkhead: Options::initializer_timeout is " +
+                          std::to_string(options.initializer_timeout->count()) +
+                          " ns; it must be positive (leave it unset for no limit)");
+  }
   return workers;
 }
 
@@ -67,6 +72,13 @@ void require_sensible(const Limits& limits) {
   require_positive(limits.cpu_time, "cpu_time");
   require_positive(limits.file_size, "file_size");
   require_positive(limits.processes, "processes");
+}
+
+void require_shallow(int pools_deep) {
+  if (pools_deep < kMostPoolsDeep) return;
+  throw Error("bulkhead: this task is " + std::to_string(pools_deep) +
+              " pools deep, in a pool of a task in a pool of a task, and so on, and makes another; "
+              "does a function that makes a Pool call itself there?");
 }
 
 void require_forkable(const Options& options, int threads) {

@@ -9,6 +9,7 @@ namespace bulkhead::detail {
 
 inline constexpr int kMaxWorkers = 1024;
 inline constexpr int kMaxRetries = 1000;
+inline constexpr int kMostPoolsDeep = 8;
 inline constexpr std::uint64_t kMinMemory = 1 << 20;
 inline constexpr std::uint64_t kMinOpenFiles = 16;
 inline constexpr int kMaxOomScore = 1000;
@@ -22,6 +23,8 @@ inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 [[nodiscard]] bool is_inline(const Options& options, const char* environment);
 /// Throws InvalidArgument if a limit makes no sense.
 void require_sensible(const Limits& limits);
+/// Throws Error if this is a task in a pool in a task in a pool, and so on.
+void require_shallow(int pools_deep);
 /// Throws Error if forking now would copy locks that other threads hold.
 void require_forkable(const Options& options, int threads);
 /// Throws InvalidArgument if an option of a call makes no sense.

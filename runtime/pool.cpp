@@ -5,6 +5,7 @@
 #include "runtime/replay.hpp"
 #include "worker/host.hpp"
 #include "worker/replay_file.hpp"
+#include "worker/reset.hpp"
 #include <bulkhead/pool.hpp>
 
 #include <cstdlib>
@@ -22,6 +23,7 @@ std::unique_ptr<detail::Engine> make_engine(Options options) {
   const bool is_inline = detail::is_inline(options, ::secure_getenv("BULKHEAD_INLINE"));
   detail::replay_if_asked(options);
   if (is_inline) return std::make_unique<detail::InlineEngine>(options, workers);
+  detail::require_shallow(detail::pools_deep());
   detail::require_forkable(options, detail::thread_count());
   return std::make_unique<detail::Coordinator>(options, workers);
 }

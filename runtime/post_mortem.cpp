@@ -24,6 +24,8 @@ std::string exit_text(int code) {
 /// chosen the same number.
 std::string farewell_text(int code) {
   switch (code) {
+    case kExitNoCgroup:
+      return "the worker could not enter its cgroup (Limits::cgroup)";
     case kExitLostDoorbell:
       return "the worker found its descriptors closed, by a task, and left";
     case kExitBadSetup:
@@ -90,6 +92,12 @@ std::string signal_name(int signal) {
   return name != nullptr ? std::string("SIG") + name : fmt::format("signal {}", signal);
 }
 
+std::string out_of_memory_text(const Limits& limits) {
+  const std::string text = "killed by the kernel, as its cgroup had no memory left";
+  if (!limits.memory) return text;
+  return text + fmt::format(": the limit is {} MiB", *limits.memory >> 20);
+}
+
 std::string cause_of_death(const ControlMessage& death, const std::optional<CrashReport>& report) {
   return death.code == CLD_EXITED ? farewell_text(death.value) : signal_text(death, report);
 }
@@ -101,6 +109,7 @@ FailureDetails crash_details(const ControlMessage& death,
   details.worker_pid = death.pid;
   if (death.code == CLD_EXITED) {
     details.message = exit_text(death.value);
+    if (report && report->signal == 0) details.message += " (" + report->message + ")";
     details.exit_code = death.value;
     return details;
   }

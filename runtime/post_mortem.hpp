@@ -6,6 +6,7 @@
 #include "worker/control.hpp"
 #include "worker/crash.hpp"
 #include <bulkhead/failure.hpp>
+#include <bulkhead/limits.hpp>
 
 #include <optional>
 #include <string>
@@ -23,5 +24,8 @@ namespace bulkhead::detail {
 /// The failure of the task that was running; its number is still to be filled in.
 [[nodiscard]] FailureDetails crash_details(const ControlMessage& death,
                                            const std::optional<CrashReport>& report);
+
+/// Of a worker that the kernel has killed as its cgroup's memory did not suffice.
+[[nodiscard]] std::string out_of_memory_text(const Limits& limits);
 
 }  // namespace bulkhead::detail

@@ -53,6 +53,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   untried_.clear();
   clocked_ = {};
   killed_at.reset();
+  overdue = false;
   verdict_.clear();
   fate_ = FailureKind::crashed;
   became_doomed_ = false;
@@ -64,12 +65,24 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
 // ---------------------------------------------------------------------------------------------------
 // In
 
+/// The index in its call of a task that has not been answered.
+std::optional<std::uint64_t> Slot::index_of(std::uint64_t number) const {
+  if (number <= settled_ || number > settled_ + queue_.size()) return std::nullopt;
+  return queue_.at(number - 1 - settled_).tasks.first;
+}
+
+bool Slot::hear() {
+  return transcript_ == nullptr ||
+         transcript_->read([this](std::uint64_t number) { return index_of(number); });
+}
+
 bool Slot::drain(Time now) {
   if (!alive()) return false;
   answered_ = 0;
   mixed_answers_ = false;
   const bool any = take_answers();
   if (answered_ != 0) measure(now);
+  if (transcript_) transcript_->note_answered(settled_);
   return any;
 }
 
@@ -82,9 +95,15 @@ void Slot::measure(Time now) {
 }
 
 bool Slot::take_answers() {
+  const bool any = take_frames();
+  if (!alive() || !link_->tasks().corrupt()) return any;
+  doom("it claims to have read what was never written");
+  return true;
+}
+
+bool Slot::take_frames() {
   RingReader& answers = link_->answers();
   bool any = false;
-  if (link_->tasks().corrupt()) doom("it claims to have read what was never written");
   // Not what comes meanwhile: whoever runs after a worker that works is always just behind it.
   const std::uint64_t end = answers.published();
   do {
@@ -104,6 +123,8 @@ bool Slot::take_answers() {
 
 bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
   const std::span<const std::byte> bytes(payload, header.length);
+  const bool throws = header.kind == FrameKind::thrown || header.kind == FrameKind::failed;
+  if (!throws && !inbound_exception_.empty()) return false;  // it is not complete
   switch (header.kind) {
     case FrameKind::value:
       return take_values(header, payload);
@@ -123,6 +144,7 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
       link_->answers().advance();
       became_ready_ = state_ == State::starting;
       state_ = State::ready;
+      if (pid_ == 0) pid_ = static_cast<int>(header.task);
       return became_ready_;
     default:
       return false;
@@ -173,6 +195,8 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   inbound_exception_.clear();
   details.task = header.task;
   details.worker_pid = pid_;
+  hear();
+  if (transcript_) details.output = transcript_->take(settled_ + 1);
   ActiveJob& job = *queue_.front().job;
   note_answers(1);
   job.fail(std::move(details));
@@ -181,7 +205,7 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
 
 bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
   std::uint64_t count = 0;
-  if (header.length != sizeof count) return false;
+  if (header.length != sizeof count || inbound_) return false;
   std::memcpy(&count, payload, sizeof count);
   if (!revoking_ || header.task != settled_ || count != revoked_to_ - settled_) return false;
   link_->answers().advance();
@@ -208,8 +232,21 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
 
 void Slot::settled(const Settled& settled) {
   ActiveJob& job = *queue_.front().job;
+  // A task writes before it answers, so all of it can be heard by now, and is no more than fits.
+  hear();
+  if (transcript_ && transcript_->captures()) attach_output(settled.count);
+  const std::uint64_t first = queue_.front().tasks.first;
   note_answers(settled.count);
-  job.settle(settled);
+  job.settle(first, settled);
+}
+
+/// Of the first `count` tasks, which have been answered with values.
+void Slot::attach_output(std::uint64_t count) {
+  const Run& run = queue_.front();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto output = transcript_->take(settled_ + i + 1);
+    if (output) run.job->job.attach(run.tasks.first + i, std::move(output));
+  }
 }
 
 /// The first `count` tasks have been answered.
@@ -253,7 +290,8 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     sent_ += encoded.accepted;
     own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
-    if (encoded.failed) job.settle({1, 1, range.first + encoded.accepted});
+    const std::uint64_t behind = range.first + encoded.accepted;
+    if (encoded.failed) job.settle(behind, {1, 1, behind});
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
     if (used == 0) break;
@@ -426,7 +464,13 @@ std::uint64_t Slot::begun_at_death() {
 
 Slot::Corpse Slot::bury() {
   drain(std::chrono::steady_clock::now());
-  Corpse corpse{{}, {}, pid_, fate_, std::move(verdict_), nullptr};
+  hear();  // one that was doomed, too
+  Corpse corpse{{}, {}, pid_, fate_, std::move(verdict_), nullptr, nullptr};
+  if (transcript_) {
+    corpse.output = transcript_->take(settled_ + 1);
+    transcript_->finish();
+    transcript_.reset();
+  }
   for (std::uint64_t left = begun_at_death(); left != 0;) {
     const Run& front = queue_.front();
     const std::uint64_t count = std::min(left, front.tasks.count);

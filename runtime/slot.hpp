@@ -14,6 +14,7 @@
 
 #include "runtime/active_job.hpp"
 #include "runtime/in_flight.hpp"
+#include "runtime/transcript.hpp"
 #include "worker/fence.hpp"
 #include "worker/link.hpp"
 
@@ -40,15 +41,18 @@ class Slot {
     /// If none had: the callable that it may have been rebuilding from its state.
     std::optional<std::uint32_t> rebuilt;
     int pid = 0;
-    FailureKind kind = FailureKind::crashed;  ///< how they failed
-    std::string verdict;                      ///< why the worker was doomed, if it was
-    std::unique_ptr<Link> link;               ///< with the crash report
+    FailureKind kind = FailureKind::crashed;   ///< how they failed
+    std::string verdict;                       ///< why the worker was doomed, if it was
+    std::shared_ptr<const TaskOutput> output;  ///< of the first of `begun`; null: none was captured
+    std::unique_ptr<Link> link;                ///< with the crash report
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
   /// `number` is its place in the pool. It hears of that with the next publish().
   void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number);
   void started(int pid) { pid_ = pid; }
+  /// What the worker says beside its answers goes there, until it is buried.
+  void listen(std::unique_ptr<Transcript> transcript) { transcript_ = std::move(transcript); }
   /// The incarnation has ended: its process is dead, or was never there. What was with it goes back
   /// to its jobs, but for what had begun.
   Corpse bury();
@@ -60,6 +64,8 @@ class Slot {
     return alive() &&
            (queue_.size() <= 1 || state_ == State::starting || streams() || link_->has_got_on());
   }
+  /// Takes in what the worker's tasks have written. False if there may be more.
+  bool hear();
   /// Takes in what the worker has published so far. True if there was anything.
   bool drain(Time now);
   /// Gives tasks of `job` to the worker, up to the job's window, if a quarter of that is free. True
@@ -129,8 +135,10 @@ class Slot {
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   /// True if a task that may want to tidy up is the reason, and not the worker's own state.
   [[nodiscard]] bool may_tidy_up() const { return fate_ != FailureKind::crashed; }
-  /// The doomed or dismissed worker has until then; nothing: it was not given any time.
+  /// The doomed or dismissed worker has until then, or one that starts; nothing: it was not given
+  /// any time, or has no limit.
   std::optional<Time> killed_at;
+  bool overdue = false;  ///< it was killed as it took too long to start
   /// What memory it has been seen to have.
   struct Weight {
     std::uint64_t at_start = 0;  ///< bytes
@@ -145,6 +153,7 @@ class Slot {
 
  private:
   bool take_answers();
+  bool take_frames();
   // What the frames of the outbox mean. False: the frame makes no sense here.
   bool handle(const FrameHeader& header, const std::byte* payload);
   bool take_values(const FrameHeader& header, const std::byte* payload);
@@ -169,6 +178,8 @@ class Slot {
   }
   void settled(const Settled& settled);
   void note_answers(std::uint64_t count);
+  void attach_output(std::uint64_t count);
+  [[nodiscard]] std::optional<std::uint64_t> index_of(std::uint64_t number) const;
   void measure(Time now);
   [[nodiscard]] bool can_pump() {
     return !outbound_.empty() && outbound_.front().fits(link_->tasks());
@@ -190,6 +201,7 @@ class Slot {
   int pid_ = 0;
   std::unique_ptr<Link> link_;
 
+  std::unique_ptr<Transcript> transcript_;  ///< null: nothing is to be heard
   InFlight queue_;
   std::uint64_t sent_ = 0;     ///< tasks sent to this incarnation
   std::uint64_t settled_ = 0;  ///< of those, answered or skipped

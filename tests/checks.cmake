@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Tests of the house itself: what must not compile, who includes whom, and whether a user can build against it.
+# Tests of the house itself: what must not compile, who includes whom, whether the protocols hold, and whether a user
+# can build against it.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 add_test(NAME house.includes_point_one_way
@@ -28,6 +29,22 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     set_tests_properties(install.${way} PROPERTIES TIMEOUT 600 LABELS install
       ENVIRONMENT "CMAKE_GENERATOR=${CMAKE_GENERATOR}")
   endforeach()
+endif()
+
+# The models of the protocols. They know nothing of how the library is built: once is enough here, too.
+find_program(SPIN spin)
+if(SPIN AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  set(check_model ${CMAKE_CURRENT_SOURCE_DIR}/model/check.py)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${check_model})
+  execute_process(COMMAND ${Python3_EXECUTABLE} ${check_model} --list
+    OUTPUT_VARIABLE models OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  string(REPLACE "\n" ";" models "${models}")
+  foreach(model IN LISTS models)
+    add_test(NAME model.${model} COMMAND Python3::Interpreter ${check_model} ${model})
+    set_tests_properties(model.${model} PROPERTIES TIMEOUT 300 LABELS model ENVIRONMENT "SPIN=${SPIN}")
+  endforeach()
+elseif(NOT SPIN)
+  message(STATUS "spin is not there (Debian: apt-get install spin): the models of the protocols are not checked")
 endif()
 
 # Each public header compiles alone: built with everything else.

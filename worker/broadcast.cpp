@@ -92,10 +92,17 @@ void populate(const Memory& memory) {
   throw DecodeError("a Broadcast cannot be used here: " + why);
 }
 
+const char* advice_on(int error) {
+  if (error == EMFILE) return " (each live Broadcast takes one: raise the limit, or drop some)";
+  if (error == EACCES) {
+    return " (a process that has changed its user is closed even to its own workers: make it "
+           "accessible before the Pool is made, by prctl(PR_SET_DUMPABLE, 1))";
+  }
+  return "";
+}
+
 [[noreturn]] void refuse_for(int error, const std::string& path) {
-  refuse(
-      path + " cannot be opened: " + std::generic_category().message(error) +
-      (error == EMFILE ? " (each live Broadcast takes one: raise the limit, or drop some)" : ""));
+  refuse(path + " cannot be opened: " + std::generic_category().message(error) + advice_on(error));
 }
 
 /// The file of a ticket, opened for no use yet: who wrote the ticket may have named anything, and

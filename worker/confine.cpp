@@ -58,7 +58,8 @@ void set_oom_score(int score) {
 
 void confine(const Limits& limits) {
   constexpr rlim_t kToTidyUp = 5;  // s
-  if (limits.memory && !kSanitized) limit("memory", RLIMIT_DATA, data_bytes() + *limits.memory);
+  if (limits.memory && limits.cgroup.empty() && !kSanitized)
+    limit("memory", RLIMIT_DATA, data_bytes() + *limits.memory);
   if (limits.cpu_time) {
     const auto seconds = static_cast<rlim_t>(limits.cpu_time->count());
     limit("cpu_time", RLIMIT_CPU, seconds, kToTidyUp);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worker/control.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
@@ -9,7 +10,7 @@
 namespace bulkhead::detail {
 namespace {
 
-constexpr std::size_t kFdBytes = 2 * sizeof(int);
+constexpr std::size_t kFdBytes = kMostControlDescriptors * sizeof(int);
 
 struct alignas(cmsghdr) Ancillary {
   std::array<char, CMSG_SPACE(kFdBytes)> bytes{};
@@ -17,21 +18,21 @@ struct alignas(cmsghdr) Ancillary {
 
 }  // namespace
 
-int send_control(int socket, const ControlMessage& message, const std::array<int, 2>* fds) {
+int send_control(int socket, const ControlMessage& message, std::span<const int> fds) {
   ControlMessage copy = message;
   iovec vector{&copy, sizeof copy};
   msghdr header{};
   header.msg_iov = &vector;
   header.msg_iovlen = 1;
   Ancillary ancillary;
-  if (fds != nullptr) {
+  if (!fds.empty()) {
     header.msg_control = ancillary.bytes.data();
-    header.msg_controllen = ancillary.bytes.size();
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
     cmsghdr* control = CMSG_FIRSTHDR(&header);
     control->cmsg_level = SOL_SOCKET;
     control->cmsg_type = SCM_RIGHTS;
-    control->cmsg_len = CMSG_LEN(kFdBytes);
-    std::memcpy(CMSG_DATA(control), fds->data(), kFdBytes);
+    control->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(control), fds.data(), fds.size_bytes());
   }
   for (;;) {
     if (::sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
@@ -56,10 +57,11 @@ Received receive_control(int socket, ControlMessage& message, ControlDescriptors
   ControlDescriptors owned;
   const cmsghdr* control = CMSG_FIRSTHDR(&header);
   const bool has_fds = control != nullptr && control->cmsg_type == SCM_RIGHTS;
-  if (has_fds && control->cmsg_len == CMSG_LEN(kFdBytes)) {
-    std::array<int, 2> raw{-1, -1};
-    std::memcpy(raw.data(), CMSG_DATA(control), kFdBytes);
-    owned = {Descriptor(raw[0]), Descriptor(raw[1])};
+  const std::size_t count = has_fds ? (control->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+  for (std::size_t i = 0; i < std::min(count, owned.size()); ++i) {
+    int raw = -1;
+    std::memcpy(&raw, CMSG_DATA(control) + i * sizeof raw, sizeof raw);
+    owned[i] = Descriptor(raw);
   }
   const bool cut = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
   if (size != sizeof message || cut || (has_fds && !owned[0])) return Received::closed;

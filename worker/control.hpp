@@ -7,21 +7,25 @@
 #include "worker/descriptor.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <sys/types.h>
 
 namespace bulkhead::detail {
 
 enum class ControlKind : std::uint32_t {
   // coordinator to zygote
-  fork,  ///< with two descriptors: inbox, outbox; value: 1 for one that is to stand by
+  /// With descriptors: inbox, outbox, and the ends of the pipes that the pool's workers have (see
+  /// voice.hpp); value: 1 for one that is to stand by.
+  fork,
   kill,  ///< a signal, value, to the worker's process group
   end,   ///< kill all workers and leave
   // zygote to coordinator
   started,      ///< pid
   fork_failed,  ///< value: errno
-  died,         ///< pid, code: CLD_..., value: signal or exit code, max_rss_kib
+  /// pid, code: CLD_..., value: signal or exit code, max_rss_kib, oom_kills
+  died,
 };
 
 struct ControlMessage {
@@ -31,14 +35,17 @@ struct ControlMessage {
   std::int32_t code = 0;
   std::int32_t value = 0;
   std::int64_t max_rss_kib = 0;
+  std::int64_t oom_kills = 0;  ///< in its cgroup, if it had one
 };
 
-using ControlDescriptors = std::array<Descriptor, 2>;
+inline constexpr std::size_t kMostControlDescriptors = 5;
+/// Those that did not come are empty.
+using ControlDescriptors = std::array<Descriptor, kMostControlDescriptors>;
 
-/// Sends one message, with the two descriptors if `fds` is given. 0, or the errno: EAGAIN if the
+/// Sends one message, with at most kMostControlDescriptors. 0, or the errno: EAGAIN if the
 /// socket is full, EPIPE if the other side is gone. Never raises SIGPIPE.
 [[nodiscard]] int send_control(int socket, const ControlMessage& message,
-                               const std::array<int, 2>* fds = nullptr);
+                               std::span<const int> fds = {});
 
 enum class Received : std::uint8_t { message, nothing, closed };
 

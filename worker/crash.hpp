@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -26,9 +27,10 @@ struct CrashFrame {
   std::uint64_t build_id = 0;     // Module::build_id of it; 0 if it has none
 };
 
-/// What a worker left when it died of a signal. Texts are printable UTF-8 without line breaks.
+/// What a worker left when it died of a signal, or exited for a reason. Texts are printable UTF-8
+/// without line breaks.
 struct CrashReport {
-  int signal = 0;                   // the fatal signal, SIGABRT after std::terminate
+  int signal = 0;                   // the fatal signal, SIGABRT after std::terminate; 0: it exited
   int code = 0;                     // si_code, see sigaction(2)
   std::uint64_t fault_address = 0;  // si_addr
   bool has_fault_address = false;   // false where si_addr tells nothing, e.g. after kill(2)
@@ -43,6 +45,9 @@ struct CrashReport {
 /// threads are not). `page` must stay writable until the process ends.
 /// Throws std::system_error if the kernel refuses the memory or a handler.
 void install_crash_handlers(std::byte* page);
+
+/// Worker side: `text` is why the process, which no signal ends, is about to exit.
+void leave_last_words(std::string_view text) noexcept;
 
 /// Coordinator side: the report in `page`; nullopt if the worker left none, or nonsense.
 /// Any bytes are safe, even while they change. Call it once the worker is dead.

@@ -68,7 +68,8 @@ std::optional<CrashReport> read_crash_report(const std::byte* page) {
   std::memcpy(&copy, page, sizeof copy);
   const bool is_fatal =
       std::find(kFatalSignals.begin(), kFatalSignals.end(), copy.signal) != kFatalSignals.end();
-  if (copy.magic != kMagic || !is_fatal) return std::nullopt;
+  const bool is_exit = copy.signal == 0 && copy.message_size != 0;
+  if (copy.magic != kMagic || !(is_fatal || is_exit)) return std::nullopt;
   CrashReport report;
   report.signal = copy.signal;
   report.code = copy.code;

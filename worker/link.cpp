@@ -9,8 +9,9 @@
 
 namespace bulkhead::detail {
 
-Link::Link(std::size_t ring_bytes)
-    : inbox_fd_(create_memory(inbox_bytes(ring_bytes))),
+Link::Link(std::size_t ring_bytes, const VoicePlan& voice)
+    : voice_(voice),
+      inbox_fd_(create_memory(inbox_bytes(ring_bytes))),
       outbox_fd_(create_memory(outbox_bytes(ring_bytes))),
       inbox_(inbox_fd_, inbox_bytes(ring_bytes), Memory::Access::read_write),
       outbox_(outbox_fd_, outbox_bytes(ring_bytes), Memory::Access::read_only),
@@ -24,7 +25,14 @@ Link::Link(std::size_t ring_bytes)
   disarm_bell();
 }
 
+std::vector<int> Link::worker_descriptors() const {
+  std::vector<int> all{inbox_fd_.get(), outbox_fd_.get()};
+  for (const int fd : voice_.worker_ends()) all.push_back(fd);
+  return all;
+}
+
 void Link::close_descriptors() {
+  voice_.close_worker_ends();
   inbox_fd_.reset();
   outbox_fd_.reset();
 }
@@ -94,9 +102,12 @@ bool Link::is_awake() const {
 
 bool Link::has_finished() {
   std::uint32_t ticket = 0;
+  std::uint32_t later = 0;
   // In this order: the worker stores its answers before it gives tasks back, and then goes to
-  // sleep.
-  return parked(ticket) && tasks_.empty() && !answers_.pending();
+  // sleep. Where tasks were taken back from it, it says so after giving back: it must not have been
+  // awake meanwhile.
+  return parked(ticket) && tasks_.empty() && !answers_.pending() && parked(later) &&
+         later == ticket;
 }
 
 void Link::revoke(std::uint64_t from, std::uint64_t to) {

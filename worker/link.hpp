@@ -7,25 +7,28 @@
 
 #include "worker/crash.hpp"
 #include "worker/memory.hpp"
+#include "worker/voice.hpp"
 #include <bulkhead/detail/ring.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace bulkhead::detail {
 
 class Link {
  public:
-  /// Creates and maps the memories. Throws SystemError.
-  explicit Link(std::size_t ring_bytes);
+  /// Creates and maps the memories, and makes the pipes of the plan. Throws SystemError.
+  explicit Link(std::size_t ring_bytes, const VoicePlan& voice = {});
 
   /// The descriptors for the worker; close_descriptors() once they have been sent.
-  [[nodiscard]] const Descriptor& inbox_fd() const { return inbox_fd_; }
+  [[nodiscard]] std::vector<int> worker_descriptors() const;
   [[nodiscard]] const Descriptor& outbox_fd() const { return outbox_fd_; }
   void close_descriptors();
 
+  Voice& voice() { return voice_; }
   RingWriter& tasks() { return tasks_; }
   RingReader& answers() { return answers_; }
 
@@ -71,6 +74,7 @@ class Link {
  private:
   [[nodiscard]] bool parked(std::uint32_t& ticket) const;
 
+  Voice voice_;
   Descriptor inbox_fd_;
   Descriptor outbox_fd_;
   Memory inbox_;

@@ -23,6 +23,8 @@ namespace {
 constexpr int kHighDescriptor = 100;
 constexpr const char* kOomScoreAdjust = "300";
 
+int deep = 0;
+
 /// For kernels and sandboxes without close_range.
 void close_one_by_one(unsigned first, unsigned last) {
   rlimit limit{};
@@ -85,7 +87,12 @@ void name_process(const char* name) {
   ::prctl(PR_SET_NAME, name);
 }
 
+int pools_deep() {
+  return deep;
+}
+
 void become_worker(const char* name) {
+  ++deep;
   name_process(name);
   ::setpgid(0, 0);
   const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

@@ -32,6 +32,9 @@ void die_with_parent(pid_t parent);
 /// kernel's out-of-memory killer than the host's.
 void become_worker(const char* name);
 
+/// How many pools this process is in: 0 in a host, 1 in a worker, 2 in a worker of a worker's pool.
+[[nodiscard]] int pools_deep();
+
 /// What `ps` shows of this process.
 void name_process(const char* name);
 

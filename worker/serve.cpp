@@ -5,11 +5,13 @@
 #include "worker/channel.hpp"
 #include "worker/confine.hpp"
 #include "worker/crash.hpp"
+#include "worker/faults.hpp"
 #include "worker/host.hpp"
 #include "worker/memory.hpp"
 #include "worker/module.hpp"
 #include "worker/rebuilt.hpp"
 #include "worker/reset.hpp"
+#include "worker/sanitizers.hpp"
 #include "worker/task_clock.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
@@ -35,20 +37,33 @@ void leave_at_once(int status, void*) {
   ::_exit(status);
 }
 
+// For what is seen to at the end of each task.
+const std::vector<fault::Fault>* task_faults = nullptr;
+std::uint64_t latest_task = 0;  ///< its index in its call; kept where there are faults
+
+/// Before the answer of each task; `number` is the worker's count.
+void see_to_end_of_task(std::uint64_t number) {
+  mark_output(number);
+  if (number != 0) meet_faults(*task_faults, fault::Point::task_ends, latest_task);
+}
+
 /// The run that is being served; a task in a frame of its own is claimed here too.
 class ServedRun final : public TaskRun {
  public:
-  ServedRun(Channel& channel, Fences fences)
+  ServedRun(Channel& channel, const WorkerSetup& setup)
       : TaskRun({channel.words().started, channel.words().tail, channel.words().inbox_head,
                  channel.inbox_words().revoke_to, channel.inbox_words().bell_at},
-                channel.deaf(), calm(), fences == Fences::equal),
-        channel_(channel) {}
+                setup.faults.empty() ? channel.deaf() : kAlways, calm(),
+                setup.fences == Fences::equal),
+        channel_(channel),
+        faults_(setup.faults) {}
 
   /// Claims the task of the present frame, as begin() does those of a run.
-  bool claim_frame(std::uint64_t begun, bool timed) {
+  bool claim_frame(const FrameHeader& header, std::uint64_t begun, bool timed) {
+    task_ = header.task;
     begun_ = begun;
     timed_ = timed;
-    done_at_ = channel_.tasks().position();
+    done_at_ = channel_.tasks().released();
     return claim();
   }
 
@@ -61,8 +76,8 @@ class ServedRun final : public TaskRun {
     timed_ = timed;
     left_ = run_length(header);
     argument_ = payload;
-    done_at_ = channel_.tasks().position();
-    argument_at_ = done_at_ + kFrameHeaderBytes;
+    done_at_ = channel_.tasks().released();
+    argument_at_ = channel_.tasks().position() + kFrameHeaderBytes;
     argument_cell_ = header.more * kFrameAlign;
     result_cell_ = cell;
   }
@@ -102,6 +117,7 @@ class ServedRun final : public TaskRun {
   }
   bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
   void ring() override {
+    if (!faults_.empty()) begin_fault(task_);
     if (channel_.ring_if_due(done_at_)) return;
     // The task has not begun: it must not be blamed for what another did.
     started_.store(begun_, std::memory_order_release);
@@ -110,7 +126,15 @@ class ServedRun final : public TaskRun {
   void note_time() override { restart_task_time(); }
   void attend() override { detail::attend(); }
 
+  void begin_fault(std::uint64_t task) {
+    latest_task = task;
+    meet_faults(faults_, fault::Point::task_begins, task);
+  }
+
+  static constexpr bool kAlways = true;
+
   Channel& channel_;
+  const std::vector<fault::Fault>& faults_;
   std::uint32_t callable_ = 0;
   bool open_ = false;  ///< results go into a frame that grows
 };
@@ -118,7 +142,7 @@ class ServedRun final : public TaskRun {
 class Server {
  public:
   Server(const WorkerSetup& setup, Channel& channel)
-      : setup_(setup), channel_(channel), run_(channel, setup.fences) {}
+      : setup_(setup), channel_(channel), run_(channel, setup) {}
 
   void run() {
     start();
@@ -154,6 +178,7 @@ class Server {
     name_process(("bulkhead-" + std::to_string(number)).c_str());
     set_up(number);
     try {
+      meet_faults(setup_.faults, fault::Point::worker_starts);
       if (setup_.initializer) setup_.initializer();
       attend_unless_calm();
       if (!channel_.can_ring()) ::_exit(kExitLostDoorbell);
@@ -161,7 +186,8 @@ class Server {
       attend_unless_calm();
       complain_and_leave(0);
     }
-    MessageWriter(channel_, FrameKind::ready, 0, 0).finish();
+    // The zygote's word of who this is may come later than answers.
+    MessageWriter(channel_, FrameKind::ready, 0, static_cast<std::uint64_t>(::getpid())).finish();
     ring_now();
   }
 
@@ -183,6 +209,7 @@ class Server {
   void finalize() {
     end_task_clock();
     try {
+      meet_faults(setup_.faults, fault::Point::worker_leaves);
       if (setup_.finalizer) setup_.finalizer();
     } catch (...) {
       answer_exception(FrameKind::failed, 0, 0, "");
@@ -196,7 +223,7 @@ class Server {
   }
 
   void serve_task(const FrameHeader& header, const std::byte* payload) {
-    const bool claimed = run_.claim_frame(begun_, is_timed(find(header.callable)));
+    const bool claimed = run_.claim_frame(header, begun_, is_timed(find(header.callable)));
     begun_ = run_.begun();
     if (!claimed) return skip_revoked(header, payload, 1);
     MessageReader argument(channel_, header, payload);
@@ -271,6 +298,8 @@ class Server {
     const std::uint64_t end = channel_.inbox_words().revoke_to.load(std::memory_order_acquire);
     channel_.words().started.store(begun_, std::memory_order_relaxed);
     const std::uint64_t first = begun_;
+    // It waits for room now, if it must: a worker that sleeps without tasks should have answered.
+    MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     for (;;) {
       if (header.kind == FrameKind::tasks) {
         channel_.tasks().advance();
@@ -286,7 +315,6 @@ class Server {
       payload = channel_.next(header);
       left = header.kind == FrameKind::tasks ? run_length(header) : 1;
     }
-    MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     answer.put(end - first);
     answer.finish();
     channel_.words().started.store(begun_, std::memory_order_release);
@@ -368,8 +396,8 @@ Memory map_or_exit(const Descriptor& fd, std::size_t bytes, Memory::Access acces
 
 }  // namespace
 
-void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_fd,
-           Descriptor outbox_fd) {
+void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptors fds) {
+  auto [inbox_fd, outbox_fd, first_pipe, second_pipe, third_pipe] = std::move(fds);
   const Memory inbox =
       map_or_exit(inbox_fd, inbox_bytes(setup.ring_bytes), Memory::Access::read_only);
   const Memory outbox =
@@ -381,7 +409,18 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, Descriptor inbox_
   if (!begin_light_fences(setup.fences)) ::_exit(kExitBadSetup);
   keep_broadcasts();
   begin_task_clock(outbox_words(outbox));
+  Descriptor log_fd = std::move(setup.voice.has_streams() ? third_pipe : first_pipe);
+  redirect_output(setup.voice.mode, std::move(first_pipe), std::move(second_pipe),
+                  setup.voice.secret);
+  task_faults = &setup.faults;
+  if (setup.voice.has_streams() || !setup.faults.empty()) attend_always(see_to_end_of_task);
+  if (setup.voice.logs) {
+    const auto running = [&outbox] { return outbox_words(outbox).started.load(); };
+    setup.forward_logs(
+        std::make_unique<LogSender>(Descriptor(move_high(log_fd.release())), running));
+  }
   install_crash_handlers(crash_page(outbox));
+  listen_to_sanitizers();
   ::on_exit(leave_at_once, nullptr);
   Channel channel(inbox, outbox, setup.ring_bytes, doorbell);
   Server(setup, channel).run();

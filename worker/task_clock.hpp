@@ -26,6 +26,9 @@ void set_task_attempt(int attempt);
 /// die of the signal. Async-signal-safe.
 [[nodiscard]] bool tell_of_stop() noexcept;
 
+/// From now on `see_to` is called before each task is answered, with its number, from 1; and with 0
+/// when the initializer has run.
+void attend_always(void (*see_to)(std::uint64_t));
 /// Zero if there is something to see to before the present task is answered.
 [[nodiscard]] const volatile std::uint32_t& calm();
 /// Sees to it. Ends the process if it is a copy of the worker, as both would answer; and if the

@@ -25,6 +25,7 @@ struct TaskClock {
   std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
   std::uint32_t never_wiped = 1;          ///< where the kernel cannot tell a copy, none is told
   volatile std::uint32_t* calm = &never_wiped;
+  void (*see_to)(std::uint64_t) = nullptr;  ///< before the answer of each task
 };
 constinit TaskClock task_clock;
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -96,7 +97,16 @@ void attend() {
   task_clock.asks = 0;
   const std::uint64_t stopped = task_clock.stopped.load();
   if (stopped != 0 && stopped == present_task()) die_of_stop();
-  *task_clock.calm = 1;
+  if (task_clock.see_to == nullptr) {
+    *task_clock.calm = 1;
+  } else {
+    task_clock.see_to(present_task());
+  }
+}
+
+void attend_always(void (*see_to)(std::uint64_t)) {
+  task_clock.see_to = see_to;
+  *task_clock.calm = 0;
 }
 
 }  // namespace detail

@@ -15,7 +15,7 @@
 namespace bulkhead::detail {
 namespace {
 
-enum Source : std::uint32_t { kDoorbell, kControl, kZygote };
+enum Source : std::uint32_t { kDoorbell, kControl, kZygote, kOutput };
 
 void watch(int epoll, int fd, Source source, std::uint32_t events) {
   epoll_event event{};
@@ -64,8 +64,13 @@ EventSet::EventSet(int doorbell, int control, int zygote_pidfd)
   watch(epoll_.get(), zygote_pidfd, kZygote, EPOLLIN);
 }
 
+// Edge-triggered, or one that has been closed at the other end would wake for ever.
+void EventSet::watch_output(int pipe) const {
+  watch(epoll_.get(), pipe, kOutput, EPOLLIN | EPOLLET);
+}
+
 Wakeup EventSet::wait(std::chrono::milliseconds timeout) const {
-  std::array<epoll_event, 3> events;
+  std::array<epoll_event, 16> events;
   const int limit = timeout.count() < 0 ? -1 : static_cast<int>(timeout.count());
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), limit);
@@ -74,6 +79,7 @@ Wakeup EventSet::wait(std::chrono::milliseconds timeout) const {
     wakeup.bell |= events[static_cast<std::size_t>(i)].data.u32 == kDoorbell;
     wakeup.control |= events[static_cast<std::size_t>(i)].data.u32 == kControl;
     wakeup.zygote |= events[static_cast<std::size_t>(i)].data.u32 == kZygote;
+    wakeup.output |= events[static_cast<std::size_t>(i)].data.u32 == kOutput;
   }
   return wakeup;
 }

@@ -43,9 +43,10 @@ struct Wakeup {
   bool bell = false;     ///< a worker, or another thread of ours, has rung
   bool control = false;  ///< the zygote has sent something
   bool zygote = false;   ///< the zygote has ended
+  bool output = false;   ///< a worker has said something
 
   /// True if nothing did: the time was up.
-  [[nodiscard]] bool timed_out() const { return !bell && !control && !zygote; }
+  [[nodiscard]] bool timed_out() const { return !bell && !control && !zygote && !output; }
 };
 
 /// One pollable descriptor for all that can happen to a pool.
@@ -53,6 +54,8 @@ class EventSet {
  public:
   /// Throws SystemError.
   EventSet(int doorbell, int control, int zygote_pidfd);
+  /// Wakes for what comes through this pipe, too, until it is closed. Throws SystemError.
+  void watch_output(int pipe) const;
   /// Sleeps until something happens or `timeout` has passed; negative: no limit.
   [[nodiscard]] Wakeup wait(std::chrono::milliseconds timeout) const;
 

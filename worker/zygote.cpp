@@ -13,6 +13,7 @@
 #include <deque>
 #include <fcntl.h>
 #include <fstream>
+#include <iterator>
 #include <poll.h>
 #include <span>
 #include <string>
@@ -31,6 +32,7 @@ namespace bulkhead::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kFarewell{1000};
+constexpr std::chrono::milliseconds kFarewellOfOne{10};
 
 int open_pidfd(pid_t pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -81,8 +83,9 @@ class ZygoteProcess {
 
   void start(ControlMessage message, ControlDescriptors fds) {
     const pid_t self = ::getpid();
-    const pid_t pid = ::fork();
-    if (pid == 0) become(self, message.value != 0, std::move(fds));
+    errno = setup_.cgroup ? setup_.cgroup->make(message.epoch) : 0;
+    const pid_t pid = errno != 0 ? -1 : ::fork();
+    if (pid == 0) become(self, message, std::move(fds));
     if (pid < 0) {
       message.kind = ControlKind::fork_failed;
       message.value = errno;
@@ -96,13 +99,18 @@ class ZygoteProcess {
   }
 
   // What would leave this function would unwind the host's stack in a second process.
-  [[noreturn]] void become(pid_t zygote, bool stands_by, ControlDescriptors fds) noexcept {
+  [[noreturn]] void become(pid_t zygote, const ControlMessage& message,
+                           ControlDescriptors fds) noexcept {
     die_with_parent(zygote);
+    if (setup_.cgroup && !setup_.cgroup->join(message.epoch)) ::_exit(kExitNoCgroup);
+    const bool stands_by = message.value != 0;
     become_worker(stands_by ? "bulkhead-spare" : "bulkhead-worker");
     reset_signals();
-    std::array<int, 3> keep{doorbell_.fd(), fds[0].get(), fds[1].get()};
+    std::array<int, 1 + kMostControlDescriptors> keep{doorbell_.fd()};
+    std::transform(fds.begin(), fds.end(), std::next(keep.begin()),
+                   [](const Descriptor& fd) { return fd.get(); });
     close_descriptors(keep);
-    serve(setup_, doorbell_, std::move(fds[0]), std::move(fds[1]));
+    serve(setup_, doorbell_, std::move(fds));
   }
 
   void kill(const ControlMessage& message) {
@@ -138,6 +146,10 @@ class ZygoteProcess {
     message.code = info.si_code;
     message.value = info.si_status;
     message.max_rss_kib = usage.ru_maxrss;
+    if (setup_.cgroup) {
+      message.oom_kills = setup_.cgroup->oom_kills(message.epoch);
+      setup_.cgroup->remove(message.epoch);
+    }
     children_.erase(found);
     send(message);
   }
@@ -158,14 +170,24 @@ class ZygoteProcess {
 
   [[noreturn]] void end() {
     for (const auto& [pid, epoch] : children_) ::kill(-pid, SIGKILL);
-    give_up_large_memory();
-    // From here on nothing may be used that is not code or on the stack.
+    // A cgroup's name is in the memory that is given up.
+    if (!setup_.cgroup) give_up_large_memory();
+    // Without a cgroup, nothing may be used from here on that is not code or on the stack.
     // What tasks have left running has become ours when its parent died, whatever its session: it
     // ends too.
     do {
       kill_children();
-    } while (::waitpid(-1, nullptr, 0) > 0);
+    } while (reap_some());
+    if (setup_.cgroup) setup_.cgroup->remove_all();
     ::_exit(0);
+  }
+
+  /// Waits for an end and takes those that have come meanwhile; false if there is no child.
+  static bool reap_some() {
+    if (::waitpid(-1, nullptr, 0) <= 0) return false;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    return true;
   }
 
   static void kill_children() {
@@ -265,13 +287,15 @@ class SignalsBlocked {
 
 }  // namespace
 
-Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell) : owner_(::getpid()) {
+Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers)
+    : farewell_(kFarewell + workers * kFarewellOfOne), owner_(::getpid()) {
   std::array<int, 2> ends{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw SystemError("bulkhead: cannot create a socket pair", errno);
   }
   control_ = Descriptor(ends[0]);
   const Descriptor theirs(ends[1]);
+  if (!control_ || !theirs) throw SystemError("bulkhead: cannot create a socket pair", errno);
   const Descriptor self(open_pidfd(owner_));
   if (!self) throw SystemError("bulkhead: cannot open a pidfd", errno);
   {
@@ -296,7 +320,7 @@ Zygote::~Zygote() {
   message.kind = ControlKind::end;
   (void)send_control(control_.get(), message);
   control_.reset();
-  if (!ends_within(kFarewell)) {
+  if (!ends_within(farewell_)) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
     static_cast<void>(ends_within(kFarewell));
   }
@@ -320,14 +344,12 @@ bool Zygote::ends_within(std::chrono::milliseconds time) const {
   }
 }
 
-int Zygote::request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
-                         const Descriptor& outbox) const {
+int Zygote::request_fork(std::uint64_t epoch, Duty duty, std::span<const int> fds) const {
   ControlMessage message;
   message.kind = ControlKind::fork;
   message.value = duty == Duty::stand_by ? 1 : 0;
   message.epoch = epoch;
-  const std::array<int, 2> fds{inbox.get(), outbox.get()};
-  return send_control(control_.get(), message, &fds);
+  return send_control(control_.get(), message, fds);
 }
 
 int Zygote::request_signal(std::uint64_t epoch, int signal) const {

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <sys/types.h>
 
 namespace bulkhead::detail {
@@ -22,17 +23,18 @@ class Zygote {
  public:
   /// Forks. `setup` and `doorbell` are used by the workers through the snapshot. Throws
   /// SystemError.
-  Zygote(const WorkerSetup& setup, const Doorbell& doorbell);
+  Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers);
   Zygote(const Zygote&) = delete;
   Zygote& operator=(const Zygote&) = delete;
-  /// Kills all workers and the zygote and waits until they are gone, for at most a second.
+  /// Kills all workers and the zygote and waits until they are gone, for about a second at most;
+  /// for 10 ms more for each worker.
   ~Zygote();
 
   enum class Duty : std::uint8_t { work, stand_by };
 
-  /// Asks for a worker. The answer comes by receive(). Returns 0 or an errno.
-  [[nodiscard]] int request_fork(std::uint64_t epoch, Duty duty, const Descriptor& inbox,
-                                 const Descriptor& outbox) const;
+  /// Asks for a worker, which gets these descriptors (see ControlKind::fork). The answer comes by
+  /// receive(). Returns 0 or an errno.
+  [[nodiscard]] int request_fork(std::uint64_t epoch, Duty duty, std::span<const int> fds) const;
   /// Asks for a signal to a worker and all processes of its group; no answer. Returns 0 or an
   /// errno.
   [[nodiscard]] int request_signal(std::uint64_t epoch, int signal) const;
@@ -51,6 +53,7 @@ class Zygote {
   Descriptor control_;
   Descriptor pidfd_;
   pid_t pid_ = -1;
+  std::chrono::milliseconds farewell_;
   pid_t owner_ = -1;  ///< the process that forked it; a fork of that one must not end the zygote
 };
 

@@ -8,18 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <iterator>
 #include <numeric>
 #include <random>
 #include <set>
-#include <string>
-#include <string_view>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -51,29 +47,14 @@ int work(int x) {
   return x;
 }
 
-/// The children of `zygote` that have a place in the pool. Not those that are only starting: some
-/// deaths of these in a row are taken for a fault of the initializer.
-std::set<int> placed_workers(pid_t zygote) {
-  std::set<int> placed;
-  for (const int pid : test::children_of(zygote)) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
-    std::string name;
-    constexpr std::string_view kPrefix = "bulkhead-";
-    if (file >> name && name.size() > kPrefix.size() && name.starts_with(kPrefix) &&
-        std::isdigit(static_cast<unsigned char>(name[kPrefix.size()])) != 0) {
-      placed.insert(pid);
-    }
-  }
-  return placed;
-}
-
 /// Kills some worker of `zygote` whenever as many tasks have begun as `moments` say.
 void kill_at(pid_t zygote, std::vector<std::uint32_t> moments, unsigned seed) {
   std::minstd_rand random(seed);
   std::sort(moments.begin(), moments.end());
   for (const std::uint32_t moment : moments) {
     if (!state->begun.reaches(moment)) return;
-    const std::set<int> workers = placed_workers(zygote);
+    // Some deaths in a row of workers that are starting are taken for a fault of the initializer.
+    const std::set<int> workers = test::placed_workers_under(zygote);
     if (workers.empty()) continue;
     auto victim = workers.begin();
     std::advance(victim, random() % workers.size());

@@ -250,6 +250,29 @@ TEST_F(DamagedOutboxTest, AThreadThatKeepsWritingNonsenseHarmsNoOtherWorker) {
       kLimit);
 }
 
+int claims_to_have_read_too_much(int x) {
+  reinterpret_cast<bulkhead::detail::OutboxWords*>(test::writable_outbox().data())
+      ->inbox_head.store(~std::uint64_t{0});
+  (void)state->gate.reaches(1, std::chrono::seconds{20});
+  return x;
+}
+
+// It may never say anything else again, so that nothing would come of waiting for it.
+TEST_F(DamagedOutboxTest, AWorkerThatClaimsToHaveReadTooMuchIsEnded) {
+  state.reset();
+  test::in_fork(
+      [] {
+        Pool pool(Options{.workers = 1, .ring_bytes = 16'384});
+        const auto start = std::chrono::steady_clock::now();
+        const auto outcomes = pool.try_map(claims_to_have_read_too_much, test::numbers(0, 3));
+        EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{15});
+        ASSERT_THAT(outcomes, SizeIs(3));
+        for (const Outcome<int>& outcome : outcomes) EXPECT_FALSE(outcome);
+        EXPECT_EQ(pool.apply(same, 8), 8);
+      },
+      kLimit);
+}
+
 // A progress callback makes the coordinator look around often, and not for that reason less well.
 TEST_F(DamagedOutboxTest, AWorkerThatDeniesItsSleepIsWokenThoughProgressIsReported) {
   Pool pool(1);

@@ -10,7 +10,9 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -124,6 +126,70 @@ TEST_F(HostForkTest, MayDestroyAPoolOnWhichThreadsWait) {
   EXPECT_EQ(WEXITSTATUS(copy.wait(std::chrono::seconds{30})), 7);
   state->gate.add();
   for (std::thread& thread : threads) thread.join();
+}
+
+/// Forks all the time, in a thread of its own; each copy does `body` and must leave with code 0.
+class Forker {
+ public:
+  explicit Forker(const std::function<void()>& body)
+      : thread_([this, body] {
+          for (; !over_; ++copies_) fork_once(body);
+        }) {}
+  /// How many copies there were.
+  int end() {
+    over_ = true;
+    thread_.join();
+    return copies_;
+  }
+
+ private:
+  static void fork_once(const std::function<void()>& body) {
+    const pid_t copy = ::fork();
+    if (copy == 0) {
+      body();
+      ::_exit(7);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(copy, &status, 0), copy);
+    EXPECT_EQ(status, 0) << "a copy ended by signal " << WTERMSIG(status) << " or code "
+                         << WEXITSTATUS(status);
+  }
+
+  std::atomic<bool> over_ = false;
+  int copies_ = 0;
+  std::thread thread_;
+};
+
+/// Calls of all kinds: tiny tasks, large values, crashes.
+void use(Pool& pool) {
+  for (int round = 0; round < 60; ++round) {
+    EXPECT_EQ(pool.map(same, test::numbers(0, 3000)), test::numbers(0, 3000));
+    const auto grow = [](const std::string& text) { return text + text; };
+    EXPECT_EQ(pool.map(grow, std::vector(4, std::string(200'000, 'g'))),
+              std::vector(4, std::string(400'000, 'g')));
+    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+  }
+}
+
+// Row 169: host-fork, in the midst of calls.
+TEST_F(HostForkTest, ThatEndInOrderWhileCallsRunLeaveThePoolAlone) {
+  Pool pool(2);
+  Forker forker([] { std::exit(0); });
+  use(pool);
+  EXPECT_GT(forker.end(), 0);
+  expect_usable(pool);
+}
+
+// The copy may find the pool's books in the midst of a change.
+TEST_F(HostForkTest, MayDestroyAPoolThatIsAtWork) {
+  auto pool = std::make_unique<Pool>(2);
+  Forker forker([&pool] {
+    pool.reset();
+    ::_exit(0);
+  });
+  use(*pool);
+  EXPECT_GT(forker.end(), 0);
+  expect_usable(*pool);
 }
 
 }  // namespace

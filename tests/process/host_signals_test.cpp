@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <optional>
 #include <set>
@@ -130,6 +131,61 @@ TEST_F(HostSignalsTest, AnIgnoredInterruptStaysIgnored) {
     ::sigaction(SIGINT, nullptr, &action);
     EXPECT_EQ(action.sa_handler, SIG_IGN);
   });
+}
+
+// Row 159: pgroup-kill. The host has left the group in which it made the pool.
+TEST_F(HostSignalsTest, ASignalToTheGroupThatThePoolWasMadeInReachesNoWorker) {
+  state.reset();
+  in_fork([] {
+    const pid_t group = ::fork();
+    if (group == 0) {
+      ::setpgid(0, 0);
+      state->ready.add();
+      (void)state->gate.reaches(1, std::chrono::seconds{60});
+      ::_exit(0);
+    }
+    ASSERT_TRUE(state->ready.reaches(1));
+    ASSERT_EQ(::setpgid(0, group), 0);
+    Pool pool(2);
+    const std::set<int> workers = workers_of(pool);
+    ASSERT_EQ(::setpgid(0, 0), 0);
+    std::thread caller(
+        [&pool] { EXPECT_THAT(pool.map(wait_for_gate, test::numbers(0, 20)), SizeIs(20)); });
+    EXPECT_TRUE(state->begun.reaches(2));
+    EXPECT_EQ(::kill(-group, SIGTERM), 0);
+    int status = 0;
+    EXPECT_EQ(::waitpid(group, &status, 0), group);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+    state->gate.add();
+    caller.join();
+    EXPECT_EQ(workers_of(pool), workers);
+    expect_usable(pool);
+  });
+}
+
+// Row 164: host-sigterm-graceful. What runs is finished, and the process ends by itself.
+TEST_F(HostSignalsTest, AHostThatClosesItsPoolOnSigtermGetsAllResults) {
+  state.reset();
+  Fork host([] {
+    sigset_t terminate;
+    ::sigemptyset(&terminate);
+    ::sigaddset(&terminate, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &terminate, nullptr);
+    Pool pool(2);
+    std::thread closer([&] {
+      int signal = 0;
+      ::sigwait(&terminate, &signal);
+      pool.close();
+      state->gate.add();
+    });
+    EXPECT_THAT(pool.map(wait_for_gate, test::numbers(0, 50)), SizeIs(50));
+    closer.join();
+    pool.join();
+  });
+  ASSERT_TRUE(state->begun.reaches(2));
+  host.process().send(SIGTERM);
+  EXPECT_EQ(host.wait(), 0);
+  EXPECT_EQ(state->begun.value(), 50U);
 }
 
 // Interrupted system calls: a host with a timer that fires all the time.

@@ -92,7 +92,7 @@ const Start kBadStarts[] = {
 INSTANTIATE_TEST_SUITE_P(Starts, BadStartTest, ::testing::ValuesIn(kBadStarts),
                          [](const auto& start) { return std::string(start.param.name); });
 
-// Rows 120 and 121: init-throws, init-dies.
+// Rows 120, 121 and 125: init-throws, init-dies, restart-intensity.
 TEST_P(BadStartTest, BreaksThePoolWithTheCauseAndWithoutAStormOfForks) {
   state.reset();
   std::ostringstream text;
@@ -119,6 +119,17 @@ TEST_P(BadStartTest, BreaksThePoolWithTheCauseAndWithoutAStormOfForks) {
   EXPECT_EQ(count(text.str(), "the pool is broken"), 1U) << text.str();
   pool.terminate();
   EXPECT_THROW((void)pool.apply(same, 1), Error);
+}
+
+// Row 124: init-no-res-leak. The broken pool is still there.
+TEST_P(BadStartTest, LeavesAPoolThatHoldsNoProcessAndNoMemory) {
+  const test::Footprint before = test::Footprint::now();
+  Pool pool(Options{.workers = 2, .initializer = GetParam().initializer});
+  EXPECT_THROW((void)pool.map(same, test::numbers(0, 10)), BrokenPool);
+  const test::Footprint after = test::Footprint::now();
+  EXPECT_EQ(after.children, before.children);
+  EXPECT_EQ(after.shared_mappings, before.shared_mappings);
+  EXPECT_EQ(after.shared_names, before.shared_names);
 }
 
 // Row 123: init-throws-destroy.
@@ -152,6 +163,21 @@ TEST_F(InitializerTest, ThatFailsForSuccessorsLeavesThePoolToTheOthers) {
   EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
   EXPECT_THROW((void)pool.map(same, test::numbers(0, 100)), BrokenPool);
   EXPECT_LE(state->starts.value(), 3U + 3U * 2 + 3);
+}
+
+// Row 125: restart-intensity. Only deaths at start in a row are taken for a fault that stays.
+TEST_F(InitializerTest, ThatFailsNowAndThenNeverBreaksThePool) {
+  state.reset();
+  Pool pool(Options{.workers = 1, .initializer = [] {
+                      state->starts.add();
+                      if (state->starts.value() % 2 == 0) throw std::runtime_error("try again");
+                    }});
+  constexpr std::uint32_t kDeaths = 20;
+  for (std::uint32_t death = 0; death < kDeaths; ++death) {
+    EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
+    EXPECT_THAT(pool.map(same, test::numbers(0, 10)), SizeIs(10));
+  }
+  EXPECT_EQ(state->starts.value(), 1 + 2 * kDeaths);
 }
 
 // The pool breaks while a call has results already: they are kept.
@@ -260,6 +286,26 @@ TEST_F(FinalizerTest, ThatCrashesHoldsUpNothing) {
     pool.join();
     EXPECT_EQ(state->ends.value(), 2U) << "workers were started again, or not asked";
   }
+}
+
+// Row 58.
+TEST_F(InitializerTest, ThatHangsBreaksThePoolIfItHasATimeLimit) {
+  Pool pool(Options{.workers = 2,
+                    .initializer = [] { ::pause(); },
+                    .initializer_timeout = std::chrono::milliseconds{50}});
+  try {
+    (void)pool.apply([] { return 1; });
+    ADD_FAILURE() << "the call returned";
+  } catch (const BrokenPool& error) {
+    EXPECT_THAT(error.what(),
+                ::testing::HasSubstr("in the initializer: it took longer than 50 ms"));
+  }
+}
+
+TEST_F(InitializerTest, ThatIsInTimeIsLeftAlone) {
+  Pool pool(
+      Options{.workers = 1, .initializer = [] {}, .initializer_timeout = std::chrono::seconds{20}});
+  EXPECT_EQ(pool.apply([] { return 1; }), 1);
 }
 
 }  // namespace

@@ -12,10 +12,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <new>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -134,6 +137,7 @@ std::pair<rlim_t, rlim_t> limit_of(int resource) {
   return {limit.rlim_cur, limit.rlim_max};
 }
 
+// Row 186: a crash does not write a core dump for half a minute.
 TEST_F(LimitsTest, OfProcessesAndCoreDumpsAreSetForGood) {
   Pool pool(Options{.workers = 1, .limits = {.processes = 500}});
   EXPECT_EQ(pool.apply(limit_of, static_cast<int>(RLIMIT_NPROC)),
@@ -220,6 +224,76 @@ TEST_F(LimitsTest, OneThatTheSystemRefusesIsNamedByTheFirstCall) {
       EXPECT_THAT(error.what(), HasSubstr("Permission denied"));
     }
   });
+}
+
+std::string refusal_of_cgroup(const std::string& folder) {
+  try {
+    Pool pool(Options{.workers = 1, .limits = {.memory = 64 * kMiB, .cgroup = folder}});
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST_F(LimitsTest, AFolderThatIsNoCgroupIsRefusedByName) {
+  EXPECT_THAT(refusal_of_cgroup("/tmp"), HasSubstr("Limits::cgroup is /tmp; it must be a folder"));
+  EXPECT_THAT(refusal_of_cgroup("/nowhere"),
+              HasSubstr("Limits::cgroup is /nowhere, where nothing can be found"));
+}
+
+/// A cgroup of this test's own, with the memory controller; nothing where the machine does not let
+/// us have one.
+class OwnCgroup {
+ public:
+  OwnCgroup() {
+    std::ifstream own("/proc/self/cgroup");
+    for (std::string line; std::getline(own, line);) {
+      if (!line.starts_with("0::")) continue;
+      const std::string folder = "/sys/fs/cgroup" + line.substr(3) + "/bulkhead-test";
+      if (std::filesystem::create_directory(folder, ignored_)) folder_ = folder;
+    }
+    std::ifstream controllers(folder_ + "/cgroup.controllers");
+    for (std::string name; controllers >> name;) usable_ |= name == "memory";
+  }
+  ~OwnCgroup() {
+    if (!folder_.empty()) std::filesystem::remove(folder_, ignored_);
+  }
+  OwnCgroup(const OwnCgroup&) = delete;
+  OwnCgroup& operator=(const OwnCgroup&) = delete;
+
+  [[nodiscard]] bool usable() const { return usable_; }
+  [[nodiscard]] const std::string& folder() const { return folder_; }
+  /// Cgroups below it.
+  [[nodiscard]] std::size_t children() const {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      count += entry.is_directory() ? 1 : 0;
+    }
+    return count;
+  }
+
+ private:
+  std::error_code ignored_;
+  std::string folder_;
+  bool usable_ = false;
+};
+
+// Row 183.
+TEST_F(LimitsTest, AWorkerThatTheKernelKillsForWantOfMemoryInItsCgroupIsNamedAsSuch) {
+  const OwnCgroup own;
+  if (!own.usable()) GTEST_SKIP() << "there is no cgroup of version 2 with a memory controller";
+  {
+    Pool pool(Options{.workers = 2, .limits = {.memory = 64 * kMiB, .cgroup = own.folder()}});
+    const auto outcomes = pool.try_map(use, {1, 200, 20, 300, 2});
+    for (const std::size_t task : {0U, 2U, 4U}) EXPECT_TRUE(outcomes.at(task));
+    for (const std::size_t task : {1U, 3U}) {
+      ASSERT_FALSE(outcomes.at(task));
+      EXPECT_EQ(outcomes[task].failure().kind(), FailureKind::out_of_memory);
+      EXPECT_THAT(outcomes[task].failure().what(), HasSubstr("the limit is 64 MiB"));
+    }
+    EXPECT_EQ(pool.apply(same, 4), 4);
+  }
+  EXPECT_EQ(own.children(), 0U);
 }
 
 }  // namespace

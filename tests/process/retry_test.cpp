@@ -179,6 +179,32 @@ TEST_F(RetryTest, EndsWithTheCallThoughThePauseIsLong) {
   EXPECT_EQ(runs_of(42), 1);
 }
 
+// Whether a stop or the end of the pool is the reason.
+TEST_F(RetryTest, ATaskThatIsGivenUpBeforeItsNextAttemptHasItsHistory) {
+  for (const bool terminate : {false, true}) {
+    state.reset();
+    Pool pool(1);
+    const auto crash_at_0 = [](int x) {
+      if (x == 0) crash();
+      state->failed.add();
+      for (;;) ::pause();  // the crash is known, as its worker has a successor
+    };
+    std::stop_source source;
+    std::jthread stopper([&] {
+      (void)state->failed.reaches(1);
+      terminate ? pool.terminate() : static_cast<void>(source.request_stop());
+    });
+    const CallOptions options{.stop = source.get_token(), .retries = {.crashes = 1, .pause = 1h}};
+    const auto outcomes = pool.try_map(crash_at_0, test::numbers(0, 2), options);
+    ASSERT_FALSE(outcomes.at(0));
+    const Failure& failure = outcomes[0].failure();
+    EXPECT_EQ(failure.kind(), FailureKind::cancelled);
+    EXPECT_EQ(failure.attempt(), 2);
+    ASSERT_THAT(failure.earlier(), SizeIs(1)) << failure.what();
+    EXPECT_EQ(failure.earlier()[0].exit_code(), 0);
+  }
+}
+
 // The lowest failed index is what map() throws, however often it was tried.
 TEST_F(RetryTest, OfMapEndsWithTheLowestFailureForGood) {
   Pool pool(2);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Bad days: no memory, no descriptors, no processes, system calls that are refused. An error says
-// so and nothing is left behind; a pool that runs goes on with what it has.
+// Bad days: no descriptors, no processes, system calls that are refused. An error says so and
+// nothing is left behind; a pool that runs goes on with what it has. No memory:
+// scarce_memory_test.cpp.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
@@ -13,20 +14,23 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <new>
+#include <memory>
+#include <mutex>
 #include <ostream>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
 
 namespace bulkhead {
 namespace {
@@ -285,84 +289,38 @@ TEST_F(ScarcityTest, IfNoSuccessorCanBeForkedForLongThePoolIsBrokenAndSaysWhy) {
   });
 }
 
-// ---------------------------------------------------------------------------------------------
-// Memory.
+/// What a logger is told, counted.
+class CountingSink : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  test::Tally messages;
 
-std::size_t address_space_in_use() {
-  std::ifstream file("/proc/self/statm");
-  std::size_t pages = 0;
-  file >> pages;
-  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
-
-struct Chunks {
-  std::vector<std::string> texts;
-  template <class Archive>
-  void serialize(Archive& archive) {
-    archive(texts);
-  }
+ private:
+  void sink_it_(const spdlog::details::log_msg&) override { messages.add(); }
+  void flush_() override {}
 };
 
-// Row 184: mem-parent. One that arrives in one array, and one that is collected before.
-TEST_F(ScarcityTest, AResultForWhichTheCallerHasNoMemoryFailsItsTaskOnly) {
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer needs unlimited address space";
+// Row 126: restart-stuck-shutdown. The pool has no worker, and waits before it tries again.
+TEST_F(ScarcityTest, IfNoSuccessorCanBeForkedThePoolIsTerminatedAtOnce) {
+  if (!is_root()) GTEST_SKIP() << "only root can become a user without processes";
   in_fork([] {
-    Pool pool(2);
-    EXPECT_EQ(pool.apply(same, 1), 1);
-    const auto array = [](int x) {
-      return std::vector<char>(static_cast<std::size_t>(x == 3 ? 400'000'000 : 1000), 'a');
-    };
-    const auto chunks = [](int x) {
-      return Chunks{std::vector<std::string>(x == 3 ? 400 : 1, std::string(1'000'000, 'c'))};
-    };
-    set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{100} << 20));
-    const auto arrays = pool.try_map(array, test::numbers(0, 10));
-    ASSERT_THAT(arrays, SizeIs(10));
-    const auto collected = pool.try_map(chunks, test::numbers(0, 10));
-    ASSERT_THAT(collected, SizeIs(10));
-    for (int x = 0; x < 10; ++x) {
-      const auto i = static_cast<std::size_t>(x);
-      EXPECT_EQ(arrays[i].has_value(), x != 3);
-      EXPECT_EQ(collected[i].has_value(), x != 3);
-    }
-    EXPECT_THAT(arrays[3].failure().what(), HasSubstr("bad_alloc"));
-    EXPECT_THAT(collected[3].failure().what(), HasSubstr("bad_alloc"));
-    EXPECT_THROW((void)pool.map(array, std::vector{3}), std::bad_alloc);
-    EXPECT_EQ(pool.apply(same, 5), 5);
+    become_another_user();
+    set_limit(RLIMIT_NPROC, 100);
+    const auto sink = std::make_shared<CountingSink>();
+    Pool pool(Options{.workers = 1, .logger = std::make_shared<spdlog::logger>("pool", sink)});
+    limit_processes_of(test::zygote_of(pool), 1);
+    std::thread caller([&pool] {
+      // A spare worker may have been there already; then the second death is the one too many.
+      const auto kill_two = [](int x) { return x < 2 ? test::kills_itself(x) : x; };
+      const auto outcomes = pool.try_map(kill_two, test::numbers(0, 4));
+      EXPECT_EQ(outcomes.at(3).failure().kind(), FailureKind::cancelled);
+    });
+    // Two deaths at the most, and then refusals.
+    EXPECT_TRUE(sink->messages.reaches(4));
+    const auto begin = std::chrono::steady_clock::now();
+    pool.terminate();
+    caller.join();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{10});
   });
-}
-
-TEST_F(ScarcityTest, AnArgumentForWhichTheWorkerHasNoMemoryFailsItsTaskOnly) {
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer needs unlimited address space";
-  Pool pool(Options{.workers = 1, .initializer = [] {
-                      set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{50} << 20));
-                    }});
-  const pid_t worker = pool.apply(::getpid);
-  std::vector<std::vector<char>> arguments(5, std::vector<char>(1000));
-  arguments[2].resize(200'000'000);
-  const auto size = [](const std::vector<char>& bytes) { return bytes.size(); };
-  const auto outcomes = pool.try_map(size, arguments);
-  ASSERT_THAT(outcomes, SizeIs(5));
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(outcomes[i].has_value(), i != 2) << i;
-  EXPECT_THAT(outcomes[2].failure().what(), HasSubstr("bad_alloc"));
-  EXPECT_EQ(pool.apply(::getpid), worker);
-}
-
-// Row 115: task-memhog.
-TEST_F(ScarcityTest, ATaskThatAsksForTooMuchFailsAndItsWorkerLives) {
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer needs unlimited address space";
-  Pool pool(Options{.workers = 1, .initializer = [] {
-                      set_limit(RLIMIT_AS, address_space_in_use() + (std::size_t{50} << 20));
-                    }});
-  const pid_t worker = pool.apply(::getpid);
-  const auto hog = [](int x) {
-    return std::vector<char>(static_cast<std::size_t>(x) * 100'000'000).size();
-  };
-  const auto outcomes = pool.try_map(hog, test::numbers(0, 3));
-  EXPECT_TRUE(outcomes[0]);
-  EXPECT_FALSE(outcomes[1]);
-  EXPECT_THROW((void)pool.map(hog, std::vector{5}), std::bad_alloc);
-  EXPECT_EQ(pool.apply(::getpid), worker);
 }
 
 }  // namespace

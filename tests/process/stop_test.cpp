@@ -30,6 +30,7 @@ using ::testing::SizeIs;
 using StopTest = test::ProcessTest;
 
 struct State {
+  test::Tally ready;
   test::Tally begun;
   test::Tally tidied;
 };
@@ -206,6 +207,35 @@ TEST_F(StopTest, EndsTheWorkerOnceATaskThatWasToldReturns) {
   EXPECT_EQ(outcomes.at(0).failure().kind(), FailureKind::timed_out);
   EXPECT_EQ(outcomes.at(0).failure().signal(), SIGTERM);
   EXPECT_TRUE(state->tidied.reaches(1));
+}
+
+// Row 148: shutdown-order. Two obey, and the third is killed when its second is over.
+TEST_F(StopTest, WaitsForTasksThatTidyUpAndForOthersNotLongerThanASecond) {
+  state.reset();
+  Pool pool(3);
+  const auto task = [](int x) {
+    (void)this_task::stop_requested();
+    if (x == 2) ::signal(SIGTERM, SIG_IGN);
+    state->ready.add();
+    return x == 2 ? hang_from_10(12) : run_until_stopped(x);
+  };
+  std::stop_source source;
+  std::chrono::steady_clock::time_point stopped_at;
+  std::jthread stopper([&] {
+    (void)state->ready.reaches(3);
+    stopped_at = std::chrono::steady_clock::now();
+    source.request_stop();
+  });
+  const CallOptions options{.stop = source.get_token()};
+  const auto outcomes = pool.try_map(task, test::numbers(0, 3), options);
+  const auto elapsed = std::chrono::steady_clock::now() - stopped_at;
+  EXPECT_GE(elapsed, std::chrono::seconds{1});
+  EXPECT_LT(elapsed, std::chrono::seconds{20});
+  for (const auto& outcome : outcomes) {
+    EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled) << outcome.failure().what();
+  }
+  EXPECT_EQ(outcomes.at(2).failure().signal(), SIGKILL);
+  EXPECT_EQ(state->tidied.value(), 2U);
 }
 
 TEST_F(StopTest, BySomebodyElsesSignalIsNoSuccess) {

@@ -180,6 +180,7 @@ TEST_F(ThreadsTest, AProgressCallbackMayCallThePool) {
   EXPECT_GE(calls, 1);
 }
 
+// Row 139: close-race.
 TEST_F(ThreadsTest, CallsAndTheEndOfThePoolMayRace) {
   const auto start = std::chrono::steady_clock::now();
   for (int round = 0; round < 20; ++round) {

@@ -47,6 +47,21 @@ TEST(Attempts, AreNotMadeAgainUnlessAskedFor) {
   EXPECT_EQ(attempts.next(1), 1);
 }
 
+TEST(Attempts, ThatEndedWellAreForgottenAndTheOthersAreKept) {
+  const Retries retries{.crashes = 2};
+  Attempts attempts(retries);
+  for (const std::uint64_t task : {1, 2, 3, 4, 4}) EXPECT_TRUE(fails(attempts, task));
+  attempts.forget({2, 2});
+  std::vector<std::uint64_t> tasks;
+  attempts.take_failed([&](std::uint64_t task, const std::vector<Failure>& failures) {
+    tasks.push_back(task);
+    EXPECT_THAT(failures, SizeIs(task == 4 ? 2 : 1));
+  });
+  EXPECT_THAT(tasks, ElementsAre(1, 4));
+  EXPECT_FALSE(attempts.due());
+  EXPECT_EQ(attempts.next(4), 1);
+}
+
 TEST(Attempts, HaveABudgetForEachKindOfFailure) {
   const Retries retries{.exceptions = 1, .crashes = 2};
   Attempts attempts(retries);

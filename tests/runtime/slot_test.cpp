@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -36,8 +37,24 @@ class EmptyTasks final : public Job {
     answers.advance();
     return {1, 0, 0};
   }
-  std::unique_ptr<LargeResult> receive(std::uint64_t) override { return nullptr; }
+  void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) override {}
+  std::unique_ptr<LargeResult> receive(std::uint64_t) override {
+    return std::make_unique<Pieces>(*this);
+  }
   void fail(std::uint64_t, Failure) override {}
+
+  int results_in_pieces = 0;
+
+ private:
+  struct Pieces final : LargeResult {
+    explicit Pieces(EmptyTasks& job) : owner(job) {}
+    void add(std::span<const std::byte>) override {}
+    Settled finish() override {
+      ++owner.results_in_pieces;
+      return {1, 0, 0};
+    }
+    EmptyTasks& owner;
+  };
 };
 
 class SlotTest : public testing::Test {
@@ -65,8 +82,10 @@ class SlotTest : public testing::Test {
 
   void worker_begins(std::uint64_t tasks) { words_->started.store(tasks); }
 
-  void worker_says(FrameKind kind, std::uint64_t task, const std::vector<std::uint64_t>& payload) {
+  void worker_says(FrameKind kind, std::uint64_t task, const std::vector<std::uint64_t>& payload,
+                   bool more = false) {
     FrameHeader header;
+    header.more = more ? 1 : 0;
     header.kind = kind;
     header.callable = job_.callable;
     header.task = task;
@@ -159,6 +178,49 @@ TEST_F(SlotRevocation, TheWorkerGetsNewTasksOnlyWhenItHasSkippedTheOldOnes) {
   EXPECT_TRUE(slot_.drain(now_));
   EXPECT_TRUE(slot_.feed(job_, kTasks, now_));
   EXPECT_EQ(slot_.load(), kTasks - 1);
+}
+
+// Whoever drains kills those that are doomed, but only if it hears of them.
+TEST_F(SlotRevocation, AWorkerThatClaimsToHaveReadTooMuchIsDoomedThoughItSaysNothingElse) {
+  words_->inbox_head.store(~std::uint64_t{0});
+  slot_.publish();
+  EXPECT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EXPECT_TRUE(slot_.take_doom());
+}
+
+TEST_F(SlotRevocation, AWorkerThatClaimsToHaveReadTooMuchIsTakenAtItsAnswers) {
+  worker_begins(1);
+  worker_says(FrameKind::value, 0, {});
+  words_->inbox_head.store(~std::uint64_t{0});
+  slot_.publish();
+  EXPECT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EXPECT_EQ(job_.ledger.settled(), 1U);
+}
+
+// The pieces would become part of the next answer, though that is of another call, and the call
+// that they were for may have ended.
+TEST_F(SlotRevocation, ATaskWhoseResultHasBegunToComeCannotBeSkipped) {
+  worker_begins(1);
+  ASSERT_TRUE(slot_.revoke_all(Fences::equal));
+  worker_says(FrameKind::value, 0, {1}, true);
+  worker_says(FrameKind::skipped, 0, {kTasks});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EmptyTasks other_tasks;
+  ActiveJob other{other_tasks, job_.callable, definition_, options_};
+  slot_.feed(other, 1, now_);
+  worker_says(FrameKind::value, 0, {1});
+  slot_.drain(now_);
+  EXPECT_EQ(tasks_.results_in_pieces, 0);
+}
+
+TEST_F(SlotRevocation, AnExceptionIsNotMadeOfThePiecesOfTwo) {
+  worker_says(FrameKind::thrown, 0, {1}, true);
+  worker_says(FrameKind::value, 0, {});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
 }
 
 // Who knows how long its initializer takes.

@@ -4,19 +4,25 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
+#include <bulkhead/broadcast.hpp>
 
+#include <cctype>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <poll.h>
 #include <string>
+#include <string_view>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 namespace bulkhead::test {
 namespace {
@@ -111,6 +117,32 @@ void expect_usable(Pool& pool) {
   for (int x = 0; x < 20; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 7);
 }
 
+void expect_everything_works() {
+  Pool pool(2);
+  expect_usable(pool);
+  const auto crash = pool.try_map(segfaults, {1});
+  EXPECT_EQ(crash.at(0).failure().signal(), SIGSEGV) << crash[0].failure().what();
+  const auto twice = [](const std::string& text) { return text + text; };
+  EXPECT_EQ(pool.apply(twice, std::string(2'000'000, 'x')), std::string(4'000'000, 'x'));
+  const auto table = broadcast(std::vector<double>(1000, 0.5));
+  const auto read = [](const Broadcast<double[]>& numbers, int i) {
+    return numbers[static_cast<std::size_t>(i)];
+  };
+  EXPECT_EQ(pool.map(partial(read, table), numbers(0, 10)), std::vector<double>(10, 0.5));
+  const auto hang_at_3 = [](int x) {
+    while (x == 3) ::pause();
+    return x;
+  };
+  const CallOptions options{.timeout = std::chrono::milliseconds{200}};
+  const auto outcomes = pool.try_map(hang_at_3, numbers(0, 6), options);
+  for (int x = 0; x < 6; ++x) {
+    EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].value_or(-1), x == 3 ? -1 : x);
+  }
+  EXPECT_EQ(outcomes[3].failure().kind(), FailureKind::timed_out);
+  pool.close();
+  pool.join();
+}
+
 void in_fork(const std::function<void()>& body, std::chrono::milliseconds limit) {
   Fork fork([&body] {
     const Footprint before = Footprint::now();
@@ -150,14 +182,33 @@ std::set<int> workers_under(pid_t zygote) {
   return workers;
 }
 
-void kill_child_of(pid_t parent, pid_t pid) {
-  try {
-    const Process process(pid);
-    // The handle is taken first, so this is the parent of the process that the signal will reach.
-    if (parent_of(pid) == parent) process.send(SIGKILL);
-  } catch (const std::system_error&) {
-    return;  // gone already
+std::set<int> placed_workers_under(pid_t zygote) {
+  std::set<int> placed;
+  for (const int pid : children_of(zygote)) {
+    std::string name;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+    constexpr std::string_view kPrefix = "bulkhead-";
+    if (name.size() > kPrefix.size() && name.starts_with(kPrefix) &&
+        std::isdigit(static_cast<unsigned char>(name[kPrefix.size()])) != 0) {
+      placed.insert(pid);
+    }
   }
+  return placed;
+}
+
+std::optional<Process> child_of(pid_t parent, pid_t pid) {
+  try {
+    Process process(pid);
+    // The handle is taken first, so this is the parent of the process that signals will reach.
+    if (parent_of(pid) == parent) return process;
+  } catch (const std::system_error&) {
+    return std::nullopt;  // gone already
+  }
+  return std::nullopt;
+}
+
+void kill_child_of(pid_t parent, pid_t pid) {
+  if (const auto child = child_of(parent, pid)) child->send(SIGKILL);
 }
 
 }  // namespace bulkhead::test

@@ -58,6 +58,10 @@ class Fork {
 /// Asks a pool for all that it can be asked for: results, a crash and a recovery.
 void expect_usable(Pool& pool);
 
+/// Makes a pool, asks it for all that the above does, for large values, a broadcast and the end of
+/// a task that hangs, and ends it in order.
+void expect_everything_works();
+
 /// Runs `body` in a Fork, which must end well and keep its own footprint.
 void in_fork(const std::function<void()>& body,
              std::chrono::milliseconds limit = std::chrono::seconds{100});
@@ -71,6 +75,11 @@ void in_fork(const std::function<void()>& body,
 /// The children of a zygote that have a place in the pool: without the one that stands by.
 [[nodiscard]] std::set<int> workers_under(pid_t zygote);
 
+/// The children of a zygote that have been told their place: without those that are starting, too.
+[[nodiscard]] std::set<int> placed_workers_under(pid_t zygote);
+
+/// A handle of `pid` if that is a child of `parent` still.
+[[nodiscard]] std::optional<Process> child_of(pid_t parent, pid_t pid);
 /// Kills `pid` if it is a child of `parent` still.
 void kill_child_of(pid_t parent, pid_t pid);
 

@@ -87,7 +87,7 @@ TEST_F(ControlTest, CarriesTwoDescriptors) {
   ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
   const Descriptor reader(pipe[0]);
   const Descriptor writer(pipe[1]);
-  ASSERT_EQ(send_control(here.get(), death(), &pipe), 0);
+  ASSERT_EQ(send_control(here.get(), death(), pipe), 0);
 
   ControlDescriptors fds;
   ASSERT_EQ(receive_control(there.get(), received, &fds), Received::message);
@@ -102,7 +102,7 @@ TEST_F(ControlTest, CarriesTwoDescriptors) {
 
 TEST_F(ControlTest, ClosesReceivedDescriptorsInWhatTheProcessExecutes) {
   const std::array<int, 2> sent{here.get(), there.get()};
-  ASSERT_EQ(send_control(here.get(), death(), &sent), 0);
+  ASSERT_EQ(send_control(here.get(), death(), sent), 0);
   ControlDescriptors fds;
   ASSERT_EQ(receive_control(there.get(), received, &fds), Received::message);
   EXPECT_NE(::fcntl(fds[0].get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -111,7 +111,7 @@ TEST_F(ControlTest, ClosesReceivedDescriptorsInWhatTheProcessExecutes) {
 
 TEST_F(ControlTest, ClosesDescriptorsThatNobodyWanted) {
   const std::array<int, 2> sent{here.get(), there.get()};
-  ASSERT_EQ(send_control(here.get(), death(), &sent), 0);
+  ASSERT_EQ(send_control(here.get(), death(), sent), 0);
   const int before = next_descriptor();
   ASSERT_EQ(receive_control(there.get(), received), Received::message);
   EXPECT_EQ(next_descriptor(), before);

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <bulkhead/limits.hpp>
+#include <bulkhead/output.hpp>
+#include <bulkhead/testing.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -13,6 +15,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace spdlog {
 class logger;
@@ -36,6 +39,9 @@ struct Options {
   /// Runs in each worker before its first task. If it throws, that worker does not start; if it
   /// keeps throwing, the pool is broken and says why.
   std::function<void()> initializer = nullptr;
+  /// Longest time from the fork of a worker to the end of its initializer. A worker that takes
+  /// longer is killed, and counts as one whose initializer has thrown. Default: no limit.
+  std::optional<std::chrono::nanoseconds> initializer_timeout = std::nullopt;
   /// Runs in each worker that leaves in order: after close() and join(), not after terminate().
   /// What it throws goes to the logger only.
   std::function<void()> finalizer = nullptr;
@@ -53,14 +59,23 @@ struct Options {
   /// Each worker stays on one of the CPUs that this process may use, worker n on the n-th.
   bool pin_workers = false;
 
+  /// What becomes of that which tasks write to standard output and standard error.
+  Output output = Output::inherit;
+
   StartMethod start = StartMethod::fork;
 
-  /// Gets what happens to workers: starts, crashes, refused forks. Default: nothing is logged.
+  /// Gets what happens to workers: starts, crashes, refused forks. And what tasks log: in workers,
+  /// this logger, spdlog's default logger and all registered ones write here, each message in the
+  /// worker's order and with its origin, "[worker 1, task 17] text", while a call of the pool is
+  /// served. Default: nothing is logged, and loggers in workers are as they were forked.
   std::shared_ptr<spdlog::logger> logger = nullptr;
 
   /// Bytes of each of a worker's two rings, 4 KiB to 1 GiB, rounded up to a power of two. Larger
   /// values stream through. Memory is used only as far as it is needed.
   std::size_t ring_bytes = std::size_t{1} << 20;
+
+  /// For tests: what is to happen to workers, see testing.hpp.
+  std::vector<fault::Fault> faults = {};
 
   /// Fork even if this process has other threads. Any lock that one of them holds at that moment
   /// stays locked for ever in every worker: malloc is safe, most other libraries are not.

@@ -4,6 +4,8 @@
 // text.
 #pragma once
 
+#include <bulkhead/task_output.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -70,8 +72,9 @@ struct FailureDetails {
   int exit_code = -1;  ///< -1: it was killed
   std::vector<std::string> backtrace;
 
-  std::vector<Failure> earlier;  ///< of the same task, in order
-  std::string replay_file;       ///< empty: it was not saved
+  std::vector<Failure> earlier;              ///< of the same task, in order
+  std::shared_ptr<const TaskOutput> output;  ///< null: nothing was captured
+  std::string replay_file;                   ///< empty: it was not saved
 
   std::string what;  ///< the sentence made of all this; written by Failure
 };
@@ -110,6 +113,10 @@ class Failure {
     return details_->backtrace;
   }
 
+  /// What the task has written, where the pool captures that (Options::output); else empty.
+  [[nodiscard]] const TaskOutput& output() const noexcept {
+    return detail::or_nothing(details_->output.get());
+  }
   /// The file that bulkhead::replay() (replay.hpp) can run the task from again; empty if it was not
   /// saved: see Options::replay_dir.
   [[nodiscard]] const std::string& replay_file() const noexcept { return details_->replay_file; }

@@ -5,7 +5,9 @@
 
 #include <bulkhead/error.hpp>
 #include <bulkhead/failure.hpp>
+#include <bulkhead/task_output.hpp>
 
+#include <memory>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -56,12 +58,20 @@ class [[nodiscard]] Outcome {
     return *std::get_if<1>(&state_);
   }
 
+  /// What the task has written, where the pool captures that (Options::output); else empty.
+  [[nodiscard]] const TaskOutput& output() const {
+    return has_value() ? detail::or_nothing(output_.get()) : failure().output();
+  }
+  /// For the library: says what output() is to say of a value.
+  void attach(std::shared_ptr<const TaskOutput> output) { output_ = std::move(output); }
+
  private:
   void require_value() const {
     if (!has_value()) failure().raise();
   }
 
   std::variant<Value, Failure> state_;
+  std::shared_ptr<const TaskOutput> output_;
 };
 
 }  // namespace bulkhead

@@ -7,15 +7,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace bulkhead {
 
 /// Limits of each worker. What is not set is as in the process that made the pool.
 struct Limits {
-  /// Bytes of memory of its own (RLIMIT_DATA) that a worker may have beyond what it has at its
-  /// start, at least 1 MiB. A task that asks for more gets std::bad_alloc; if that leaves it, it
-  /// has failed as out_of_memory. Not under sanitizers, which need memory of their own.
+  /// Bytes of memory of its own (RLIMIT_DATA; with `cgroup`: see there) that a worker may have
+  /// beyond what it has at its start, at least 1 MiB. A task that asks for more gets
+  /// std::bad_alloc; if that leaves it, it has failed as out_of_memory. Not under sanitizers, which
+  /// need memory of their own.
   std::optional<std::uint64_t> memory = std::nullopt;
+  /// A folder of the cgroup file system, version 2, that was delegated to this user and holds this
+  /// process or an ancestor's cgroup. Each worker gets a cgroup of its own below it, and `memory`
+  /// is what that may use in all (memory.max), with all the worker's processes, whatever it has
+  /// inherited from the host apart; who uses more is killed and has failed as out_of_memory.
+  std::string cgroup = {};
   /// Time on a CPU of a worker in its whole life; whole seconds. Then it gets a SIGXCPU.
   std::optional<std::chrono::seconds> cpu_time = std::nullopt;
   /// Bytes of a file that a worker writes; a write beyond is a SIGXFSZ. Broadcasts are files too.

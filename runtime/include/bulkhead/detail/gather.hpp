@@ -92,6 +92,7 @@ class Values {
     if (lowest_ && lowest_->task() <= index) return;
     lowest_.emplace(std::move(failure));
   }
+  void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) {}
   /// All values, in order. Throws the failure of the lowest index if there is one; BrokenPool if
   /// the pool broke; the cancellation if it was terminated.
   Result take(std::uint64_t known, const FailureDetails* given_up) {
@@ -129,6 +130,9 @@ class Outcomes {
   void fail(std::uint64_t index, Failure failure) {
     put(index, std::move(failure));
     ++placed_;
+  }
+  void attach(std::uint64_t index, std::shared_ptr<const TaskOutput> output) {
+    outcomes_[index].attach(std::move(output));
   }
   /// One outcome per element. Throws BrokenPool if the pool broke before any task had ended.
   Result take(std::uint64_t known, const FailureDetails* given_up) {

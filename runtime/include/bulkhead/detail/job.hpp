@@ -16,6 +16,7 @@
 #include <bulkhead/detail/task_sink.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/options.hpp>
+#include <bulkhead/task_output.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -97,6 +98,8 @@ class Job {
   virtual std::unique_ptr<LargeResult> receive(std::uint64_t task) = 0;
   /// `task` has ended without a value.
   virtual void fail(std::uint64_t task, Failure failure) = 0;
+  /// What `task`, which has ended with a value, has written.
+  virtual void attach(std::uint64_t task, std::shared_ptr<const TaskOutput> output) = 0;
 };
 
 /// What a job that ended has not done.

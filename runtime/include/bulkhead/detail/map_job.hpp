@@ -243,6 +243,9 @@ class MapJob final : public Job {
     gather_.fail(task, std::move(failure));
     source_.forget(task);
   }
+  void attach(std::uint64_t task, std::shared_ptr<const TaskOutput> output) override {
+    gather_.attach(task, std::move(output));
+  }
 
   void placed(std::uint64_t task, Placed<R> value) {
     gather_.place(task, std::move(value));

@@ -247,6 +247,8 @@ class RingReader {
     return static_cast<std::int64_t>(position - taken()) > 0;
   }
   [[nodiscard]] std::uint64_t position() const { return read_; }
+  /// Up to where release() has given back: not padding that was stepped over since.
+  [[nodiscard]] std::uint64_t released() const { return released_; }
   [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
 
  private:

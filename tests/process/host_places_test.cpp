@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//
+// Hosts in odd places: with a tiny /dev/shm or none, without /proc, in an empty root folder. Each
+// has a mount namespace of its own; where that is not allowed, there is nothing to be tested.
+#include "tests/support/numbers.hpp"
+#include "tests/support/process.hpp"
+#include <bulkhead/broadcast.hpp>
+#include <bulkhead/pool.hpp>
+
+#include <array>
+#include <cstdlib>
+#include <functional>
+#include <sched.h>
+#include <string>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using ::testing::HasSubstr;
+using HostPlaceTest = test::ProcessTest;
+
+constexpr int kNotAllowed = 77;
+
+/// From now on mounts of this process are nobody else's.
+void have_own_mounts() {
+  if (::unshare(CLONE_NEWNS) != 0) ::_exit(kNotAllowed);
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(kNotAllowed);
+}
+
+/// An empty file system of that size at `path`.
+void mount_empty(const char* path, const char* size) {
+  if (::mount("none", path, "tmpfs", 0, size) != 0) ::_exit(kNotAllowed);
+}
+
+/// Runs `body` in a fork. False if the system did not let it.
+bool run(const std::function<void()>& body) {
+  test::Fork host(body);
+  const int status = host.wait();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAllowed) return false;
+  EXPECT_EQ(status, 0);
+  return true;
+}
+
+// Row 181: shm-full.
+TEST_F(HostPlaceTest, WithATinyShmServesValuesThatWouldNotFit) {
+  const bool allowed = run([] {
+    have_own_mounts();
+    mount_empty("/dev/shm", "size=64k");
+    test::expect_everything_works();
+  });
+  if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
+}
+
+// Row 182: shm-absent. Nor is there a /dev/null.
+TEST_F(HostPlaceTest, WithoutAnyDevicesServesAsElsewhere) {
+  const bool allowed = run([] {
+    have_own_mounts();
+    mount_empty("/dev", "size=4k");
+    test::expect_everything_works();
+  });
+  if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
+}
+
+// Broadcasts are found by way of /proc.
+TEST_F(HostPlaceTest, WithoutProcServesAllButBroadcasts) {
+  const bool allowed = run([] {
+    have_own_mounts();
+    mount_empty("/proc", "size=4k");
+    Pool pool(2);
+    test::expect_usable(pool);
+    const auto table = broadcast(std::vector<double>(100, 1.0));
+    const auto read = [](const Broadcast<double[]>& numbers, int) { return numbers[0]; };
+    const auto outcomes = pool.try_map(partial(read, table), {1});
+    ASSERT_FALSE(outcomes.at(0));
+    EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::exception);
+    EXPECT_THAT(outcomes[0].failure().what(), HasSubstr("/proc"));
+    test::expect_usable(pool);
+    pool.close();
+    pool.join();
+  });
+  if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
+}
+
+TEST_F(HostPlaceTest, InAnEmptyRootFolderServesAllButBroadcasts) {
+  std::array<char, 32> root{"/tmp/bulkhead-test-XXXXXX"};
+  ASSERT_NE(::mkdtemp(root.data()), nullptr);
+  const bool allowed = run([&root] {
+    if (::chroot(root.data()) != 0 || ::chdir("/") != 0) ::_exit(kNotAllowed);
+    Pool pool(2);
+    test::expect_usable(pool);
+    pool.close();
+    pool.join();
+  });
+  EXPECT_EQ(::rmdir(root.data()), 0) << "files were left";
+  if (!allowed) GTEST_SKIP() << "only root may choose a root folder";
+}
+
+}  // namespace
+}  // namespace bulkhead

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// Log messages of a worker, on their way to the coordinator: whole messages, in order, through a
+// pipe.
+#pragma once
+
+#include "worker/descriptor.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead::detail {
+
+/// The worker's end. Any thread.
+class LogSender {
+ public:
+  /// `running()` is the number of the task that runs, or ran last; 0: none has.
+  LogSender(Descriptor fd, std::function<std::uint64_t()> running)
+      : fd_(std::move(fd)), running_(std::move(running)) {}
+  /// Waits where the coordinator is behind. Cuts what is longer than 64 KiB.
+  void send(std::uint32_t level, std::string_view text);
+
+ private:
+  Descriptor fd_;
+  std::function<std::uint64_t()> running_;
+  std::mutex mutex_;
+  std::vector<char> message_;
+};
+
+/// The coordinator's end.
+class LogPipe {
+ public:
+  /// Throws SystemError.
+  LogPipe();
+
+  [[nodiscard]] int fd() const { return read_end_.get(); }
+  [[nodiscard]] const Descriptor& worker_end() const { return write_end_; }
+  void close_worker_end() { write_end_.reset(); }
+
+  using Take = std::function<void(std::uint32_t level, std::uint64_t task, std::string_view text)>;
+  /// Takes the messages that are there. False if there may be more.
+  bool read(const Take& take);
+
+ private:
+  [[nodiscard]] std::size_t take_messages(const Take& take) const;
+
+  Descriptor read_end_;
+  Descriptor write_end_;
+  std::vector<char> bytes_;  ///< that have come, and make no whole message yet
+};
+
+}  // namespace bulkhead::detail
