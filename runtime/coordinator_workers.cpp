@@ -4,6 +4,7 @@
 #include "runtime/coordinator.hpp"
 #include "runtime/log_forwarding.hpp"
 #include "runtime/post_mortem.hpp"
+#include "runtime/time.hpp"
 #include "worker/confine.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/error.hpp>

@@ -36,7 +36,7 @@ TEST_F(FaultsTest, KillTheWorkerThatBeginsATask) {
     for (std::size_t task = 0; task < 100; ++task) {
       ASSERT_EQ(small[task].has_value(), task != 3);
       ASSERT_EQ(large[task].has_value(), task != 3);
-      if (task != 3) EXPECT_EQ(*small[task], static_cast<int>(task));
+      EXPECT_EQ(small[task].value_or(3), static_cast<int>(task));
     }
     EXPECT_EQ(small[3].failure().signal(), SIGKILL);
     EXPECT_EQ(large[3].failure().signal(), SIGKILL);
