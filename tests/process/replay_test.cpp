@@ -539,8 +539,10 @@ TEST_F(ReplayTest, WhatCannotBeSavedFailsAllTheSame) {
                   saving(), [this] { fs::remove_all(directory_); }, 1),
               HasSubstr("nor will others of the call: bulkhead: cannot read"));
   fs::create_directory(directory_);
+  Options options = saving();
+  options.inline_execution = true;  // so that the argument is encoded once before
   EXPECT_THAT(told_after(
-                  saving(), [] { Perishable::left = 1; }, Perishable{}),
+                  options, [] { Perishable::left = 1; }, Perishable{}),
               HasSubstr("could not be saved: has perished"));
   EXPECT_THAT(files(), IsEmpty());
 }
