@@ -50,7 +50,7 @@ TEST(Attempts, AreNotMadeAgainUnlessAskedFor) {
 TEST(Attempts, ThatEndedWellAreForgottenAndTheOthersAreKept) {
   const Retries retries{.crashes = 2};
   Attempts attempts(retries);
-  for (const std::uint64_t task : {1, 2, 3, 4, 4}) EXPECT_TRUE(fails(attempts, task));
+  for (const std::uint64_t task : {1U, 2U, 3U, 4U, 4U}) EXPECT_TRUE(fails(attempts, task));
   attempts.forget({2, 2});
   std::vector<std::uint64_t> tasks;
   attempts.take_failed([&](std::uint64_t task, const std::vector<Failure>& failures) {
