@@ -3,6 +3,7 @@
 // Forks that the process with the pool makes for purposes of its own.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -173,6 +174,11 @@ void use(Pool& pool) {
 
 // Row 169: host-fork, in the midst of calls.
 TEST_F(HostForkTest, ThatEndInOrderWhileCallsRunLeaveThePoolAlone) {
+  if (test::kAddressSanitizer) {
+    GTEST_SKIP()
+        << "LeakSanitizer takes for lost what only the stack of a thread holds that is not "
+           "in the copy";
+  }
   Pool pool(2);
   Forker forker([] { std::exit(0); });
   use(pool);

@@ -48,7 +48,7 @@ using ::testing::SizeIs;
 enum class Victim : std::uint8_t { worker, spare, zygote, host };
 
 /// For the points of one test; those that are left when it is over are left out.
-constexpr auto kTime = test::kSanitized ? 20s : 40s;
+constexpr auto kTime = test::kSanitized ? 8s : 40s;
 constexpr int kSamples = test::kSanitized ? 20 : 100;
 /// A host that takes longer than this hangs.
 constexpr unsigned kHangs = 60;
