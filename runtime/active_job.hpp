@@ -7,6 +7,7 @@
 #include "runtime/ledger.hpp"
 #include "runtime/pace.hpp"
 #include "runtime/replay_saver.hpp"
+#include "runtime/time.hpp"
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
 
@@ -20,9 +21,6 @@
 #include <vector>
 
 namespace bulkhead::detail {
-
-/// Of each task of a job, from when it begins.
-using TimeLimit = std::optional<std::chrono::nanoseconds>;
 
 struct ActiveJob {
   using Clock = std::chrono::steady_clock;
@@ -39,7 +37,7 @@ struct ActiveJob {
   Job& job;
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
-  const TimeLimit timeout;
+  const TimeLimit timeout;               ///< of each task, from when it begins
   Ledger ledger;
   Pace pace;
   Attempts attempts;

@@ -6,12 +6,15 @@
 
 namespace bulkhead::detail {
 
+bool is_owner(pid_t owner) {
+  return own_pid() == owner;
+}
+
 void require_owner(pid_t owner) {
-  const pid_t self = own_pid();
-  if (self == owner) return;
+  if (is_owner(owner)) return;
   throw PoolClosed(
       "bulkhead: this pool belongs to process " + std::to_string(owner) +
-      " and cannot be used in process " + std::to_string(self) +
+      " and cannot be used in process " + std::to_string(own_pid()) +
       ", a fork of it (a task that uses its own pool runs in one); make a new Pool there");
 }
 

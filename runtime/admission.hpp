@@ -11,6 +11,8 @@ namespace bulkhead::detail {
 
 enum class PoolState : std::uint8_t { open, closed, terminated, broken };
 
+/// True in the process that made the pool.
+[[nodiscard]] bool is_owner(pid_t owner);
 /// Throws PoolClosed unless this is the process that made the pool.
 void require_owner(pid_t owner);
 /// Throws PoolClosed, or BrokenPool with the cause, unless the pool takes calls.

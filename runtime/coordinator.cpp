@@ -68,7 +68,7 @@ void Coordinator::close() {
 }
 
 void Coordinator::await_idle(Lock& lock) {
-  changed_->wait(lock, [this] { return jobs_.empty() && !driving_; });
+  changed_.wait(lock, [this] { return jobs_.empty() && !driving_; });
 }
 
 void Coordinator::join() {
@@ -130,7 +130,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     try {
       if (driving_) {
         entry.is_waiting = true;
-        changed_->wait_for(lock, options.progress ? kProgressInterval : kBelt);
+        changed_.wait_for(lock, options.progress ? kProgressInterval : kBelt);
         entry.is_waiting = false;
         if (std::exchange(entry.is_leaving, false)) note_entry();
       } else {
@@ -146,7 +146,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   }
   jobs_.erase(place);
   if (definition->temporary) forget(*definition);
-  changed_->notify_all();
+  changed_.notify_all();
   if (error) std::rethrow_exception(error);
   return entry.report();
 }

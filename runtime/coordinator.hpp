@@ -48,7 +48,7 @@ class Coordinator final : public Engine {
   /// Forks the zygote and the workers. `options` have been validated. Throws SystemError, and
   /// leaves nothing behind, if the system refuses any of it.
   Coordinator(const Options& options, int workers);
-  /// Terminates. In a forked copy of the owner process: frees memory and descriptors, no more.
+  /// Terminates.
   ~Coordinator() override;
 
   RunReport run(Job& job, const CallOptions& options) override;
@@ -57,6 +57,7 @@ class Coordinator final : public Engine {
   void terminate() override;
 
   [[nodiscard]] int workers() const override { return static_cast<int>(slots_.size()); }
+  [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:
   using State = PoolState;
@@ -123,6 +124,10 @@ class Coordinator final : public Engine {
   void require_zygote();
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
+  [[nodiscard]] FailureDetails blame_for(const ControlMessage& message,
+                                         const Slot::Corpse& corpse) const;
+  void note_failed_start(const std::string& who, const ControlMessage& message,
+                         const std::string& cause);
   void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
   void note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame);
   void replace_missing(Clock::time_point now);
@@ -147,7 +152,7 @@ class Coordinator final : public Engine {
   const int cpus_;  ///< that this process may use
   const Log log_;
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
-  const std::optional<std::chrono::nanoseconds> longest_start_;
+  const TimeLimit longest_start_;
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   WorkerSetup setup_;
   Doorbell doorbell_;
@@ -162,8 +167,7 @@ class Coordinator final : public Engine {
   std::atomic<bool> reclaiming_{false};  ///< who drives wants it back
   Clock::time_point may_work_until_{};   ///< until then who drives need not let others in
   std::mutex mutex_;
-  /// A job is done, or nobody drives any more.
-  std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();
+  std::condition_variable changed_;  ///< a job is done, or nobody drives any more
   bool driving_ = false;
   bool untidy_ = false;  ///< tidy() has something to do though there may be no progress
   State state_ = State::open;
@@ -174,8 +178,7 @@ class Coordinator final : public Engine {
   std::string last_start_failure_;
   std::list<Entry*> jobs_;  ///< in the order of their calls
   std::vector<Slot> slots_;
-  bool silent_ = true;    ///< workers say nothing but their answers
-  bool unheard_ = false;  ///< one may have said more
+  bool unheard_ = false;  ///< a worker may have said more than its answers
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before

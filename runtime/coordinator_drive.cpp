@@ -59,7 +59,7 @@ void Coordinator::drive(Lock& lock, Entry& own) {
             std::string("bulkhead: the coordinator failed: ") + error.what());
   }
   driving_ = false;
-  changed_->notify_all();
+  changed_.notify_all();
 }
 
 bool Coordinator::pass(Clock::time_point now) {
@@ -158,7 +158,7 @@ void Coordinator::tidy() {
 void Coordinator::let_leave(Entry& entry) {
   if (!entry.is_waiting || std::exchange(entry.is_leaving, true)) return;
   entering_.fetch_add(1);
-  changed_->notify_all();
+  changed_.notify_all();
 }
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
@@ -166,7 +166,7 @@ void Coordinator::park(Lock& lock, milliseconds limit) {
     if (slot.expect_answers(false)) after_drain(slot);
     if (slot.alive() && impatient_) slot.link().aim_bell_at_next_step();
   }
-  if (!silent_) {
+  if (!setup_.voice.silent()) {
     hear_workers();
     if (unheard_) return;
   }

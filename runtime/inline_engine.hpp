@@ -44,6 +44,7 @@ class InlineEngine final : public Engine {
   /// Ends calls of other threads between two tasks. Does not wait for them.
   void terminate() override;
   [[nodiscard]] int workers() const override { return workers_; }
+  [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:
   using State = PoolState;

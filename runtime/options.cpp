@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/options.hpp"
 
+#include "runtime/time.hpp"
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
@@ -10,6 +11,15 @@
 #include <type_traits>
 
 namespace bulkhead::detail {
+namespace {
+
+void require_time(const TimeLimit& limit, const char* name) {
+  if (!limit || limit->count() > 0) return;
+  throw InvalidArgument("bulkhead: " + std::string(name) + " is " + std::to_string(limit->count()) +
+                        " ns; it must be positive (leave it unset for no limit)");
+}
+
+}  // namespace
 
 int validated_workers(const Options& options, int usable_cpus) {
   if (options.ring_bytes < kMinRingBytes || options.ring_bytes > kMaxRingBytes) {
@@ -25,19 +35,15 @@ int validated_workers(const Options& options, int usable_cpus) {
                           " (leave it unset for one worker per usable CPU, here " +
                           std::to_string(usable_cpus) + ")");
   }
-  const auto require_positive = [](const auto& limit, const char* name) {
+  const auto require_some = [](const auto& limit, const char* name) {
     if (!limit || *limit > 0) return;
     throw InvalidArgument("bulkhead: Options::" + std::string(name) +
                           " is 0; it must be at least 1" +
                           " (leave it unset for workers that live as long as the pool)");
   };
-  require_positive(options.max_tasks_per_worker, "max_tasks_per_worker");
-  require_positive(options.recycle_rss, "recycle_rss");
-  if (options.initializer_timeout && options.initializer_timeout->count() <= 0) {
-    throw InvalidArgument("bulkhead: Options::initializer_timeout is " +
-                          std::to_string(options.initializer_timeout->count()) +
-                          " ns; it must be positive (leave it unset for no limit)");
-  }
+  require_some(options.max_tasks_per_worker, "max_tasks_per_worker");
+  require_some(options.recycle_rss, "recycle_rss");
+  require_time(options.initializer_timeout, "Options::initializer_timeout");
   return workers;
 }
 
@@ -91,11 +97,7 @@ void require_forkable(const Options& options, int threads) {
 }
 
 void require_sensible(const CallOptions& options) {
-  if (options.timeout && options.timeout->count() <= 0) {
-    throw InvalidArgument("bulkhead: CallOptions::timeout is " +
-                          std::to_string(options.timeout->count()) +
-                          " ns; it must be positive (leave it unset for no limit)");
-  }
+  require_time(options.timeout, "CallOptions::timeout");
   const Retries& retries = options.retries;
   const auto require_count = [](int count, const char* name) {
     if (count >= 0 && count <= kMaxRetries) return;

@@ -8,6 +8,7 @@
 #include "worker/reset.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -28,11 +29,22 @@ std::unique_ptr<detail::Engine> make_engine(Options options) {
   return std::make_unique<detail::Coordinator>(options, workers);
 }
 
+/// A thread that is not in this copy of the process may have been in the midst of changing it when
+/// the copy was made: not even its destructor can be run. It stays reachable, and so no leak.
+void leave_alone(std::unique_ptr<detail::Engine> engine) {
+  static std::atomic<detail::Engine*> last = nullptr;
+  detail::Engine* const left = engine.release();
+  left->left_before = last.exchange(left);
+}
+
 }  // namespace
 
 Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
 Pool::Pool(Options options) : engine_(make_engine(std::move(options))) {}
-Pool::~Pool() = default;
+
+Pool::~Pool() {
+  if (engine_ && engine_->is_copy()) leave_alone(std::move(engine_));
+}
 
 detail::Engine& Pool::engine() const {
   if (engine_) return *engine_;

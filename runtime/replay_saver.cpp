@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/replay_saver.hpp"
 
+#include "serialization/replay_record.hpp"
 #include "worker/module.hpp"
 #include "worker/replay_file.hpp"
 #include <bulkhead/error.hpp>

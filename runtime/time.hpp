@@ -4,11 +4,15 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <spdlog/fmt/fmt.h>
 
 namespace bulkhead::detail {
+
+/// Nothing: no limit.
+using TimeLimit = std::optional<std::chrono::nanoseconds>;
 
 /// Saturates.
 inline std::chrono::steady_clock::time_point later(std::chrono::steady_clock::time_point time,

@@ -11,13 +11,7 @@ namespace {
 constexpr std::size_t kLongestLine = std::size_t{64} << 10;
 constexpr std::array kStreams{STDOUT_FILENO, STDERR_FILENO};
 
-void keep_end(std::string& text, std::string_view more) {
-  text += more;
-  // Not at each call: the rest would be moved each time.
-  if (text.size() > 2 * TaskOutput::kCaptured) text.erase(0, text.size() - TaskOutput::kCaptured);
-}
-
-void cut(std::string& text) {
+void keep_end(std::string& text) {
   if (text.size() > TaskOutput::kCaptured) text.erase(0, text.size() - TaskOutput::kCaptured);
 }
 
@@ -60,7 +54,10 @@ void Transcript::take_text(std::size_t stream, std::uint64_t number, std::string
 
 void Transcript::capture(std::size_t stream, std::uint64_t number, std::string_view text) {
   TaskOutput& output = captured_[number];
-  keep_end(stream == 0 ? output.out : output.err, text);
+  std::string& captured = stream == 0 ? output.out : output.err;
+  captured += text;
+  // Not each time: the rest is moved.
+  if (captured.size() > 2 * TaskOutput::kCaptured) keep_end(captured);
 }
 
 std::shared_ptr<const TaskOutput> Transcript::take(std::uint64_t number) {
@@ -68,8 +65,8 @@ std::shared_ptr<const TaskOutput> Transcript::take(std::uint64_t number) {
   if (found == captured_.end()) return nullptr;
   TaskOutput output = std::move(found->second);
   captured_.erase(captured_.begin(), std::next(found));
-  cut(output.out);
-  cut(output.err);
+  keep_end(output.out);
+  keep_end(output.err);
   return std::make_shared<const TaskOutput>(std::move(output));
 }
 

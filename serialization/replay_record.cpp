@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "serialization/replay_record.hpp"
 
+#include "serialization/checksum.hpp"
 #include <bulkhead/codec.hpp>
 #include <bulkhead/error.hpp>
 
@@ -34,12 +35,6 @@ std::span<const std::byte> checked(std::span<const std::byte> file) {
 }
 
 }  // namespace
-
-void Checksum::add(std::span<const std::byte> bytes) {
-  for (const std::byte byte : bytes) {
-    hash_ = (hash_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3U;
-  }
-}
 
 void write_replay_head(const ReplayRecord& record, ByteWriter& out) {
   out.write(kMagic.data(), kMagic.size());

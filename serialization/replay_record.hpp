@@ -29,16 +29,6 @@ struct ReplayRecord {
   std::vector<std::byte> argument;
 };
 
-/// A hash of bytes that come in pieces (FNV-1a).
-class Checksum {
- public:
-  void add(std::span<const std::byte> bytes);
-  [[nodiscard]] std::uint64_t value() const { return hash_; }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325U;
-};
-
 /// Writes all that comes before the argument.
 void write_replay_head(const ReplayRecord& record, ByteWriter& out);
 

@@ -3,6 +3,7 @@
 
 #include "worker/descriptor.hpp"
 #include "worker/host.hpp"
+#include "worker/sanitizers.hpp"
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
@@ -16,18 +17,6 @@
 
 namespace bulkhead::detail {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
 
 template <class Value>
 [[noreturn]] void refuse(const char* name, Value value) {
@@ -47,18 +36,11 @@ void limit(const char* name, __rlimit_resource resource, rlim_t most, rlim_t spa
   if (!done) refuse(name, most);
 }
 
-void set_oom_score(int score) {
-  const std::string text = std::to_string(score);
-  const Descriptor file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  if (file && ::write(file.get(), text.data(), text.size()) > 0) return;
-  refuse("oom_score_adj", score);
-}
-
 }  // namespace
 
 void confine(const Limits& limits) {
   constexpr rlim_t kToTidyUp = 5;  // s
-  if (limits.memory && limits.cgroup.empty() && !kSanitized)
+  if (limits.memory && limits.cgroup.empty() && !kAddressSanitizer && !kThreadSanitizer)
     limit("memory", RLIMIT_DATA, data_bytes() + *limits.memory);
   if (limits.cpu_time) {
     const auto seconds = static_cast<rlim_t>(limits.cpu_time->count());
@@ -68,21 +50,18 @@ void confine(const Limits& limits) {
   if (limits.open_files) limit("open_files", RLIMIT_NOFILE, *limits.open_files);
   if (limits.processes) limit("processes", RLIMIT_NPROC, *limits.processes);
   if (!limits.core_dumps) limit("core_dumps", RLIMIT_CORE, 0);
-  if (limits.oom_score_adj) set_oom_score(*limits.oom_score_adj);
+  if (limits.oom_score_adj && !set_oom_score(*limits.oom_score_adj)) {
+    refuse("oom_score_adj", *limits.oom_score_adj);
+  }
   if (limits.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     refuse("no_new_privileges", true);
   }
 }
 
-std::vector<int> allowed_cpus() {
-  std::vector<int> cpus;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-  }
-  return cpus;
+bool set_oom_score(int score) {
+  const std::string text = std::to_string(score);
+  const Descriptor file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), text.data(), text.size()) > 0;
 }
 
 void stay_on(int cpu) {

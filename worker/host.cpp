@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "worker/host.hpp"
 
+#include "worker/sanitizers.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -18,23 +20,7 @@
 namespace bulkhead::detail {
 namespace {
 
-#if defined(__SANITIZE_THREAD__)
-constexpr int kRuntimeThreads = 1;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr int kRuntimeThreads = 1;
-#else
-constexpr int kRuntimeThreads = 0;
-#endif
-#else
-constexpr int kRuntimeThreads = 0;
-#endif
-
-int affinity_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
+constexpr int kRuntimeThreads = kThreadSanitizer ? 1 : 0;
 
 /// CPUs' worth of time that the cgroup at `path` grants; 0 if it sets no limit (cgroup v2,
 /// cpu.max).
@@ -114,8 +100,19 @@ pid_t own_pid() {
   return pid;
 }
 
+std::vector<int> allowed_cpus() {
+  std::vector<int> cpus;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
 int usable_cpus() {
-  const int cpus = std::max(1, affinity_cpus());
+  const int cpus = std::max(1, static_cast<int>(allowed_cpus().size()));
   const double quota = cgroup_quota();
   if (quota <= 0) return cpus;
   return std::clamp(static_cast<int>(std::ceil(quota)), 1, cpus);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <sys/types.h>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -24,7 +25,10 @@ namespace bulkhead::detail {
 /// process.
 [[nodiscard]] std::uint64_t resident_bytes(pid_t pid);
 
-/// CPUs that this process may use: affinity mask and cgroup quota (rounded up) respected; at
+/// The CPUs of this process's affinity mask, by number; empty if the system does not tell.
+[[nodiscard]] std::vector<int> allowed_cpus();
+
+/// How many CPUs this process may use: affinity mask and cgroup quota (rounded up) respected; at
 /// least 1.
 [[nodiscard]] int usable_cpus();
 

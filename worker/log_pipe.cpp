@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "worker/log_pipe.hpp"
 
-#include <bulkhead/error.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace bulkhead::detail {
@@ -37,18 +34,6 @@ void LogSender::send(std::uint32_t level, std::string_view text) {
     const ssize_t step = ::write(fd_.get(), message_.data() + sent, message_.size() - sent);
     if (step < 0 && errno != EINTR) return;
     sent += static_cast<std::size_t>(std::max<ssize_t>(step, 0));
-  }
-}
-
-LogPipe::LogPipe() {
-  std::array<int, 2> ends{-1, -1};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    throw SystemError("bulkhead: cannot create a pipe", errno);
-  }
-  read_end_ = Descriptor(ends[0]);
-  write_end_ = Descriptor(ends[1]);
-  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
-    throw SystemError("bulkhead: cannot set up a pipe", errno);
   }
 }
 

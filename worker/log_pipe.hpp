@@ -5,6 +5,7 @@
 #pragma once
 
 #include "worker/descriptor.hpp"
+#include "worker/pipe.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -31,15 +32,12 @@ class LogSender {
   std::vector<char> message_;
 };
 
-/// The coordinator's end.
+/// The coordinator's end. The constructor throws SystemError.
 class LogPipe {
  public:
-  /// Throws SystemError.
-  LogPipe();
-
-  [[nodiscard]] int fd() const { return read_end_.get(); }
-  [[nodiscard]] const Descriptor& worker_end() const { return write_end_; }
-  void close_worker_end() { write_end_.reset(); }
+  [[nodiscard]] int fd() const { return pipe_.read_end.get(); }
+  [[nodiscard]] const Descriptor& worker_end() const { return pipe_.write_end; }
+  void close_worker_end() { pipe_.write_end.reset(); }
 
   using Take = std::function<void(std::uint32_t level, std::uint64_t task, std::string_view text)>;
   /// Takes the messages that are there. False if there may be more.
@@ -48,8 +46,7 @@ class LogPipe {
  private:
   [[nodiscard]] std::size_t take_messages(const Take& take) const;
 
-  Descriptor read_end_;
-  Descriptor write_end_;
+  Pipe pipe_;
   std::vector<char> bytes_;  ///< that have come, and make no whole message yet
 };
 

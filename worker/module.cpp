@@ -4,6 +4,8 @@
 // find_loaded and the build_id functions also run inside crash handlers: they must not allocate.
 #include "worker/module.hpp"
 
+#include "serialization/checksum.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -16,19 +18,10 @@
 namespace bulkhead::detail {
 namespace {
 
-constexpr std::uint64_t kFnvOffset = 0xcbf29ce484222325U;
-constexpr std::uint64_t kFnvPrime = 0x100000001b3U;
 constexpr std::string_view kGnuNoteName{"GNU\0", 4};
 
-std::uint64_t hash_bytes(std::uint64_t hash, std::span<const std::byte> bytes) noexcept {
-  for (const std::byte byte : bytes) {
-    hash = (hash ^ static_cast<std::uint64_t>(byte)) * kFnvPrime;
-  }
-  return hash;
-}
-
-std::uint64_t hash_text(std::uint64_t hash, std::string_view text) noexcept {
-  return hash_bytes(hash, std::as_bytes(std::span(text)));
+std::span<const std::byte> bytes_of(std::string_view text) noexcept {
+  return std::as_bytes(std::span(text));
 }
 
 /// 0 means "no build" everywhere, so no hash may be 0.
@@ -46,13 +39,22 @@ bool is_executable(const ProgramHeader& header) {
 
 /// Identity of a module that was linked without a build-id.
 std::uint64_t hash_layout(const std::string& path, std::span<const ProgramHeader> headers) {
-  std::uint64_t hash = hash_text(kFnvOffset, path);
+  Checksum sum;
+  sum.add(bytes_of(path));
   for (const ProgramHeader& header : headers) {
     if (!is_executable(header)) continue;
     const std::array<std::uint64_t, 2> shape{header.p_vaddr, header.p_memsz};
-    hash = hash_bytes(hash, std::as_bytes(std::span(shape)));
+    sum.add(std::as_bytes(std::span(shape)));
   }
-  return never_zero(hash);
+  return never_zero(sum.value());
+}
+
+/// Identity of another copy of a module, at `path`.
+std::uint64_t hash_copy(std::uint64_t build, std::string_view path) {
+  Checksum sum;
+  sum.add(std::as_bytes(std::span(&build, 1)));
+  sum.add(bytes_of(path));
+  return never_zero(sum.value());
 }
 
 /// Whether [begin, begin + size) of the file's address space lies in one readable segment.
@@ -107,7 +109,9 @@ std::uint64_t build_id_in_notes(std::span<const std::byte> notes, std::size_t al
     if (note.n_type == NT_GNU_BUILD_ID && note.n_descsz != 0 &&
         note.n_namesz == kGnuNoteName.size() &&
         std::memcmp(notes.data() + sizeof note, kGnuNoteName.data(), kGnuNoteName.size()) == 0) {
-      return never_zero(hash_bytes(kFnvOffset, notes.subspan(id_begin, note.n_descsz)));
+      Checksum sum;
+      sum.add(notes.subspan(id_begin, note.n_descsz));
+      return never_zero(sum.value());
     }
     notes = notes.subspan(std::min(align_up(id_end, unit), notes.size()));
   }
@@ -196,7 +200,7 @@ struct ModuleMapBuilder {
     if (module.path.empty() && map.modules_.empty()) module.path = program_path();
     module.build_id = build_id_of(headers, module.base);
     module.build = module.build_id != 0 ? module.build_id : hash_layout(module.path, headers);
-    if (is_known(module.build)) module.build = never_zero(hash_text(module.build, module.path));
+    if (is_known(module.build)) module.build = hash_copy(module.build, module.path);
     if (!is_known(module.build)) map.builds_.push_back({module.build, map.modules_.size()});
     for (const ProgramHeader& header : headers) {
       if (!is_executable(header)) continue;

@@ -2,7 +2,6 @@
 #include "worker/output.hpp"
 
 #include "worker/reset.hpp"
-#include <bulkhead/error.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -87,19 +86,6 @@ class BrokenPipeIgnored {
   bool was_pending_ = false;
 };
 
-/// The two ends of a new pipe, of which we read one.
-std::array<Descriptor, 2> make_pipe() {
-  std::array<int, 2> ends{-1, -1};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    throw SystemError("bulkhead: cannot create a pipe", errno);
-  }
-  std::array<Descriptor, 2> owned{Descriptor(ends[0]), Descriptor(ends[1])};
-  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
-    throw SystemError("bulkhead: cannot set up a pipe", errno);
-  }
-  return owned;
-}
-
 }  // namespace
 
 MarkSecret make_mark_secret() {
@@ -136,29 +122,17 @@ void mark_output(std::uint64_t task) {
   }
 }
 
-PeekPipe::PeekPipe() {
-  auto [reader, writer] = make_pipe();
-  read_end_ = std::move(reader);
-  write_end_ = std::move(writer);
-}
-
 std::string_view PeekPipe::look_into(int fd) {
-  const ssize_t seen = ::tee(fd, write_end_.get(), kTurn, SPLICE_F_NONBLOCK);
+  const ssize_t seen = ::tee(fd, pipe_.write_end.get(), kTurn, SPLICE_F_NONBLOCK);
   if (seen <= 0) return {};
   bytes_.resize(static_cast<std::size_t>(seen));
   std::size_t size = 0;
   while (size < bytes_.size()) {
-    const ssize_t step = ::read(read_end_.get(), bytes_.data() + size, bytes_.size() - size);
+    const ssize_t step = ::read(pipe_.read_end.get(), bytes_.data() + size, bytes_.size() - size);
     if (step <= 0) break;
     size += static_cast<std::size_t>(step);
   }
   return {bytes_.data(), size};
-}
-
-OutputPipe::OutputPipe() {
-  auto [reader, writer] = make_pipe();
-  read_end_ = std::move(reader);
-  write_end_ = std::move(writer);
 }
 
 bool OutputPipe::read(PeekPipe& peek, const MarkSecret& secret,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "worker/descriptor.hpp"
+#include "worker/pipe.hpp"
 #include <bulkhead/output.hpp>
 
 #include <array>
@@ -40,28 +41,23 @@ void mark_output(std::uint64_t task);
 
 // The coordinator's end.
 
-/// A pipe into which one look at another's bytes fits.
+/// A pipe into which one look at another's bytes fits. The constructor throws SystemError.
 class PeekPipe {
  public:
-  /// Throws SystemError.
-  PeekPipe();
   /// What `fd`, a pipe, holds; it keeps it. Empty if there is nothing. Valid until the next call.
   std::string_view look_into(int fd);
 
  private:
-  Descriptor read_end_;
-  Descriptor write_end_;
+  Pipe pipe_;
   std::vector<char> bytes_;
 };
 
+/// The constructor throws SystemError.
 class OutputPipe {
  public:
-  /// Throws SystemError.
-  OutputPipe();
-
-  [[nodiscard]] int fd() const { return read_end_.get(); }
-  [[nodiscard]] const Descriptor& worker_end() const { return write_end_; }
-  void close_worker_end() { write_end_.reset(); }
+  [[nodiscard]] int fd() const { return pipe_.read_end.get(); }
+  [[nodiscard]] const Descriptor& worker_end() const { return pipe_.write_end; }
+  void close_worker_end() { pipe_.write_end.reset(); }
 
   /// Gets the number of a task, 0 for none, and what it has written.
   using Take = std::function<void(std::uint64_t task, std::string_view text)>;
@@ -73,8 +69,7 @@ class OutputPipe {
  private:
   void drop(std::size_t bytes);
 
-  Descriptor read_end_;
-  Descriptor write_end_;
+  Pipe pipe_;
 };
 
 /// Writes `text` to one of this process's standard streams, all of it if it can be. Raises no

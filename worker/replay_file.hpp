@@ -4,7 +4,7 @@
 // they are, how they are written and read.
 #pragma once
 
-#include "serialization/replay_record.hpp"
+#include "serialization/checksum.hpp"
 #include "worker/descriptor.hpp"
 #include <bulkhead/bytes.hpp>
 

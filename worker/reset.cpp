@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "worker/reset.hpp"
 
+#include "worker/confine.hpp"
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -21,7 +23,7 @@ namespace bulkhead::detail {
 namespace {
 
 constexpr int kHighDescriptor = 100;
-constexpr const char* kOomScoreAdjust = "300";
+constexpr int kOomScore = 300;
 
 int deep = 0;
 
@@ -95,12 +97,7 @@ void become_worker(const char* name) {
   ++deep;
   name_process(name);
   ::setpgid(0, 0);
-  const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (file >= 0) {
-    // Best effort: a host that runs with a higher value of its own keeps that.
-    [[maybe_unused]] const auto written = ::write(file, kOomScoreAdjust, 3);
-    ::close(file);
-  }
+  set_oom_score(kOomScore);  // best effort: a host with a higher one of its own keeps that
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
 #if defined(__GLIBCXX__)
   // With sync_with_stdio(false) these have buffers of their own, and the host's text in them.

@@ -22,6 +22,8 @@ struct VoicePlan {
   [[nodiscard]] bool has_streams() const {
     return mode == Output::lines || mode == Output::capture;
   }
+  /// True if there is nothing to listen to.
+  [[nodiscard]] bool silent() const { return !has_streams() && !logs; }
 };
 
 /// The coordinator's ends. Throws SystemError.
@@ -31,8 +33,6 @@ struct Voice {
     if (plan.logs) log.emplace();
   }
 
-  /// True if there is nothing to listen to.
-  [[nodiscard]] bool silent() const { return !streams && !log; }
   /// Of all pipes, in the order in which the worker gets the other ends.
   [[nodiscard]] std::vector<int> fds() const {
     std::vector<int> all;

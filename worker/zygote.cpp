@@ -288,7 +288,7 @@ class SignalsBlocked {
 }  // namespace
 
 Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers)
-    : farewell_(kFarewell + workers * kFarewellOfOne), owner_(::getpid()) {
+    : farewell_(kFarewell + workers * kFarewellOfOne) {
   std::array<int, 2> ends{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw SystemError("bulkhead: cannot create a socket pair", errno);
@@ -296,7 +296,7 @@ Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers)
   control_ = Descriptor(ends[0]);
   const Descriptor theirs(ends[1]);
   if (!control_ || !theirs) throw SystemError("bulkhead: cannot create a socket pair", errno);
-  const Descriptor self(open_pidfd(owner_));
+  const Descriptor self(open_pidfd(::getpid()));
   if (!self) throw SystemError("bulkhead: cannot open a pidfd", errno);
   {
     const SignalsBlocked blocked;
@@ -314,7 +314,7 @@ Zygote::Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers)
 }
 
 Zygote::~Zygote() {
-  if (::getpid() != owner_ || !pidfd_) return;
+  if (!pidfd_) return;
   // Not by closing the socket alone: a forked copy of the host may hold it open.
   ControlMessage message;
   message.kind = ControlKind::end;

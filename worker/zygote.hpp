@@ -54,7 +54,6 @@ class Zygote {
   Descriptor pidfd_;
   pid_t pid_ = -1;
   std::chrono::milliseconds farewell_;
-  pid_t owner_ = -1;  ///< the process that forked it; a fork of that one must not end the zygote
 };
 
 }  // namespace bulkhead::detail

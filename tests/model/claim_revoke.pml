@@ -8,10 +8,11 @@
  *   worker/serve.cpp: is_revoked claim_frame skip_revoked start
  *   worker/link.cpp: revoke tasks_begun publish has_finished
  *   worker/fence.cpp: heavy_fence
- *   runtime/slot.cpp: feed revoke give_back take_answers take_skipped note_answers expire
+ *   runtime/slot_answers.cpp: take_answers take_skipped note_answers
+ *   runtime/slot.cpp: feed revoke give_back expire
  *     expect_answers doom begun_at_death bury
  *   runtime/slot.hpp: revoke_waiting revoke_all kept
- *   runtime/coordinator_workers.cpp: note_death tell_of_death
+ *   runtime/coordinator_deaths.cpp: note_death tell_of_death
  *   runtime/coordinator_drive.cpp: rouse help_the_idle
  *
  * One worker is there to the last store; after a death, its successor. What is given to the others

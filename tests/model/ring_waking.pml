@@ -15,7 +15,8 @@
  *   worker/fence.cpp: heavy_fence
  *   worker/wake.cpp: futex_wait futex_wake_one ring wait
  *   worker/task_sink.cpp: pump
- *   runtime/slot.cpp: take_answers feed pump expect_answers
+ *   runtime/slot_answers.cpp: take_answers
+ *   runtime/slot.cpp: feed pump expect_answers
  *   runtime/coordinator_drive.cpp: pass serve park sleep arm_bells
  *
  * Memory is that of x86 (TSO): a store lies in a buffer of its process until that drains, at any

@@ -3,7 +3,6 @@
 // Hosts of all kinds: whatever a process has done to itself before it makes a pool, the pool works.
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
-#include <bulkhead/broadcast.hpp>
 #include <bulkhead/pool.hpp>
 
 #include <array>
@@ -258,11 +257,7 @@ TEST_F(PrivilegedHostTest, ThatHasDroppedItsPrivilegesIsToldHowToHaveBroadcasts)
     drop_privileges();
     Pool pool(2);
     test::expect_usable(pool);
-    const auto table = broadcast(std::vector<double>(100, 1.0));
-    const auto read = [](const Broadcast<double[]>& numbers, int) { return numbers[0]; };
-    const auto outcomes = pool.try_map(partial(read, table), {1});
-    ASSERT_FALSE(outcomes.at(0));
-    EXPECT_THAT(outcomes[0].failure().what(), ::testing::HasSubstr("PR_SET_DUMPABLE"));
+    test::expect_no_broadcasts(pool, "PR_SET_DUMPABLE");
     test::expect_usable(pool);
   });
   EXPECT_EQ(host.wait(), 0);

@@ -4,7 +4,6 @@
 // has a mount namespace of its own; where that is not allowed, there is nothing to be tested.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
-#include <bulkhead/broadcast.hpp>
 #include <bulkhead/pool.hpp>
 
 #include <array>
@@ -22,7 +21,6 @@
 namespace bulkhead {
 namespace {
 
-using ::testing::HasSubstr;
 using HostPlaceTest = test::ProcessTest;
 
 constexpr int kNotAllowed = 77;
@@ -74,12 +72,7 @@ TEST_F(HostPlaceTest, WithoutProcServesAllButBroadcasts) {
     mount_empty("/proc", "size=4k");
     Pool pool(2);
     test::expect_usable(pool);
-    const auto table = broadcast(std::vector<double>(100, 1.0));
-    const auto read = [](const Broadcast<double[]>& numbers, int) { return numbers[0]; };
-    const auto outcomes = pool.try_map(partial(read, table), {1});
-    ASSERT_FALSE(outcomes.at(0));
-    EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::exception);
-    EXPECT_THAT(outcomes[0].failure().what(), HasSubstr("/proc"));
+    test::expect_no_broadcasts(pool, "/proc");
     test::expect_usable(pool);
     pool.close();
     pool.join();

@@ -3,6 +3,7 @@
 // Pools without processes: attempts, time and stops, the life of the pool, and who may use it.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/thrown.hpp"
 #include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
@@ -30,6 +31,7 @@ namespace bulkhead {
 namespace {
 
 using namespace std::chrono_literals;
+using test::text_of;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -53,17 +55,6 @@ Options inline_options() {
   Options options;
   options.inline_execution = true;
   return options;
-}
-
-template <class E, class Call>
-std::string text_of(Call call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 int twice(int x) {

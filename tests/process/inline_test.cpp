@@ -4,6 +4,7 @@
 // does not.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/thrown.hpp"
 #include <bulkhead/broadcast.hpp>
 #include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
@@ -55,6 +56,7 @@ struct Codec<Fragile> {
 namespace {
 
 using namespace std::chrono_literals;
+using test::text_of;
 using ::testing::Each;
 using ::testing::HasSubstr;
 
@@ -82,17 +84,6 @@ Options inline_options() {
 /// The same text whoever ran the task.
 std::string without_runner(const std::string& what) {
   return std::regex_replace(what, std::regex("worker pid [0-9]+|inline"), "RUNNER");
-}
-
-template <class E, class Call>
-std::string text_of(Call call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 /// The same, and the same failures, with workers and inline.

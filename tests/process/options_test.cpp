@@ -156,7 +156,6 @@ TEST_F(OptionsTest, TheSmallestAndTheLargestPoolWork) {
 }
 
 int own_cpu_count(int) {
-  std::this_thread::sleep_for(std::chrono::milliseconds{1});
   cpu_set_t set;
   CPU_ZERO(&set);
   ::sched_getaffinity(0, sizeof set, &set);

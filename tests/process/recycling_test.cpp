@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <map>
 #include <stdexcept>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -108,7 +107,7 @@ int leak(int) {
   constexpr std::size_t kBytes = 3 * kMiB;
   auto* memory = static_cast<volatile char*>(std::malloc(kBytes));
   for (std::size_t i = 0; i < kBytes; i += 4096) memory[i] = 1;
-  std::this_thread::sleep_for(1ms);
+  test::work_for(1ms);
   return static_cast<int>(::getpid());
 }
 
@@ -127,7 +126,7 @@ TEST_F(RecyclingTest, MemoryOfTheHostDoesNotMakeAWorkerLarge) {
   const std::vector<std::byte> of_the_host(100 * kMiB, std::byte{1});
   Pool pool(Options{.workers = 1, .recycle_rss = 32 * kMiB});
   const auto long_task = [](int x) {
-    std::this_thread::sleep_for(11ms);
+    test::work_for(11ms);
     return own_pid(x);
   };
   EXPECT_EQ(tasks_by_worker(pool.map(long_task, numbers(5))).size(), 1U);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "serialization/replay_record.hpp"
 
+#include "serialization/checksum.hpp"
 #include <bulkhead/error.hpp>
 
 #include <cstring>

@@ -24,6 +24,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include <gmock/gmock.h>
+
 namespace bulkhead::test {
 namespace {
 
@@ -115,6 +117,15 @@ void expect_usable(Pool& pool) {
   EXPECT_THROW((void)pool.apply(kills_itself, 0), CrashError);
   const auto outcomes = pool.try_map(only_at<7, segfaults>, numbers(0, 20));
   for (int x = 0; x < 20; ++x) EXPECT_EQ(outcomes[static_cast<std::size_t>(x)].has_value(), x != 7);
+}
+
+void expect_no_broadcasts(Pool& pool, const std::string& why) {
+  const auto table = broadcast(std::vector<double>(100, 1.0));
+  const auto read = [](const Broadcast<double[]>& numbers, int) { return numbers[0]; };
+  const auto outcomes = pool.try_map(partial(read, table), {1});
+  ASSERT_FALSE(outcomes.at(0));
+  EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::exception);
+  EXPECT_THAT(outcomes[0].failure().what(), ::testing::HasSubstr(why));
 }
 
 void expect_everything_works() {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <set>
+#include <string>
 #include <sys/types.h>
 
 namespace bulkhead::test {
@@ -57,6 +58,9 @@ class Fork {
 
 /// Asks a pool for all that it can be asked for: results, a crash and a recovery.
 void expect_usable(Pool& pool);
+
+/// Broadcasts cannot be used here: a task that needs one fails with an error that says `why`.
+void expect_no_broadcasts(Pool& pool, const std::string& why);
 
 /// Makes a pool, asks it for all that the above does, for large values, a broadcast and the end of
 /// a task that hangs, and ends it in order.

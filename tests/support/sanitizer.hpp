@@ -4,28 +4,14 @@
 // cannot do (little address space, say), and for bounds in time.
 #pragma once
 
-#include <dlfcn.h>
+#include "worker/sanitizers.hpp"
 
-#if defined(__has_feature)
-#define BULKHEAD_TEST_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define BULKHEAD_TEST_HAS_FEATURE(feature) 0
-#endif
+#include <dlfcn.h>
 
 namespace bulkhead::test {
 
-#if defined(__SANITIZE_ADDRESS__) || BULKHEAD_TEST_HAS_FEATURE(address_sanitizer)
-inline constexpr bool kAddressSanitizer = true;
-#else
-inline constexpr bool kAddressSanitizer = false;
-#endif
-
-#if defined(__SANITIZE_THREAD__) || BULKHEAD_TEST_HAS_FEATURE(thread_sanitizer)
-inline constexpr bool kThreadSanitizer = true;
-#else
-inline constexpr bool kThreadSanitizer = false;
-#endif
-
+using detail::kAddressSanitizer;
+using detail::kThreadSanitizer;
 inline constexpr bool kSanitized = kAddressSanitizer || kThreadSanitizer;
 
 /// True if casts of objects are checked (-fsanitize=vptr, a part of undefined). The check asks the
@@ -35,5 +21,3 @@ inline bool vptr_sanitizer() {
 }
 
 }  // namespace bulkhead::test
-
-#undef BULKHEAD_TEST_HAS_FEATURE

@@ -6,6 +6,7 @@
 #include "worker/crash.hpp"
 
 #include "worker/module.hpp"
+#include "worker/sanitizers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -35,14 +36,6 @@
 
 namespace bulkhead::detail {
 namespace {
-
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kThreadSanitizer = true;
-#elif defined(__has_feature)
-constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
 
 /// A crash page between two pages that fault, shared with the children of this process.
 class SharedPage {

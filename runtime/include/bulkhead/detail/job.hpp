@@ -128,6 +128,9 @@ class Engine {
   virtual void join() = 0;
   virtual void terminate() = 0;
   [[nodiscard]] virtual int workers() const = 0;
+  /// True in a fork of the process that made it: it must not be used there, nor destroyed.
+  [[nodiscard]] virtual bool is_copy() const = 0;
+  Engine* left_before = nullptr;  ///< the copy that was left alone before this one
 };
 
 }  // namespace bulkhead::detail

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The coordinator's dealings with processes: hiring, hearing of deaths, replacing, giving up.
+// How workers come into a pool: the first ones, their successors, the spare.
 #include "runtime/coordinator.hpp"
 #include "runtime/log_forwarding.hpp"
-#include "runtime/post_mortem.hpp"
-#include "runtime/time.hpp"
-#include "worker/confine.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <csignal>
 #include <utility>
 
 namespace bulkhead::detail {
@@ -27,12 +23,6 @@ constexpr milliseconds kSpareAge{20};
 /// The successor of a spare that was used is forked after this time, when the work that it took
 /// over has begun; or at the end of the next call.
 constexpr milliseconds kSpareDelay{2};
-/// From SIGTERM to SIGKILL, for a worker whose task must not go on.
-constexpr milliseconds kGrace{1000};
-/// A worker's memory is looked at no more often than this.
-constexpr milliseconds kWeighing{10};
-/// As many in a row are not a coincidence.
-constexpr int kMostDeathsInDefinition = 5;
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
 constexpr milliseconds kSparePause{10000};
 
@@ -61,7 +51,6 @@ Coordinator::Coordinator(const Options& options, int workers)
     forward_logs(logger, std::move(sender));
   };
   if (setup_.voice.has_streams()) peek_.emplace();
-  silent_ = !setup_.voice.has_streams() && !setup_.voice.logs;
   generation_ = ModuleMap::generation();
   zygote_ = std::make_unique<Zygote>(setup_, doorbell_, workers);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), zygote_->control_fd(), zygote_->pidfd());
@@ -73,11 +62,6 @@ Coordinator::Coordinator(const Options& options, int workers)
 }
 
 Coordinator::~Coordinator() {
-  if (own_pid() != owner_) {
-    // Threads of the owner may be waiting for it, and its destructor would wait for them here.
-    ::operator delete(static_cast<void*>(changed_.release()));
-    return;
-  }
   try {
     terminate();
     Lock lock(mutex_);
@@ -133,7 +117,7 @@ void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t ep
   Link& present = *link;
   slot.begin(std::move(link), epoch, pid, number_of(slot));
   if (longest_start_) slot.killed_at = later(Clock::now(), *longest_start_);
-  if (present.voice().silent()) return;
+  if (setup_.voice.silent()) return;
   for (const int pipe : present.voice().fds()) events_->watch_output(pipe);
   slot.listen(
       std::make_unique<Transcript>(present, peek_ ? &*peek_ : nullptr, log_, number_of(slot)));
@@ -233,200 +217,13 @@ void Coordinator::replace_missing(Clock::time_point now) {
           "bulkhead: the pool is broken, no worker can be started: " + last_start_failure_);
 }
 
-/// False if it has ended.
-bool Coordinator::hear_zygote() {
-  last_control_check_ = Clock::now();
-  ControlMessage message;
-  while (zygote_) {
-    const Received received = zygote_->receive(message);
-    if (received != Received::message) return received != Received::closed;
-    hear(message);
-  }
-  return true;
-}
-
-void Coordinator::require_zygote() {
-  if (!hear_zygote()) throw SystemError("bulkhead: the zygote has ended before its time", ECHILD);
-}
-
-void Coordinator::hear(const ControlMessage& message) {
-  if (spare_.link && message.epoch == spare_.epoch) return hear_of_spare(message);
-  const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
-    return slot.state() != Slot::State::vacant && slot.epoch() == message.epoch;
-  });
-  if (found == slots_.end()) return;
-  Slot& slot = *found;
-  switch (message.kind) {
-    case ControlKind::started:
-      slot.started(message.pid);
-      log_.debug("worker " + std::to_string(number_of(slot)) + " is process " +
-                 std::to_string(message.pid));
-      return;
-    case ControlKind::fork_failed:
-      slot.bury();
-      return note_refusal(message.value);
-    case ControlKind::died:
-      return note_death(slot, message);
-    default:
-      return;
-  }
-}
-
-/// The others, and the successor, go to work before it is found out what happened: names of
-/// functions take time, and so does the unmapping of memory.
-void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
-  const auto now = Clock::now();
-  slot.drain(now);
-  after_drain(slot);
-  if (!zygote_) return;  // given up meanwhile, and all slots are empty
-  const bool starting = slot.state() == Slot::State::starting;
-  const bool overdue = slot.overdue;
-  const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
-  const Slot::Corpse corpse = slot.bury();
-  if (!starting && !leaving_) {
-    promote_spare(slot);
-    if (slot.alive()) {
-      feed(slot, now);
-      slot.publish();  // once, for each wakes
-    }
-  }
-  FailureDetails blame = crash_details(message, corpse.link->crash_report());
-  if (message.oom_kills != 0 && blame.signal == SIGKILL) {
-    blame.kind = FailureKind::out_of_memory;
-    blame.message = out_of_memory_text(setup_.limits);
-  }
-  std::string cause =
-      message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
-  if (overdue) cause = "it took longer than " + to_text(*longest_start_);
-  if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
-  if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
-  tell_of_death(corpse, std::move(blame));
-  if (leaving_) return;
-  const std::string who =
-      "worker " + std::to_string(number_of(slot)) + ", process " + std::to_string(message.pid);
-  if (starting) {
-    restarts_.died_at_start();
-    const bool told = message.code == CLD_EXITED && message.value == kExitInitializer;
-    if (!told)
-      last_start_failure_ = "a worker died before it was ready" +
-                            std::string(setup_.initializer ? ", in the initializer: " : ": ") +
-                            cause;
-    log_.error(who + ", did not start: " + last_start_failure_);
-  } else if (retired) {
-    log_.debug(who + ", has left, as its share of tasks or memory was used up");
-  } else {
-    const std::string cost =
-        corpse.begun.empty() ? "" : "; in task " + std::to_string(corpse.begun[0].tasks.first);
-    log_.warn(who + ", ended: " + cause + cost);
-  }
-  replace_missing(now);
-  tidy();
-}
-
-/// What the worker had begun fails as `blame` says.
-void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame) {
-  if (corpse.kind != FailureKind::crashed) {
-    const std::string how = blame.signal == 0         ? "it " + blame.message
-                            : blame.signal == SIGKILL ? "ended by SIGKILL, after SIGTERM"
-                                                      : "ended by " + blame.message;
-    blame.kind = corpse.kind;
-    blame.message = corpse.verdict + "; " + how;
-  } else if (!corpse.verdict.empty()) {
-    blame.message = "the worker was killed: " + corpse.verdict;
-  }
-  blame.worker_pid = corpse.pid;
-  blame.output = corpse.output;
-  for (const Run& run : corpse.begun) {
-    for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
-      blame.task = run.tasks.first + i;
-      run.job->fail(blame);
-    }
-  }
-}
-
-/// Workers without end must not die of the same state.
-void Coordinator::note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame) {
-  for (Entry* entry : jobs_) {
-    if (entry->active.callable != callable || entry->done() || entry->ending) continue;
-    if (++entry->active.deaths_in_definition < kMostDeathsInDefinition) continue;
-    FailureDetails why = blame;
-    why.message = std::to_string(kMostDeathsInDefinition) +
-                  " workers in a row have died while they rebuilt the function object from the "
-                  "bytes that were sent; the last one: " +
-                  blame.message;
-    entry->end(std::move(why));
-  }
-}
-
 std::uint32_t Coordinator::number_of(const Slot& slot) const {
   return static_cast<std::uint32_t>(&slot - slots_.data());
-}
-
-void Coordinator::after_drain(Slot& slot) {
-  if (slot.take_ready()) {
-    restarts_.succeeded();
-    slot.killed_at.reset();
-    if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
-  }
-  const std::string complaint = slot.take_complaint();
-  if (!complaint.empty()) {
-    if (slot.dismissed()) log_.error(complaint);
-    last_start_failure_ = complaint;
-  }
-  if (!slot.take_doom()) return;
-  const std::string who = "worker " + std::to_string(number_of(slot));
-  if (slot.may_tidy_up()) {
-    log_.warn(who + " is ended: " + slot.verdict());
-    slot.killed_at = Clock::now() + kGrace;
-    signal(slot, SIGTERM);
-  } else {
-    log_.error(who + " is killed: " + slot.verdict());
-    signal(slot, SIGKILL);
-  }
-}
-
-void Coordinator::signal(const Slot& slot, int number) {
-  if (zygote_->request_signal(slot.epoch(), number) == 0) return;
-  give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");
-}
-
-/// Has a worker that has grown too much take its leave.
-void Coordinator::weigh(Slot& slot, Clock::time_point now) {
-  if (slot.state() != Slot::State::ready || now - slot.weight.seen < kWeighing) return;
-  slot.weight.seen = now;
-  const std::uint64_t bytes = resident_bytes(slot.pid());
-  if (slot.weight.at_start == 0) slot.weight.at_start = bytes;
-  if (bytes > slot.weight.at_start + *most_growth_) slot.wear_out(setup_.fences);
-}
-
-void Coordinator::retire(Slot& slot) {
-  slot.dismiss();
-  slot.killed_at = Clock::now() + kFinalizerTime;
 }
 
 bool Coordinator::anyone_alive() const {
   return std::any_of(slots_.begin(), slots_.end(),
                      [](const Slot& slot) { return slot.state() != Slot::State::vacant; });
-}
-
-/// Ends all processes, and all jobs with the given reason.
-void Coordinator::give_up(State state, FailureKind kind, std::string why) {
-  state_ = state;
-  cause_ = std::move(why);
-  leaving_ = true;
-  zygote_.reset();
-  spare_ = {};
-  abandon_jobs(kind);
-  for (Slot& slot : slots_) {
-    if (slot.state() == Slot::State::vacant) continue;
-    FailureDetails blame;
-    blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
-    blame.message = "the worker was killed: " + cause_;
-    tell_of_death(slot.bury(), std::move(blame));
-  }
-  if (state == State::broken) log_.error(cause_);
-  doorbell_.ring();
-  changed_->notify_all();
 }
 
 }  // namespace bulkhead::detail
