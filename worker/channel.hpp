@@ -46,6 +46,8 @@ class Channel {
   }
   /// True if that has failed, or an earlier attempt.
   [[nodiscard]] const bool& deaf() const { return deaf_; }
+  /// A task has closed descriptors of ours: as if the doorbell were among them.
+  void lose() { deaf_ = true; }
   /// False if a task, or the initializer, has closed the doorbell.
   [[nodiscard]] bool can_ring() const { return doorbell_.usable(); }
   /// Wakes the coordinator if it sleeps. If it cannot be woken, as an earlier task has closed the

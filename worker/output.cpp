@@ -109,17 +109,20 @@ void redirect_output(Output mode, Descriptor out, Descriptor err, const MarkSecr
   redirected.active = true;
 }
 
-void mark_output(std::uint64_t task) {
-  if (!redirected.active) return;
+bool mark_output(std::uint64_t task) {
+  if (!redirected.active) return true;
   std::fflush(stdout);
   redirected.mark.task = task;
   for (const Stream& stream : redirected.streams) {
     int unread = 0;
-    if (::ioctl(stream.fd, FIONREAD, &unread) != 0 || unread == 0 || !is_still(stream)) continue;
+    if (::ioctl(stream.fd, FIONREAD, &unread) != 0) return false;
+    if (unread == 0) continue;
+    if (!is_still(stream)) return false;
     // In one piece, as it is short.
     [[maybe_unused]] const auto written =
         ::write(stream.fd, &redirected.mark, sizeof redirected.mark);
   }
+  return true;
 }
 
 std::string_view PeekPipe::look_into(int fd) {

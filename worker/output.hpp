@@ -36,8 +36,9 @@ static_assert(sizeof(OutputMark) == 24);
 
 /// From now on this process writes there; for Output::discard, into nothing.
 void redirect_output(Output mode, Descriptor out, Descriptor err, const MarkSecret& secret);
-/// What was written up to now is the output of `task`. Nothing, where nothing was redirected.
-void mark_output(std::uint64_t task);
+/// What was written up to now is the output of `task`. Nothing, where nothing was redirected. False
+/// if that is lost, and will be, as a task has closed descriptors that are not its own.
+[[nodiscard]] bool mark_output(std::uint64_t task);
 
 // The coordinator's end.
 

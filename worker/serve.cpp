@@ -40,10 +40,11 @@ void leave_at_once(int status, void*) {
 // For what is seen to at the end of each task.
 const std::vector<fault::Fault>* task_faults = nullptr;
 std::uint64_t latest_task = 0;  ///< its index in its call; kept where there are faults
+Channel* own_channel = nullptr;
 
 /// Before the answer of each task; `number` is the worker's count.
 void see_to_end_of_task(std::uint64_t number) {
-  mark_output(number);
+  if (!mark_output(number)) own_channel->lose();
   if (number != 0) meet_faults(*task_faults, fault::Point::task_ends, latest_task);
 }
 
@@ -423,6 +424,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   listen_to_sanitizers();
   ::on_exit(leave_at_once, nullptr);
   Channel channel(inbox, outbox, setup.ring_bytes, doorbell);
+  own_channel = &channel;
   Server(setup, channel).run();
   std::fflush(stdout);  // not all files: some may be the host's, with text of its own
   ::_exit(0);

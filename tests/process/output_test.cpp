@@ -269,6 +269,7 @@ TEST_F(OutputTest, OfTasksThatCloseAllDescriptorsIsLostAndNothingElse) {
   Pool pool(Options{.workers = 1, .output = Output::capture});
   static_cast<void>(pool.try_map(close_all, {1}));
   const auto outcomes = pool.try_map(chatter, {1, 2});
+  EXPECT_EQ(outcomes.at(0).output().err, "three of 1\n");
   EXPECT_EQ(outcomes.at(1).output().err, "three of 2\n");
 }
 
