@@ -63,7 +63,7 @@ struct ActiveJob {
     } else {
       if (saver) saver->save(job, define, details);
       job.fail(task, Failure(std::move(details)));
-      settle(task, {1, 1, task});
+      settle(task, {1, 1, task, false});
     }
   }
   /// Failed tasks that may be run again now can be given out. True if there were any.

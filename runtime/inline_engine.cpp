@@ -238,7 +238,7 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
     active.job.encode_argument(task, argument);
   } catch (...) {
     active.job.fail(task, local_failure(task, kWhileEncoding));
-    return active.settle(task, {1, 1, task});
+    return active.settle(task, {1, 1, task, false});
   }
   LocalTask local;
   local.attempt = active.attempts.next(task);

@@ -71,7 +71,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
     const std::uint64_t behind = range.first + encoded.accepted;
-    if (encoded.failed) job.settle(behind, {1, 1, behind});
+    if (encoded.failed) job.settle(behind, {1, 1, behind, false});
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
     if (used == 0) break;

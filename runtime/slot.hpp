@@ -158,6 +158,7 @@ class Slot {
   bool handle(const FrameHeader& header, const std::byte* payload);
   bool take_values(const FrameHeader& header, const std::byte* payload);
   bool take_whole();
+  bool take_settled(const Settled& done);
   bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_skipped(const FrameHeader& header, const std::byte* payload);

@@ -127,8 +127,7 @@ bool Slot::take_values(const FrameHeader& header, const std::byte* payload) {
     if (!take_piece(header, {payload, header.length})) return false;
     link_->answers().advance();
     publish();
-    if (header.more == 0) settled(std::exchange(inbound_, nullptr)->finish());
-    return true;
+    return header.more != 0 || take_settled(std::exchange(inbound_, nullptr)->finish());
   }
   return take_whole();
 }
@@ -136,10 +135,15 @@ bool Slot::take_values(const FrameHeader& header, const std::byte* payload) {
 /// Results that are not in pieces; the job looks whether they are those of the front tasks.
 bool Slot::take_whole() {
   ActiveJob& job = *queue_.front().job;
-  const Settled done = job.job.decode(link_->answers(), job.callable, queue_.front().tasks);
-  if (done.count == 0) return false;
-  settled(done);
-  return true;
+  return take_settled(job.job.decode(link_->answers(), job.callable, queue_.front().tasks));
+}
+
+/// False if there were no answers of the front tasks. One that is lost is as if never given: the
+/// worker's end is its task's.
+bool Slot::take_settled(const Settled& done) {
+  if (done.count != 0) settled(done);
+  if (done.lost) doom("it does not hold the Broadcast any more that its answer refers to");
+  return done.count != 0 || done.lost;
 }
 
 bool Slot::take_piece(const FrameHeader& header, std::span<const std::byte> bytes) {

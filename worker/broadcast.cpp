@@ -3,6 +3,7 @@
 
 #include "worker/descriptor.hpp"
 #include "worker/memory.hpp"
+#include <bulkhead/detail/lost_loan.hpp>
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
@@ -88,8 +89,9 @@ void populate(const Memory& memory) {
   }
 }
 
+template <class E = DecodeError>
 [[noreturn]] void refuse(const std::string& why) {
-  throw DecodeError("a Broadcast cannot be used here: " + why);
+  throw E("a Broadcast cannot be used here: " + why);
 }
 
 const char* advice_on(int error) {
@@ -116,7 +118,9 @@ Descriptor locate(const BroadcastTicket& ticket, const std::string& path) {
       !S_ISREG(status.st_mode) || system.f_type != TMPFS_MAGIC || status.st_ino != ticket.inode ||
       status.st_size < static_cast<off_t>(kPageBytes) ||
       static_cast<std::uint64_t>(status.st_size) - kPageBytes != ticket.bytes) {
-    refuse("no handle of it is left in the process that made it (" + path + ")");
+    const std::string why = "no handle of it is left in the process that made it (" + path + ")";
+    const bool was_lent = !keeper && ticket.pid != ::getpid();
+    was_lent ? refuse<LostLoan>(why) : refuse(why);
   }
   return fd;
 }

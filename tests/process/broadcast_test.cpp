@@ -201,6 +201,25 @@ TEST_F(BroadcastTest, ThatIsGoneFailsTheTaskAndSaysSo) {
   }
 }
 
+// What a task lends is not there any more when it is wanted: the task has not been answered.
+TEST_F(BroadcastTest, ThatItsWorkerDoesNotHoldAnyMoreIsTheEndOfItsTaskAsADeathWouldBe) {
+  const auto lend = [](int x) {
+    const auto made = numbers_to(10);
+    if (x == 1) {
+      for (int fd = 3; fd < 1000; ++fd) ::close(fd);
+    }
+    return made;
+  };
+  Pool pool(1);
+  const auto outcomes = pool.try_map(lend, {0, 1, 2});
+  ASSERT_TRUE(outcomes.at(0));
+  ASSERT_FALSE(outcomes.at(1));
+  ASSERT_TRUE(outcomes.at(2));
+  EXPECT_EQ(outcomes[1].failure().kind(), FailureKind::crashed);
+  EXPECT_THAT(outcomes[1].failure().what(), HasSubstr("does not hold the Broadcast any more"));
+  EXPECT_EQ((*outcomes[2])[9], 9);
+}
+
 TEST_F(BroadcastTest, ComesBackFromATaskAsTheSameMemory) {
   Pool pool(1);
   const auto numbers = numbers_to(10);

@@ -206,12 +206,8 @@ class Host {
     return false;
   }
 
-  /// What a task has made and lends dies with its worker, if that is killed before it was taken.
   static bool is_death(const Failure& failure) {
-    const bool loan_is_lost =
-        failure.type_name() == "bulkhead::DecodeError" &&
-        failure.message().find("no handle of it is left") != std::string::npos;
-    return (failure.kind() == FailureKind::crashed && failure.signal() == SIGKILL) || loan_is_lost;
+    return failure.kind() == FailureKind::crashed && failure.signal() == SIGKILL;
   }
 
   Victim victim_;

@@ -38,6 +38,7 @@ struct Settled {
   std::uint64_t count = 0;
   std::uint64_t failed = 0;
   std::uint64_t lowest_failed = 0;  ///< index of a task; valid if `failed` is not 0
+  bool lost = false;  ///< the answer behind them refers to what its worker does not hold any more
 };
 
 /// A result that comes in pieces, because it is larger than a ring has room for.

@@ -11,6 +11,7 @@
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/job.hpp>
+#include <bulkhead/detail/lost_loan.hpp>
 #include <bulkhead/detail/source.hpp>
 #include <bulkhead/error.hpp>
 
@@ -125,11 +126,15 @@ class PiecedResult final : public LargeResult {
   }
   Settled finish() override {
     std::optional<Placed<R>> value;
-    if (!failure_) guarded([&] { value.emplace(pieces_.finish()); });
+    try {
+      if (!failure_) guarded([&] { value.emplace(pieces_.finish()); });
+    } catch (const LostLoan&) {
+      return {0, 0, 0, true};
+    }
     if (!failure_) guarded([&] { sink_.placed(task_, std::move(*value)); });
-    if (!failure_) return {1, 0, 0};
+    if (!failure_) return {1, 0, 0, false};
     sink_.fail(task_, std::move(*failure_));
-    return {1, 1, task_};
+    return {1, 1, task_, false};
   }
 
  private:
@@ -137,6 +142,8 @@ class PiecedResult final : public LargeResult {
   void guarded(Step step) {
     try {
       step();
+    } catch (const LostLoan&) {
+      throw;
     } catch (...) {
       pieces_ = {};
       failure_.emplace(local_failure(task_, kWhileDecoding));
@@ -226,6 +233,9 @@ class MapJob final : public Job {
       }
       try {
         placed(task, decode_whole<R>({payload, header.length}));
+      } catch (const LostLoan&) {
+        settled.lost = true;
+        break;
       } catch (...) {
         fail(task, local_failure(task, kWhileDecoding));
         if (settled.failed++ == 0) settled.lowest_failed = task;
