@@ -41,7 +41,7 @@ struct ActiveCall {
   }
   void end(FailureDetails why) {
     ending = std::make_unique<FailureDetails>(std::move(why));
-    active.abandon();
+    active.abandon(ending->message);
   }
   /// True if every task that there is has ended.
   [[nodiscard]] bool complete() const { return active.ledger.total() == active.ledger.settled(); }

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct ActiveJob {
   int deaths_in_definition = 0;
   bool stopped = false;    ///< its waiting tasks are to be taken back from the workers
   bool abandoned = false;  ///< its running tasks are to be killed
+  std::string why_abandoned;
 
   /// The tasks of a worker from `first` on have ended, as many as `settled` says.
   void settle(std::uint64_t first, const Settled& settled) {
@@ -91,7 +93,8 @@ struct ActiveJob {
     stopped = true;
   }
   /// Nobody wants its results any more, not even those of the tasks that run.
-  void abandon() {
+  void abandon(std::string why) {
+    why_abandoned = std::move(why);
     abandoned = true;
     stop_at(0);
   }

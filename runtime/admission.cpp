@@ -36,7 +36,8 @@ void require_joinable(PoolState state, bool calling) {
     throw Error("bulkhead: join() from within a call of the same thread would wait for itself");
   }
   if (state == PoolState::open)
-    throw Error("bulkhead: join() before close() or terminate() would wait for ever");
+    throw Error(
+        "bulkhead: join() before close() or terminate() would wait for ever; call close() first");
 }
 
 void refuse_use_by_own_call() {

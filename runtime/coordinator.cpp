@@ -139,7 +139,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
       if (!error) report_progress(lock, entry, entry.done());
     } catch (...) {
       error = std::current_exception();
-      entry.active.abandon();
+      entry.active.abandon("its call was given up");
       untidy_ = true;
       if (driving_) doorbell_.ring();
     }

@@ -86,7 +86,8 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   const FailureDetails blame = blame_for(message, corpse);
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
-  if (overdue) cause = "it took longer than " + to_text(*longest_start_);
+  if (overdue)
+    cause = "it was not ready within Options::initializer_timeout, " + to_text(*longest_start_);
   if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
   if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, blame);
@@ -133,6 +134,7 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
   if (corpse.kind != FailureKind::crashed) {
     const std::string how = blame.signal == 0         ? "it " + blame.message
                             : blame.signal == SIGKILL ? "ended by SIGKILL, after SIGTERM"
+                            : blame.backtrace.empty() ? "ended by " + signal_name(blame.signal)
                                                       : "ended by " + blame.message;
     blame.kind = corpse.kind;
     blame.message = corpse.verdict + "; " + how;

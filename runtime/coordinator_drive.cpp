@@ -191,8 +191,10 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
   if (wakeup.output) hear_workers();
   if (zygote_ && wakeup.control) hear_zygote();
   if (zygote_ && wakeup.zygote) {
-    give_up(State::broken, FailureKind::not_run,
-            "bulkhead: the zygote, from which workers are forked, was killed");
+    give_up(
+        State::broken, FailureKind::not_run,
+        "bulkhead: the zygote, from which workers are forked, was killed (by a task, by another "
+        "process, or for want of memory); make a new Pool");
   }
   replace_missing(last_control_check_);
   keep_spare(last_control_check_);

@@ -31,7 +31,7 @@ FailureDetails told_failure(const LocalTask& task, TimeLimit limit) {
     details.message = "it ran for longer than " + to_text(*limit);
   } else {
     details.kind = FailureKind::cancelled;
-    details.message = "its call was cancelled";
+    details.message = "a stop was requested";
   }
   details.message += "; it was told, and ended";
   return details;

@@ -5,6 +5,7 @@
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -15,8 +16,26 @@ namespace {
 
 void require_time(const TimeLimit& limit, const char* name) {
   if (!limit || limit->count() > 0) return;
-  throw InvalidArgument("bulkhead: " + std::string(name) + " is " + std::to_string(limit->count()) +
-                        " ns; it must be positive (leave it unset for no limit)");
+  throw InvalidArgument("bulkhead: " + std::string(name) + " is " + to_text(*limit) +
+                        "; it must be positive (leave it unset for no limit)");
+}
+
+void require_sensible(const fault::Fault& fault) {
+  if (fault.delay.count() < 0) {
+    throw InvalidArgument("bulkhead: Fault::delay is " + to_text(fault.delay) +
+                          "; it must not be negative");
+  }
+  if (fault.attempt < 0) {
+    throw InvalidArgument("bulkhead: Fault::attempt is " + std::to_string(fault.attempt) +
+                          "; it must be 1 or more, or 0 for any");
+  }
+}
+
+std::string number(std::uint64_t value) {
+  return std::to_string(value);
+}
+std::string number(std::chrono::seconds value) {
+  return std::to_string(value.count()) + " s";
 }
 
 }  // namespace
@@ -44,6 +63,12 @@ int validated_workers(const Options& options, int usable_cpus) {
   require_some(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_some(options.recycle_rss, "recycle_rss");
   require_time(options.initializer_timeout, "Options::initializer_timeout");
+  if (options.output > Output::discard) {
+    throw InvalidArgument("bulkhead: Options::output is " +
+                          std::to_string(static_cast<int>(options.output)) +
+                          "; it must be one of inherit, lines, capture and discard");
+  }
+  for (const fault::Fault& fault : options.faults) require_sensible(fault);
   return workers;
 }
 
@@ -59,17 +84,18 @@ bool is_inline(const Options& options, const char* environment) {
 void require_sensible(const Limits& limits) {
   const auto require_positive = [](const auto& limit, const char* name) {
     if (!limit || *limit > std::decay_t<decltype(*limit)>{}) return;
-    throw InvalidArgument("bulkhead: Limits::" + std::string(name) +
-                          " must be positive (leave it unset for no limit)");
+    throw InvalidArgument("bulkhead: Limits::" + std::string(name) + " is " + number(*limit) +
+                          "; it must be positive (leave it unset for no limit)");
   };
-  const auto require_enough = [](const auto& limit, std::uint64_t least, const char* name) {
+  const auto require_enough = [](const auto& limit, std::uint64_t least, const std::string& name,
+                                 const char* unit) {
     if (!limit || *limit >= least) return;
-    throw InvalidArgument("bulkhead: Limits::" + std::string(name) + " is " +
-                          std::to_string(*limit) + "; a worker needs " + std::to_string(least) +
+    throw InvalidArgument("bulkhead: Limits::" + name + " is " + std::to_string(*limit) + unit +
+                          "; a worker needs at least " + std::to_string(least) + unit +
                           " (leave it unset for no limit)");
   };
-  require_enough(limits.memory, kMinMemory, "memory");
-  require_enough(limits.open_files, kMinOpenFiles, "open_files");
+  require_enough(limits.memory, kMinMemory, "memory", " bytes");
+  require_enough(limits.open_files, kMinOpenFiles, "open_files", "");
   if (std::abs(limits.oom_score_adj.value_or(0)) > kMaxOomScore) {
     throw InvalidArgument("bulkhead: Limits::oom_score_adj is " +
                           std::to_string(*limits.oom_score_adj) +
@@ -110,8 +136,8 @@ void require_sensible(const CallOptions& options) {
   require_count(retries.timeouts, "timeouts");
   require_count(retries.out_of_memory, "out_of_memory");
   if (retries.pause.count() < 0) {
-    throw InvalidArgument("bulkhead: Retries::pause is " + std::to_string(retries.pause.count()) +
-                          " ns; it must not be negative");
+    throw InvalidArgument("bulkhead: Retries::pause is " + to_text(retries.pause) +
+                          "; it must not be negative");
   }
 }
 

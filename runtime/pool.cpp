@@ -17,12 +17,12 @@ namespace bulkhead {
 namespace {
 
 std::unique_ptr<detail::Engine> make_engine(Options options) {
+  detail::replay_if_asked(options);
   const int workers = detail::validated_workers(options, detail::usable_cpus());
   detail::require_sensible(options.limits);
   if (!options.replay_dir.empty())
     options.replay_dir = detail::replay_directory(options.replay_dir);
   const bool is_inline = detail::is_inline(options, ::secure_getenv("BULKHEAD_INLINE"));
-  detail::replay_if_asked(options);
   if (is_inline) return std::make_unique<detail::InlineEngine>(options, workers);
   detail::require_shallow(detail::pools_deep());
   detail::require_forkable(options, detail::thread_count());

@@ -49,7 +49,7 @@ std::string signal_text(const ControlMessage& death, const std::optional<CrashRe
   }
   if (death.value != SIGKILL) return "killed by " + name;
   return fmt::format(
-      "killed by SIGKILL, by another process or for want of memory; its peak was {} MiB",
+      "killed by SIGKILL, by itself or another process or for want of memory; its peak was {} MiB",
       death.max_rss_kib / 1024);
 }
 

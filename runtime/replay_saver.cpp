@@ -37,6 +37,7 @@ void ReplaySaver::save(const Job& job, std::span<const std::byte> definition,
     log_.warn(task + " has failed; to run it again, set BULKHEAD_REPLAY=" + details.replay_file);
   } catch (const SystemError& error) {
     files_ = kMostFiles + 1;  // the next one would fill the disk in vain, too
+    details.not_saved = error.what();
     log_.error(task +
                " has failed, and could not be saved, nor will others of the call: " + error.what());
   } catch (const std::exception& error) {

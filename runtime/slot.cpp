@@ -170,7 +170,7 @@ bool Slot::abandon(const ActiveJob& job, Time now, Fences fences) {
   drain(now);
   publish();
   if (alive() && !queue_.empty() && queue_.front().job == &job) {
-    doom("its call was cancelled", FailureKind::cancelled);
+    doom(job.why_abandoned, FailureKind::cancelled);
   }
   return true;
 }

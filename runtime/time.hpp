@@ -23,7 +23,11 @@ inline std::chrono::steady_clock::time_point later(std::chrono::steady_clock::ti
 
 inline std::string to_text(std::chrono::nanoseconds time) {
   const double seconds = std::chrono::duration<double>(time).count();
-  return seconds < 1 ? fmt::format("{:g} ms", seconds * 1e3) : fmt::format("{:g} s", seconds);
+  const double size = seconds < 0 ? -seconds : seconds;
+  if (size >= 1 || size == 0) return fmt::format("{:g} s", seconds);
+  if (size >= 1e-3) return fmt::format("{:g} ms", seconds * 1e3);
+  return size >= 1e-6 ? fmt::format("{:g} us", seconds * 1e6)
+                      : fmt::format("{:g} ns", seconds * 1e9);
 }
 
 }  // namespace bulkhead::detail

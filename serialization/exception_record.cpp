@@ -2,6 +2,7 @@
 #include "serialization/demangle.hpp"
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/error.hpp>
+#include <bulkhead/remote_error.hpp>
 
 #include <algorithm>
 #include <cxxabi.h>
@@ -85,6 +86,10 @@ void describe_nested(const std::exception& error, std::vector<std::string>& chai
 void describe_standard(const std::exception& error, FailureDetails& details) {
   details.standard_type = standard_type_of(error);
   details.type_name = name_of(typeid(error));
+  const auto* remote = dynamic_cast<const RemoteError*>(&error);
+  if (remote != nullptr && remote->failure().kind() == FailureKind::exception) {
+    details.type_name = remote->failure().type_name();  // of a task of the task's own pool
+  }
   details.message = words_of(error);
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
     details.category = system->code().category().name();

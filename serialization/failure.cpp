@@ -48,6 +48,7 @@ std::string sentence(const FailureDetails& details) {
     text += "; attempt " + std::to_string(earlier.attempt()) + ": " + earlier.message();
   }
   if (!details.replay_file.empty()) text += "; saved as " + details.replay_file;
+  if (!details.not_saved.empty()) text += "; not saved: " + details.not_saved;
   return text;
 }
 

@@ -231,12 +231,16 @@ void append_active_exception() noexcept {
     append_message("std::terminate without an active exception");
     return;
   }
+  append_message("uncaught ");
   append_message(demangled(type->name()).c_str());
   try {
     throw;
   } catch (const std::exception& error) {
     append_message(": ");
     append_message(error.what());
+  } catch (int value) {
+    append_message(": ");
+    append_message(std::to_string(value).c_str());
   } catch (...) {
     return;
   }

@@ -23,6 +23,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cxxabi.h>
 #include <string>
 #include <unistd.h>
 #include <unordered_map>
@@ -201,6 +202,12 @@ class Server {
     }
   }
 
+  /// A task has called pthread_exit(): that unwinds, and must not be stopped.
+  [[noreturn]] static void leave_with_thread() {
+    leave_last_words("it ended its own thread, by pthread_exit()");
+    ::_exit(EXIT_FAILURE);
+  }
+
   [[noreturn]] void complain_and_leave(std::uint64_t about) {
     answer_exception(FrameKind::failed, 0, about, "");
     ring_now();
@@ -256,6 +263,8 @@ class Server {
         throw Error(entry.error);
       }
       return true;
+    } catch (const abi::__forced_unwind&) {
+      leave_with_thread();
     } catch (...) {
       attend_unless_calm();
       answer_exception(FrameKind::thrown, current_number_, run_.fail(), "");
@@ -277,6 +286,8 @@ class Server {
       result.finish();
       if (lends_broadcasts) [[unlikely]]
         hand_over(header);
+    } catch (const abi::__forced_unwind&) {
+      leave_with_thread();
     } catch (...) {
       attend_unless_calm();
       answer_exception(FrameKind::thrown, header.callable, header.task, to_string(phase));

@@ -139,7 +139,7 @@ class Bench {
   }
 
   bool abandon(ActiveJob& job) {
-    job.abandon();
+    job.abandon("the fuzzer gives it up");
     return slot_.abandon(job, now_, Fences::equal);
   }
 

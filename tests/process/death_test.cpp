@@ -15,6 +15,7 @@
 #include <fstream>
 #include <numeric>
 #include <ostream>
+#include <pthread.h>
 #include <set>
 #include <string>
 #include <sys/wait.h>
@@ -531,6 +532,24 @@ TEST_F(DeathTest, ByAnExitWithAnyCodeIsReportedWithThatCode) {
     const Failure& failure = outcomes[static_cast<std::size_t>(code - 118)].failure();
     EXPECT_EQ(failure.exit_code(), code);
     EXPECT_THAT(failure.what(), HasSubstr("exited with code " + std::to_string(code)));
+  }
+}
+
+// It unwinds by an exception that nobody may keep.
+TEST_F(DeathTest, ATaskThatEndsItsThreadIsToldAsThat) {
+  Pool pool(1);
+  for (const bool in_pieces : {false, true}) {
+    const auto outcomes = pool.try_map(
+        [](const std::string& text) {
+          if (text[0] == 'x') ::pthread_exit(nullptr);
+          return text;
+        },
+        std::vector<std::string>{"a", "x" + std::string(in_pieces ? 3'000'000 : 0, 'x'), "b"});
+    EXPECT_TRUE(outcomes.at(0));
+    EXPECT_TRUE(outcomes.at(2));
+    ASSERT_FALSE(outcomes.at(1));
+    EXPECT_EQ(outcomes[1].failure().kind(), FailureKind::crashed);
+    EXPECT_THAT(outcomes[1].failure().what(), HasSubstr("it ended its own thread"));
   }
 }
 

@@ -4,6 +4,7 @@
 #include "tests/support/process.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <stdexcept>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -22,6 +23,18 @@ std::string descend(int depth) {
   } catch (const Error& error) {
     return std::to_string(depth) + ": " + error.what();
   }
+}
+
+TEST_F(NestingTest, AnExceptionKeepsItsTypeThroughAllOfThem) {
+  Pool pool(1);
+  const auto outcomes = pool.try_map(
+      [](int x) {
+        return Pool(1).apply([](int y) -> int { throw std::out_of_range(std::to_string(y)); }, x);
+      },
+      {7});
+  EXPECT_EQ(outcomes.at(0).failure().type_name(), "std::out_of_range");
+  EXPECT_THAT(outcomes[0].failure().message(), HasSubstr("threw std::out_of_range: 7"));
+  EXPECT_THROW(outcomes[0].failure().raise(), std::out_of_range);
 }
 
 // Row 194.

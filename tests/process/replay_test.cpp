@@ -342,12 +342,15 @@ int makes_a_pool(int x) {
   throw std::out_of_range("with a pool of its own");
 }
 
+constexpr const char* kReplayDir = "BULKHEAD_TEST_REPLAY_DIR";
+
 /// Has nothing to clean up: the program ends where the pool is made.
 using ReplayedProgramTest = test::ProcessTest;
 
 /// An ordinary test, and the program that the next ones run with the variable set.
 TEST_F(ReplayedProgramTest, MakesAPool) {
   Options options{.workers = 1, .initializer = [] { state->begun.add(); }};
+  if (const char* replay_dir = ::getenv(kReplayDir)) options.replay_dir = replay_dir;
   Pool pool(options);
   EXPECT_EQ(pool.apply([](int x) { return x; }, 1), 1);
 }
@@ -357,11 +360,13 @@ struct End {
   std::string text;  ///< on its standard error
 };
 
-/// This program anew, with BULKHEAD_REPLAY=`file`.
-End run_program(const fs::path& directory, const std::string& file) {
+/// This program anew, with BULKHEAD_REPLAY=`file`; its pool saves in `replay_dir`.
+End run_program(const fs::path& directory, const std::string& file,
+                const std::string& replay_dir = "") {
   const std::string log = directory / "stderr";
   test::Fork fork([&] {
     ::setenv("BULKHEAD_REPLAY", file.c_str(), 1);
+    ::setenv(kReplayDir, replay_dir.c_str(), 1);
     if (std::freopen(log.c_str(), "w", stderr) == nullptr) ::_exit(99);
     ::execl("/proc/self/exe", "process_test", "--gtest_filter=ReplayedProgramTest.MakesAPool",
             "--gtest_print_time=0", nullptr);
@@ -386,6 +391,14 @@ TEST_F(ReplayTest, TheProgramRunsTheTaskInsteadOfItsFirstPoolAndEnds) {
   const End returned = run_program(directory_, file);
   EXPECT_EQ(WEXITSTATUS(returned.status), 0) << returned.text;
   EXPECT_THAT(returned.text, HasSubstr("this time it returned"));
+}
+
+// The directory of a pool may be relative, and the program run elsewhere.
+TEST_F(ReplayTest, TheProgramRunsTheTaskThoughThePoolsOwnDirectoryIsNotThere) {
+  Pool pool(saving(1));
+  const End threw =
+      run_program(directory_, file_of_failed(pool, makes_a_pool, 7), directory_ / "gone");
+  EXPECT_EQ(WEXITSTATUS(threw.status), 1) << threw.text;
 }
 
 TEST_F(ReplayTest, TheInitializerOfThePoolRunsFirst) {
@@ -535,6 +548,14 @@ std::string told_after(const Options& options, Spoil spoil, const Argument& argu
   EXPECT_EQ(outcomes.at(0).failure().type_name(), "bulkhead::(anonymous namespace)::OwnError");
   EXPECT_EQ(outcomes.at(0).failure().replay_file(), "");
   return text.str();
+}
+
+TEST_F(ReplayTest, AFailureSaysWhyItWasNotSaved) {
+  Options options = saving();
+  options.replay_dir = "/proc";  // of which nobody knows beforehand that no file can be made there
+  Pool pool(options);
+  const auto outcomes = pool.try_map([](int x) { throw OwnError(x); }, {1});
+  EXPECT_THAT(outcomes.at(0).failure().what(), HasSubstr("; not saved: bulkhead: cannot make"));
 }
 
 TEST_F(ReplayTest, WhatCannotBeSavedFailsAllTheSame) {

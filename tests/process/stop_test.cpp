@@ -185,6 +185,7 @@ TEST_F(StopTest, IsToldToATaskThatAsks) {
   const CallOptions options{.stop = source.get_token()};
   const auto outcomes = pool.try_map(run_until_stopped, test::numbers(0, 1), options);
   EXPECT_EQ(outcomes.at(0).failure().kind(), FailureKind::cancelled);
+  EXPECT_THAT(outcomes.at(0).failure().message(), "a stop was requested; ended by SIGTERM");
   EXPECT_TRUE(state->tidied.reaches(1));
 }
 

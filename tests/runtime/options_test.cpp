@@ -80,6 +80,17 @@ TEST(Options, RefuseARingThatIsTooLarge) {
   EXPECT_NE(complaint_about(with_ring_bytes(std::numeric_limits<std::size_t>::max())), "none");
 }
 
+TEST(Options, RefuseWhatIsNoChoice) {
+  Options options;
+  options.output = static_cast<Output>(9);
+  EXPECT_NE(complaint_about(options).find("Options::output is 9;"), std::string::npos);
+  options = {};
+  options.faults = {fault::delay(fault::Point::task_begins, std::chrono::seconds{-1})};
+  EXPECT_NE(complaint_about(options).find("Fault::delay is -1 s;"), std::string::npos);
+  options.faults = {fault::Fault{.attempt = -1}};
+  EXPECT_NE(complaint_about(options).find("Fault::attempt is -1;"), std::string::npos);
+}
+
 TEST(Options, AreFineForAProcessWithOneThread) {
   EXPECT_NO_THROW(require_forkable({}, 1));
 }

@@ -95,7 +95,8 @@ TEST(CauseOfDeath, TellsNoMoreThanTheSignalWithoutAReport) {
 
 TEST(CauseOfDeath, TellsThePeakOfAWorkerThatWasKilledFromOutside) {
   EXPECT_EQ(cause_of_death(killed_by(SIGKILL), {}),
-            "killed by SIGKILL, by another process or for want of memory; its peak was 100 MiB");
+            "killed by SIGKILL, by itself or another process or for want of memory; its peak was "
+            "100 MiB");
 }
 
 TEST(CauseOfDeath, TellsTheAddressOfAFault) {

@@ -276,7 +276,7 @@ TEST(CrashReport, QuotesAnExceptionThatLeavesANoexceptFunction) {
   EXPECT_EQ(death.signal, SIGABRT);
   ASSERT_TRUE(death.report);
   EXPECT_EQ(death.report->signal, SIGABRT);
-  EXPECT_EQ(death.report->message, "std::runtime_error: no luck");
+  EXPECT_EQ(death.report->message, "uncaught std::runtime_error: no luck");
   EXPECT_FALSE(death.report->frames.empty());
 #if !defined(__clang__)  // whose __clang_call_terminate may lack the table to unwind through it
   EXPECT_TRUE(mentions(*death.report, &throw_out_of_noexcept<std::runtime_error>));
@@ -286,7 +286,7 @@ TEST(CrashReport, QuotesAnExceptionThatLeavesANoexceptFunction) {
 TEST(CrashReport, NamesTheTypeOfAnExceptionWithoutWhat) {
   const Death death = death_by([] { throw_out_of_noexcept(42); });
   ASSERT_TRUE(death.report);
-  EXPECT_EQ(death.report->message, "int");
+  EXPECT_EQ(death.report->message, "uncaught int: 42");
 }
 
 TEST(CrashReport, ReportsTerminateInAnotherThread) {
@@ -294,7 +294,7 @@ TEST(CrashReport, ReportsTerminateInAnotherThread) {
       death_by([] { std::thread([] { throw std::out_of_range("thread"); }).join(); });
   EXPECT_EQ(death.signal, SIGABRT);
   ASSERT_TRUE(death.report);
-  EXPECT_EQ(death.report->message, "std::out_of_range: thread");
+  EXPECT_EQ(death.report->message, "uncaught std::out_of_range: thread");
 }
 
 TEST(CrashReport, ReportsTerminateWithoutAnException) {
@@ -392,7 +392,8 @@ TEST(CrashReport, HoldsPrintableTextOnly) {
   });
   ASSERT_TRUE(death.report);
   EXPECT_EQ(death.report->message,
-            "std::runtime_error: a?[31m b c? ?? \xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2 ?? ??? ??");
+            "uncaught std::runtime_error: a?[31m b c? ?? \xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2 ?? "
+            "??? ??");
 }
 
 TEST(CrashReport, CutsALongMessage) {

@@ -75,6 +75,7 @@ struct FailureDetails {
   std::vector<Failure> earlier;              ///< of the same task, in order
   std::shared_ptr<const TaskOutput> output;  ///< null: nothing was captured
   std::string replay_file;                   ///< empty: it was not saved
+  std::string not_saved;                     ///< why not, if it should have been
 
   std::string what;  ///< the sentence made of all this; written by Failure
 };

@@ -4,8 +4,8 @@
 // same time a standard exception, so all of these catch the out_of_range that task 4 threw:
 //
 //   catch (const std::out_of_range& e)       // as if the call had been local
-//   catch (const bulkhead::RemoteError& e)   // e.failure().task() == 4, e.failure().worker_pid()
-//   ... catch (const std::exception& e)          // e.what() tells it all in one sentence
+//   catch (const bulkhead::RemoteError& e)   // e.failure().task() == 4
+//   catch (const std::exception& e)          // e.what() tells it all in one sentence
 #pragma once
 
 #include <bulkhead/failure.hpp>

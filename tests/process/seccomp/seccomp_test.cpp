@@ -11,6 +11,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <functional>
 #include <seccomp.h>
 #include <span>
 #include <stdexcept>
@@ -61,21 +63,28 @@ TEST_F(SeccompTest, AForbiddenCallCostsItsTaskAndIsNamed) {
   EXPECT_TRUE(outcomes.at(2));
 }
 
-/// What worker/README.md says that a worker needs.
-void allow_no_more_than_a_worker_needs() {
-  scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_TRAP);
-  const std::vector<int> needed{
-      SCMP_SYS(futex),        SCMP_SYS(write),      SCMP_SYS(rt_sigprocmask),
-      SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction),
-      SCMP_SYS(tgkill),       SCMP_SYS(gettid),     SCMP_SYS(getpid),
-      SCMP_SYS(alarm),        SCMP_SYS(pause),      SCMP_SYS(openat),
-      SCMP_SYS(readlink),     SCMP_SYS(newfstatat), SCMP_SYS(fstat),
-      SCMP_SYS(fstatfs),      SCMP_SYS(fcntl),      SCMP_SYS(mmap),
-      SCMP_SYS(munmap),       SCMP_SYS(close),      SCMP_SYS(memfd_create),
-      SCMP_SYS(ftruncate),    SCMP_SYS(brk),        SCMP_SYS(mremap),
-      SCMP_SYS(madvise)};
-  for (const int call : needed) ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-  load(filter);
+// What worker/README.md says that a worker needs.
+using Calls = std::vector<int>;
+const Calls kAlways{SCMP_SYS(futex),          SCMP_SYS(write),        SCMP_SYS(fcntl),
+                    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group)};
+const Calls kForMemory{SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap),
+                       SCMP_SYS(madvise)};
+const Calls kInCrashes{SCMP_SYS(rt_sigaction), SCMP_SYS(tgkill), SCMP_SYS(gettid),
+                       SCMP_SYS(getpid),       SCMP_SYS(alarm),  SCMP_SYS(pause)};
+const Calls kForOutput{SCMP_SYS(ioctl), SCMP_SYS(newfstatat)};
+const Calls kForBroadcasts{SCMP_SYS(openat),       SCMP_SYS(readlink), SCMP_SYS(newfstatat),
+                           SCMP_SYS(fstat),        SCMP_SYS(fstatfs),  SCMP_SYS(close),
+                           SCMP_SYS(memfd_create), SCMP_SYS(ftruncate)};
+
+/// Installs a filter that allows no other calls.
+std::function<void()> allow(std::vector<Calls> groups) {
+  return [groups = std::move(groups)] {
+    scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_TRAP);
+    for (const Calls& calls : groups) {
+      for (const int call : calls) ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+    }
+    load(filter);
+  };
 }
 
 double sum(std::span<const double> numbers, int x) {
@@ -89,17 +98,51 @@ std::vector<int> many(int count) {
   return std::vector<int>(static_cast<std::size_t>(count), count);
 }
 
-TEST_F(SeccompTest, AWorkerNeedsNoMoreThanIsWrittenDown) {
-  Pool pool(Options{.workers = 2, .initializer = allow_no_more_than_a_worker_needs});
+void expect_ordinary_tasks_end_well(Pool& pool) {
   const auto outcomes = pool.try_map(many, test::numbers(-5, 1000));
   for (const auto& outcome : outcomes) {
     if (outcome) continue;
     EXPECT_EQ(outcome.failure().kind(), FailureKind::exception) << outcome.failure().what();
   }
   EXPECT_EQ(pool.apply(many, 3'000'000).size(), 3'000'000U);
+}
+
+TEST_F(SeccompTest, AWorkerNeedsNoMoreThanIsWrittenDown) {
+  Pool pool(Options{.workers = 2, .initializer = allow({kAlways, kForMemory, kInCrashes})});
+  expect_ordinary_tasks_end_well(pool);
+  EXPECT_EQ(pool.try_map(open_socket, {AF_INET}).at(0).failure().signal(), SIGSYS);
+}
+
+TEST_F(SeccompTest, ForBroadcastsNoMoreThanIsWrittenDown) {
+  Pool pool(Options{.workers = 2, .initializer = allow({kAlways, kForMemory, kForBroadcasts})});
   const auto numbers = broadcast(std::vector<double>(100'000, 1));
   EXPECT_EQ(pool.apply(partial(sum, numbers), 1), 100'001);
-  EXPECT_EQ(pool.try_map(open_socket, {AF_INET}).at(0).failure().signal(), SIGSYS);
+  expect_ordinary_tasks_end_well(pool);
+}
+
+TEST_F(SeccompTest, ForOutputNoMoreThanIsWrittenDown) {
+  Pool pool(Options{.workers = 2,
+                    .initializer = allow({kAlways, kForMemory, kForOutput}),
+                    .output = Output::capture});
+  const auto say = [](int x) { return std::printf("%d\n", x); };
+  for (const auto& outcome : pool.try_map(say, test::numbers(100, 200))) {
+    ASSERT_TRUE(outcome) << outcome.failure().what();
+    EXPECT_EQ(outcome.output().out.size(), 4U);
+  }
+  expect_ordinary_tasks_end_well(pool);
+}
+
+TEST_F(SeccompTest, AFilterThatRefusesInsteadOfEndingDoesNotMakeAWorkerThinkItHasLostAnything) {
+  const auto refuse = [] {
+    scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    for (const int call : kAlways) {
+      if (call != SCMP_SYS(fcntl)) ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+    }
+    for (const int call : kForMemory) ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+    load(filter);
+  };
+  Pool pool(Options{.workers = 1, .initializer = refuse});
+  expect_ordinary_tasks_end_well(pool);
 }
 
 }  // namespace

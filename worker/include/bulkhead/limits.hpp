@@ -11,14 +11,16 @@
 
 namespace bulkhead {
 
-/// Limits of each worker. What is not set is as in the process that made the pool.
+/// Limits of each worker. What is not set is as in the process that made the pool; nor can more be
+/// had than that one's own hard limits allow.
 struct Limits {
   /// Bytes of memory of its own (RLIMIT_DATA; with `cgroup`: see there) that a worker may have
   /// beyond what it has at its start, at least 1 MiB. A task that asks for more gets
   /// std::bad_alloc; if that leaves it, it has failed as out_of_memory. Not under sanitizers, which
   /// need memory of their own.
   std::optional<std::uint64_t> memory = std::nullopt;
-  /// A folder of the cgroup file system, version 2, that was delegated to this user and holds this
+  /// A folder of the cgroup file system, version 2, that was delegated to this user (by
+  /// `systemd-run --user -p Delegate=yes`, say) and holds this
   /// process or an ancestor's cgroup. Each worker gets a cgroup of its own below it, and `memory`
   /// is what that may use in all (memory.max), with all the worker's processes, whatever it has
   /// inherited from the host apart; who uses more is killed and has failed as out_of_memory.
@@ -29,7 +31,8 @@ struct Limits {
   std::optional<std::uint64_t> file_size = std::nullopt;
   /// The numbers of descriptors are below this, at least 16: further ones are refused (EMFILE).
   std::optional<std::uint64_t> open_files = std::nullopt;
-  /// Processes and threads of the user, all in all, beyond which a worker cannot make another.
+  /// Processes and threads of the user, all in all, beyond which a worker cannot make another. Root
+  /// is not bound by it.
   std::optional<std::uint64_t> processes = std::nullopt;
   /// How much sooner than others the kernel ends it for want of memory, -1000 to 1000: see
   /// proc(5). Below the host's own only with CAP_SYS_RESOURCE. Default: 300, or what the host has

@@ -11,9 +11,8 @@ enum class Output : std::uint8_t {
   /// It goes where the host's goes, as it is written; lines of several workers may mix.
   inherit,
   /// Whole lines, never mixed, each with its origin: "[worker 1, task 17] text". They are written
-  /// to
-  /// the host's streams while a call of the pool is served, those of a task before its call
-  /// returns.
+  /// to the host's streams while a call of the pool is served, those of a task before its call
+  /// returns. A line of more than 64 KiB comes in pieces, each with its origin.
   lines,
   /// The last 64 KiB of each stream go into the task's outcome: Outcome::output(),
   /// Failure::output(). What is written between tasks goes nowhere.

@@ -4,9 +4,8 @@
 // of their lives that is known beforehand.
 //
 //   Pool pool(Options{.faults = {fault::kill(fault::Point::task_begins, 3)}});
-//   pool.try_map(f, xs);                      // element 3 has crashed, the others have their
-//   values pool.map(f, xs, CallOptions{.retries = {.crashes = 1}});        // and now it has its
-//   value too
+//   pool.try_map(f, xs);                                        // element 3 has crashed
+//   pool.map(f, xs, CallOptions{.retries = {.crashes = 1}});    // all have their values
 #pragma once
 
 #include <chrono>
