@@ -17,6 +17,7 @@
 #include "runtime/log.hpp"
 #include "runtime/restarts.hpp"
 #include "runtime/slot.hpp"
+#include "worker/broadcast.hpp"
 #include "worker/serve.hpp"
 #include "worker/spin.hpp"
 #include "worker/wake.hpp"
@@ -126,8 +127,7 @@ class Coordinator final : public Engine {
   void note_death(Slot& slot, const ControlMessage& message);
   [[nodiscard]] FailureDetails blame_for(const ControlMessage& message,
                                          const Slot::Corpse& corpse) const;
-  void note_failed_start(const std::string& who, const ControlMessage& message,
-                         const std::string& cause);
+  void note_failed_start(const std::string& who, bool told, const std::string& cause);
   void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
   void note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame);
   void replace_missing(Clock::time_point now);
@@ -211,6 +211,7 @@ class Coordinator::Inside {
  private:
   std::atomic<std::thread::id>& place_;
   std::thread::id before_;
+  TakingResults taking_;
 };
 
 /// An active call, and the thread that waits for it.

@@ -72,8 +72,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   slot.drain(now);
   after_drain(slot);
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
-  const bool starting = slot.state() == Slot::State::starting;
-  const bool overdue = slot.overdue;
+  const bool starting = slot.state() == Slot::State::starting || slot.overdue;
   const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
   const Slot::Corpse corpse = slot.bury();
   if (!starting && !leaving_) {
@@ -86,16 +85,16 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   const FailureDetails blame = blame_for(message, corpse);
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
-  if (overdue)
-    cause = "it was not ready within Options::initializer_timeout, " + to_text(*longest_start_);
-  if (!corpse.verdict.empty()) cause = "killed by the pool, as " + corpse.verdict;
+  if (!corpse.verdict.empty()) {
+    cause = (slot.overdue ? "" : "killed by the pool, as ") + corpse.verdict;
+  }
   if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, blame);
   if (leaving_) return;
   const std::string who =
       "worker " + std::to_string(number_of(slot)) + ", process " + std::to_string(message.pid);
   if (starting) {
-    note_failed_start(who, message, cause);
+    note_failed_start(who, slot.has_complained(), cause);
   } else if (retired) {
     log_.debug(who + ", has left, as its share of tasks or memory was used up");
   } else {
@@ -118,10 +117,8 @@ FailureDetails Coordinator::blame_for(const ControlMessage& message,
 }
 
 /// A worker that threw in its initializer has said more than its death says.
-void Coordinator::note_failed_start(const std::string& who, const ControlMessage& message,
-                                    const std::string& cause) {
+void Coordinator::note_failed_start(const std::string& who, bool told, const std::string& cause) {
   restarts_.died_at_start();
-  const bool told = message.code == CLD_EXITED && message.value == kExitInitializer;
   if (!told) {
     last_start_failure_ = "a worker died before it was ready" +
                           std::string(setup_.initializer ? ", in the initializer: " : ": ") + cause;
@@ -199,7 +196,8 @@ void Coordinator::weigh(Slot& slot, Clock::time_point now) {
   slot.weight.seen = now;
   const std::uint64_t bytes = resident_bytes(slot.pid());
   if (slot.weight.at_start == 0) slot.weight.at_start = bytes;
-  if (bytes > slot.weight.at_start + *most_growth_) slot.wear_out(setup_.fences);
+  if (bytes > slot.weight.at_start && bytes - slot.weight.at_start > *most_growth_)
+    slot.wear_out(setup_.fences);
 }
 
 void Coordinator::retire(Slot& slot) {
@@ -220,6 +218,7 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
     FailureDetails blame;
     blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
     blame.message = "the worker was killed: " + cause_;
+    blame.signal = SIGKILL;
     tell_of_death(slot.bury(), std::move(blame));
   }
   if (state == State::broken) log_.error(cause_);

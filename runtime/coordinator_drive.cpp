@@ -2,6 +2,7 @@
 //
 // The loop that whoever waits runs: pass and park.
 #include "runtime/coordinator.hpp"
+#include "runtime/time.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -212,9 +213,15 @@ void Coordinator::keep_time(Clock::time_point now) {
       after_drain(slot);
     }
     if (!zygote_ || !slot.killed_at || now < *slot.killed_at) continue;
-    slot.killed_at.reset();
-    slot.overdue = slot.state() == Slot::State::starting;
-    signal(slot, SIGKILL);
+    if (slot.state() == Slot::State::starting) {
+      slot.end_start(
+          "it was not ready within Options::initializer_timeout, " + to_text(*longest_start_), now,
+          setup_.fences);
+      after_drain(slot);
+    } else {
+      slot.killed_at.reset();
+      signal(slot, SIGKILL);
+    }
   }
 }
 

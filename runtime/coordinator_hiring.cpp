@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <csignal>
+#include <unistd.h>
 #include <utility>
 
 namespace bulkhead::detail {
@@ -46,6 +48,9 @@ Coordinator::Coordinator(const Options& options, int workers)
   }
   if (options.pin_workers) setup_.cpus = allowed_cpus();
   setup_.faults = options.faults;
+  if (options.output == Output::discard && ::access("/dev/null", W_OK) != 0) {
+    throw SystemError("bulkhead: Output::discard needs /dev/null", errno);
+  }
   setup_.voice = {options.output, options.logger != nullptr, make_mark_secret()};
   setup_.forward_logs = [logger = options.logger](std::unique_ptr<LogSender> sender) {
     forward_logs(logger, std::move(sender));
@@ -114,13 +119,16 @@ int Coordinator::request(Link& link, std::uint64_t epoch, Zygote::Duty duty) {
 }
 
 void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
-  Link& present = *link;
+  // First what may fail.
+  std::unique_ptr<Transcript> transcript;
+  if (!setup_.voice.silent()) {
+    for (const int pipe : link->voice().fds()) events_->watch_output(pipe);
+    transcript =
+        std::make_unique<Transcript>(*link, peek_ ? &*peek_ : nullptr, log_, number_of(slot));
+  }
   slot.begin(std::move(link), epoch, pid, number_of(slot));
+  slot.listen(std::move(transcript));
   if (longest_start_) slot.killed_at = later(Clock::now(), *longest_start_);
-  if (setup_.voice.silent()) return;
-  for (const int pipe : present.voice().fds()) events_->watch_output(pipe);
-  slot.listen(
-      std::make_unique<Transcript>(present, peek_ ? &*peek_ : nullptr, log_, number_of(slot)));
 }
 
 /// Takes in what tasks have written and logged.
@@ -132,8 +140,13 @@ void Coordinator::hear_workers() {
 /// The spare, if there is one or will be in a moment, takes the place of a worker that is gone.
 void Coordinator::promote_spare(Slot& slot) {
   if (!spare_.link || !restarts_.allowed()) return;
-  begin(slot, std::move(spare_.link), spare_.epoch, spare_.pid);
-  spare_ = {};
+  Spare spare = std::exchange(spare_, {});
+  try {
+    begin(slot, std::move(spare.link), spare.epoch, spare.pid);
+  } catch (const SystemError& refused) {
+    static_cast<void>(zygote_->request_signal(spare.epoch, SIGKILL));
+    note_refusal(refused.error_number());
+  }
   spare_due_ = Clock::now() + kSpareDelay;
   spare_used_ = true;
 }

@@ -38,6 +38,8 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   clocked_ = {};
   killed_at.reset();
   overdue = false;
+  has_complained_ = false;
+  heard_ = std::chrono::steady_clock::now();
   verdict_.clear();
   fate_ = FailureKind::crashed;
   became_doomed_ = false;
@@ -211,6 +213,15 @@ bool Slot::expire(Time now, Fences fences) {
   return true;
 }
 
+void Slot::end_start(const std::string& why, Time now, Fences fences) {
+  revoke_all(fences);
+  drain(now);
+  publish();
+  if (state_ != State::starting) return;
+  overdue = true;
+  doom(why);
+}
+
 bool Slot::expect_answers(bool late) {
   if (!alive() || (revoking_ && !late) || queue_.empty() || !outbound_.empty() ||
       !link_->has_finished())
@@ -233,8 +244,8 @@ std::uint64_t Slot::begun_at_death() {
   if (queue_.empty()) return 0;
   const std::uint64_t begun = link_->tasks_begun();
   if (begun > settled_ && begun <= sent_) return std::min(begun - settled_, queue_.size());
+  if (state_ == State::starting || overdue) return 0;
   if (state_ == State::doomed || begun > sent_) return 1;
-  if (state_ == State::starting) return 0;
   const Run front = queue_.front();
   const bool untried =
       std::find(untried_.begin(), untried_.end(), front.job->callable) != untried_.end();

@@ -64,7 +64,8 @@ class Slot {
     return alive() &&
            (queue_.size() <= 1 || state_ == State::starting || streams() || link_->has_got_on());
   }
-  /// Takes in what the worker's tasks have written. False if there may be more.
+  /// Takes in what the worker's tasks have written. False if there may be more. Time for which the
+  /// worker has waited for that is not the task's, nor the initializer's.
   bool hear();
   /// Takes in what the worker has published so far. True if there was anything.
   bool drain(Time now);
@@ -91,6 +92,8 @@ class Slot {
   /// Takes back what has not begun. If the task that has is one of `job`, the worker is doomed.
   /// True if it had any of them.
   bool abandon(const ActiveJob& job, Time now, Fences fences);
+  /// A worker that starts is out of time: it is doomed, unless it has become ready by now.
+  void end_start(const std::string& why, Time now, Fences fences);
   /// If the running task is out of time, the worker is doomed. True if it was worth a look.
   bool expire(Time now, Fences fences);
   /// When the running task, or one that may begin at any moment, is out of time at the earliest;
@@ -146,6 +149,8 @@ class Slot {
   } weight;
   /// What went wrong in the set-up, the initializer or the finalizer, once; empty if nothing did.
   [[nodiscard]] std::string take_complaint() { return std::exchange(complaint_, {}); }
+  /// It has said something of that kind.
+  [[nodiscard]] bool has_complained() const { return has_complained_; }
   /// True once after the worker was doomed: it is to be killed.
   [[nodiscard]] bool take_doom() { return std::exchange(became_doomed_, false); }
   /// True once after the worker has become ready.
@@ -227,6 +232,8 @@ class Slot {
   FailureKind fate_ = FailureKind::crashed;  ///< of the task of a doomed worker
   std::string verdict_;
   std::string complaint_;
+  bool has_complained_ = false;
+  Time heard_{};  ///< when the worker's pipes were looked at last
   bool became_ready_ = false;
   bool became_doomed_ = false;
 };

@@ -15,6 +15,11 @@ namespace {
 /// An exception larger than this is not one that encode_exception() wrote.
 constexpr std::size_t kMaxExceptionBytes = (kMaxNestedExceptions + 4) * (kMaxMessageBytes + 64);
 
+constexpr std::uint64_t kFullPipe = std::uint64_t{60} << 10;
+/// Who drives the pool is never away from it for so long, but in a function of the user's, or
+/// stopped.
+constexpr std::chrono::milliseconds kAbsence{100};
+
 FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
   try {
     SpanReader in(bytes);
@@ -37,8 +42,17 @@ std::optional<std::uint64_t> Slot::index_of(std::uint64_t number) const {
 }
 
 bool Slot::hear() {
-  return transcript_ == nullptr ||
-         transcript_->read([this](std::uint64_t number) { return index_of(number); });
+  if (!transcript_) return true;
+  const std::uint64_t before = transcript_->bytes();
+  const bool all = transcript_->read([this](std::uint64_t number) { return index_of(number); });
+  const Time now = std::chrono::steady_clock::now();
+  const auto pause = now - std::exchange(heard_, now);
+  // A pipe that has so much in it was full, and the worker has waited for us. Not to be excused:
+  // one that fills it all the time, while we look.
+  if (transcript_->bytes() - before < kFullPipe || pause < kAbsence) return all;
+  clocked_.since += pause;
+  if (killed_at && state_ == State::starting) *killed_at += pause;
+  return all;
 }
 
 bool Slot::drain(Time now) {
@@ -193,6 +207,7 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
   const FailureDetails details = decode_exception_or_say_why(inbound_exception_);
   inbound_exception_.clear();
   const std::string what = details.type_name + ": " + details.message;
+  has_complained_ = true;
   complaint_ = header.task == kSetupComplaint ? details.message
                : dismissed_                   ? "a finalizer threw " + what
                                               : "the initializer threw " + what;

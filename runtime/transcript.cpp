@@ -9,6 +9,9 @@ namespace {
 
 /// A line that is longer is broken.
 constexpr std::size_t kLongestLine = std::size_t{64} << 10;
+/// Tasks that have been answered are rid of what they wrote, so that of an honest worker it is
+/// never more than a few pipes can hold.
+constexpr std::size_t kMostHeld = std::size_t{32} << 20;
 constexpr std::array kStreams{STDOUT_FILENO, STDERR_FILENO};
 
 void keep_end(std::string& text) {
@@ -45,6 +48,8 @@ bool Transcript::read(const Index& index) {
 
 void Transcript::take_text(std::size_t stream, std::uint64_t number, std::string_view text,
                            const Index& index) {
+  bytes_ += text.size();
+  if (number > link_.tasks_begun()) number = 0;  // no task writes before it begins
   if (link_.voice().plan.mode == Output::capture) {
     if (index(number)) capture(stream, number, text);
   } else {
@@ -55,18 +60,28 @@ void Transcript::take_text(std::size_t stream, std::uint64_t number, std::string
 void Transcript::capture(std::size_t stream, std::uint64_t number, std::string_view text) {
   TaskOutput& output = captured_[number];
   std::string& captured = stream == 0 ? output.out : output.err;
-  captured += text;
+  const std::size_t before = captured.size();
+  if (held_ < kMostHeld) captured += text;
   // Not each time: the rest is moved.
   if (captured.size() > 2 * TaskOutput::kCaptured) keep_end(captured);
+  held_ += captured.size() - before;
+}
+
+void Transcript::note_gone(const TaskOutput& output) {
+  held_ -= output.out.size() + output.err.size();
 }
 
 std::shared_ptr<const TaskOutput> Transcript::take(std::uint64_t number) {
   const auto found = captured_.find(number);
   if (found == captured_.end()) return nullptr;
+  for (auto at = captured_.begin(); at != found; at = captured_.erase(at)) note_gone(at->second);
+  note_gone(found->second);
   TaskOutput output = std::move(found->second);
-  captured_.erase(captured_.begin(), std::next(found));
-  keep_end(output.out);
-  keep_end(output.err);
+  captured_.erase(found);
+  for (std::string* text : {&output.out, &output.err}) {
+    keep_end(*text);
+    text->shrink_to_fit();
+  }
   return std::make_shared<const TaskOutput>(std::move(output));
 }
 
@@ -101,8 +116,11 @@ void Transcript::note_answered(std::uint64_t number) {
 
 void Transcript::print_lines() {
   for (std::size_t stream = 0; stream < kStreams.size(); ++stream) {
-    if (!lines_[stream].whole.empty()) print(kStreams[stream], lines_[stream].whole);
-    lines_[stream].whole.clear();
+    const std::string text = std::exchange(lines_[stream].whole, {});
+    if (text.empty() || print(kStreams[stream], text) || std::exchange(has_dropped_, true))
+      continue;
+    log_.warn("output of tasks is dropped: nobody takes what is written to standard " +
+              std::string(stream == 0 ? "output" : "error"));
   }
 }
 

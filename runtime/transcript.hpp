@@ -39,6 +39,8 @@ class Transcript {
   /// The worker has ended: prints what stands in unfinished lines.
   void finish();
 
+  /// Read so far.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] bool captures() const { return !captured_.empty(); }
   /// What that task has written; null if nothing was captured.
   std::shared_ptr<const TaskOutput> take(std::uint64_t number);
@@ -56,6 +58,7 @@ class Transcript {
                  const Index& index);
   void capture(std::size_t stream, std::uint64_t number, std::string_view text);
   void add_to_lines(Lines& lines, std::uint64_t number, std::string_view text, const Index& index);
+  void note_gone(const TaskOutput& output);
   static void finish_line(Lines& lines);
   void print_lines();
   [[nodiscard]] std::string origin(std::uint64_t number, const Index& index);
@@ -66,8 +69,11 @@ class Transcript {
   const std::uint32_t worker_;
   std::array<Lines, 2> lines_;
   std::map<std::uint64_t, TaskOutput> captured_;  ///< by the task's number
-  std::uint64_t named_ = 0;                       ///< the task of which origin() was asked last
-  std::string name_;                              ///< and what it said
+  std::size_t held_ = 0;                          ///< bytes of those
+  std::uint64_t bytes_ = 0;
+  bool has_dropped_ = false;  ///< of which the logger has been told
+  std::uint64_t named_ = 0;   ///< the task of which origin() was asked last
+  std::string name_;          ///< and what it said
 };
 
 }  // namespace bulkhead::detail

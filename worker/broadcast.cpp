@@ -65,6 +65,12 @@ struct Keeper {
 std::optional<Keeper> keeper;
 
 thread_local LocalLoans* local_loans = nullptr;
+thread_local bool taking_results = false;
+
+/// True if it is a worker's, and lasts no longer than that wants.
+bool is_lent(const BroadcastTicket& ticket) {
+  return taking_results && ticket.pid != ::getpid();
+}
 
 Made::~Made() {
   // In a fork of the maker there is no such page, and in a worker the descriptor is closed.
@@ -119,8 +125,7 @@ Descriptor locate(const BroadcastTicket& ticket, const std::string& path) {
       status.st_size < static_cast<off_t>(kPageBytes) ||
       static_cast<std::uint64_t>(status.st_size) - kPageBytes != ticket.bytes) {
     const std::string why = "no handle of it is left in the process that made it (" + path + ")";
-    const bool was_lent = !keeper && ticket.pid != ::getpid();
-    was_lent ? refuse<LostLoan>(why) : refuse(why);
+    is_lent(ticket) ? refuse<LostLoan>(why) : refuse(why);
   }
   return fd;
 }
@@ -134,7 +139,7 @@ Descriptor open_ticket(const BroadcastTicket& ticket) {
   const std::string there = "/proc/self/fd/" + std::to_string(place.get());
   Descriptor fd(::open(there.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) refuse_for(errno, there);
-  const bool trusted = keeper || ticket.pid == ::getpid();
+  const bool trusted = !is_lent(ticket) && (keeper || ticket.pid == ::getpid());
   const int needed = F_SEAL_SHRINK | F_SEAL_GROW | (trusted ? kSealFutureWrite : F_SEAL_WRITE);
   if ((::fcntl(fd.get(), F_GET_SEALS) & needed) != needed) refuse("it is not sealed");
   return fd;
@@ -184,6 +189,7 @@ BroadcastTicket ticket_of(const std::shared_ptr<BroadcastMemory>& memory) {
 
 std::shared_ptr<BroadcastMemory> find_broadcast(const BroadcastTicket& ticket) {
   forget_broadcasts();
+  const bool lent = is_lent(ticket);
   if (keeper) {
     const auto known =
         std::find_if(keeper->found.begin(), keeper->found.end(),
@@ -195,7 +201,7 @@ std::shared_ptr<BroadcastMemory> find_broadcast(const BroadcastTicket& ticket) {
       std::make_shared<Found>(Memory(fd, kPageBytes + ticket.bytes, Memory::Access::read_only));
   found->ticket = ticket;
   found->bytes = bytes_in(found->memory);
-  if (keeper) {
+  if (keeper && !lent) {
     if (keeper->found.size() == kMostKept) keeper->found.pop_front();
     keeper->found.push_back(found);
   } else {
@@ -218,6 +224,11 @@ void forget_broadcasts() {
 void end_loans() {
   lends_broadcasts = false;
   keeper->lent.clear();
+}
+
+TakingResults::TakingResults() : before_(std::exchange(taking_results, true)) {}
+TakingResults::~TakingResults() {
+  taking_results = before_;
 }
 
 LocalLoans::LocalLoans() : before_(std::exchange(local_loans, this)) {}

@@ -30,6 +30,19 @@ inline bool lends_broadcasts = false;
 /// The other side has.
 void end_loans();
 
+/// While it lasts, what this thread decodes are results of its own workers: broadcasts in them may
+/// be the workers', and must be opened while those last.
+class TakingResults {
+ public:
+  TakingResults();
+  TakingResults(const TakingResults&) = delete;
+  TakingResults& operator=(const TakingResults&) = delete;
+  ~TakingResults();
+
+ private:
+  bool before_;
+};
+
 /// While it lasts, broadcasts that this thread encodes are kept: for a task whose result is decoded
 /// in the process in which it has run.
 class LocalLoans {

@@ -26,11 +26,15 @@ template <class Value>
       error);
 }
 
+rlim_t saturating_sum(rlim_t a, rlim_t b) {
+  return a > RLIM_INFINITY - b ? RLIM_INFINITY : a + b;
+}
+
 /// `spare`: so much more is allowed to who takes the first signal for a warning.
 void limit(const char* name, __rlimit_resource resource, rlim_t most, rlim_t spare = 0) {
   rlimit now{};
   bool done = ::getrlimit(resource, &now) == 0;
-  now.rlim_max = std::min(now.rlim_max, most + spare);
+  now.rlim_max = std::min(now.rlim_max, saturating_sum(most, spare));
   now.rlim_cur = std::min(now.rlim_max, most);
   done = done && ::setrlimit(resource, &now) == 0;
   if (!done) refuse(name, most);
@@ -41,7 +45,7 @@ void limit(const char* name, __rlimit_resource resource, rlim_t most, rlim_t spa
 void confine(const Limits& limits) {
   constexpr rlim_t kToTidyUp = 5;  // s
   if (limits.memory && limits.cgroup.empty() && !kAddressSanitizer && !kThreadSanitizer)
-    limit("memory", RLIMIT_DATA, data_bytes() + *limits.memory);
+    limit("memory", RLIMIT_DATA, saturating_sum(data_bytes(), *limits.memory));
   if (limits.cpu_time) {
     const auto seconds = static_cast<rlim_t>(limits.cpu_time->count());
     limit("cpu_time", RLIMIT_CPU, seconds, kToTidyUp);

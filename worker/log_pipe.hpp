@@ -7,6 +7,7 @@
 #include "worker/descriptor.hpp"
 #include "worker/pipe.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,7 +22,13 @@ class LogSender {
  public:
   /// `running()` is the number of the task that runs, or ran last; 0: none has.
   LogSender(Descriptor fd, std::function<std::uint64_t()> running)
-      : fd_(std::move(fd)), running_(std::move(running)) {}
+      : fd_(std::move(fd)), running_(std::move(running)) {
+    latest_ = fd_.get();
+  }
+  /// The descriptor of the last one made in this process, or in those that it was forked from: what
+  /// is logged in workers of a task's own pool goes there too, if that pool has no logger. -1: none
+  /// was made.
+  [[nodiscard]] static int descriptor() { return latest_; }
   /// Waits where the coordinator is behind. Cuts what is longer than 64 KiB.
   void send(std::uint32_t level, std::string_view text);
 
@@ -30,6 +37,8 @@ class LogSender {
   std::function<std::uint64_t()> running_;
   std::mutex mutex_;
   std::vector<char> message_;
+
+  inline static std::atomic<int> latest_ = -1;
 };
 
 /// The coordinator's end. The constructor throws SystemError.

@@ -2,9 +2,12 @@
 #include "worker/output.hpp"
 
 #include "worker/reset.hpp"
+#include "worker/serve.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -54,36 +57,40 @@ bool is_still(const Stream& stream) {
          status.st_ino == stream.inode;
 }
 
-/// Waits for a stream that was made non-blocking. False if it is stuck.
-bool await_room(int stream) {
-  pollfd fd{stream, POLLOUT, 0};
-  return ::poll(&fd, 1, kStuck) == 1;
+/// In one piece, as it is short; waits where a task has made the stream non-blocking.
+bool write_mark(int stream) {
+  for (;;) {
+    if (::write(stream, &redirected.mark, sizeof redirected.mark) > 0) return true;
+    pollfd fd{stream, POLLOUT, 0};
+    if (errno != EINTR && (errno != EAGAIN || ::poll(&fd, 1, -1) < 0)) return false;
+  }
 }
 
-/// A write to a pipe that nobody reads is an error, and not the end of the host.
-class BrokenPipeIgnored {
+/// A write to a pipe that nobody reads, or to a file that may not grow, is an error, and not the
+/// end of the host.
+class WriteSignalsIgnored {
  public:
-  BrokenPipeIgnored() {
-    ::sigemptyset(&broken_);
-    ::sigaddset(&broken_, SIGPIPE);
+  WriteSignalsIgnored() {
     sigset_t pending;
     ::sigpending(&pending);
-    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &broken_, &before_);
+    ::sigemptyset(&ignored_);
+    for (const int signal : {SIGPIPE, SIGXFSZ}) {
+      if (::sigismember(&pending, signal) == 0) ::sigaddset(&ignored_, signal);
+    }
+    ::pthread_sigmask(SIG_BLOCK, &ignored_, &before_);
   }
-  ~BrokenPipeIgnored() {
+  ~WriteSignalsIgnored() {
     const timespec now{};
-    while (!was_pending_ && ::sigtimedwait(&broken_, nullptr, &now) < 0 && errno == EINTR) {
+    while (::sigtimedwait(&ignored_, nullptr, &now) > 0 || errno == EINTR) {
     }
     ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
-  BrokenPipeIgnored(const BrokenPipeIgnored&) = delete;
-  BrokenPipeIgnored& operator=(const BrokenPipeIgnored&) = delete;
+  WriteSignalsIgnored(const WriteSignalsIgnored&) = delete;
+  WriteSignalsIgnored& operator=(const WriteSignalsIgnored&) = delete;
 
  private:
-  sigset_t broken_{};
+  sigset_t ignored_{};
   sigset_t before_{};
-  bool was_pending_ = false;
 };
 
 }  // namespace
@@ -96,9 +103,11 @@ MarkSecret make_mark_secret() {
 }
 
 void redirect_output(Output mode, Descriptor out, Descriptor err, const MarkSecret& secret) {
+  redirected.active = false;  // a worker of a task's own pool has inherited what its parent had
   if (mode == Output::inherit) return;
   if (mode == Output::discard) {
     const Descriptor nothing(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (!nothing) ::_exit(kExitBadSetup);
     ::dup2(nothing.get(), STDOUT_FILENO);
     ::dup2(nothing.get(), STDERR_FILENO);
     return;
@@ -115,19 +124,34 @@ bool mark_output(std::uint64_t task) {
   redirected.mark.task = task;
   for (const Stream& stream : redirected.streams) {
     int unread = 0;
-    if (::ioctl(stream.fd, FIONREAD, &unread) != 0) return false;
-    if (unread == 0) continue;
-    if (!is_still(stream)) return false;
-    // In one piece, as it is short.
-    [[maybe_unused]] const auto written =
-        ::write(stream.fd, &redirected.mark, sizeof redirected.mark);
+    if (!is_still(stream) || ::ioctl(stream.fd, FIONREAD, &unread) != 0) return false;
+    if (unread != 0 && !write_mark(stream.fd)) return false;
   }
   return true;
+}
+
+/// Makes room for all that the pipe `fd` can hold. False if there was, or cannot be.
+bool PeekPipe::grow_to(int fd) {
+  const int theirs = ::fcntl(fd, F_GETPIPE_SZ);
+  const int ours = ::fcntl(pipe_.write_end.get(), F_GETPIPE_SZ);
+  return theirs > ours && ::fcntl(pipe_.write_end.get(), F_SETPIPE_SZ, theirs) >= theirs;
+}
+
+void PeekPipe::drain() {
+  std::array<char, 4096> ignored;
+  while (::read(pipe_.read_end.get(), ignored.data(), ignored.size()) > 0) {
+  }
 }
 
 std::string_view PeekPipe::look_into(int fd) {
   const ssize_t seen = ::tee(fd, pipe_.write_end.get(), kTurn, SPLICE_F_NONBLOCK);
   if (seen <= 0) return {};
+  int unread = 0;
+  // A task may have made its pipe larger than ours.
+  if (::ioctl(fd, FIONREAD, &unread) == 0 && unread > seen && grow_to(fd)) {
+    drain();
+    return look_into(fd);
+  }
   bytes_.resize(static_cast<std::size_t>(seen));
   std::size_t size = 0;
   while (size < bytes_.size()) {
@@ -176,14 +200,23 @@ void OutputPipe::drop(std::size_t bytes) {
   }
 }
 
-void print(int stream, std::string_view text) {
-  const BrokenPipeIgnored ignored;
+bool print(int stream, std::string_view text) {
+  // What a pipe takes without waiting, once it can be written to, whoever waits for it.
+  constexpr std::size_t kAtOnce = PIPE_BUF;
+  static std::array<std::atomic<bool>, 3> stuck{};
+  std::atomic<bool>& is_stuck = stuck[static_cast<std::size_t>(stream)];
+  const WriteSignalsIgnored ignored;
   while (!text.empty()) {
-    const ssize_t written = ::write(stream, text.data(), text.size());
+    pollfd fd{stream, POLLOUT, 0};
+    const int ready = ::poll(&fd, 1, is_stuck ? 0 : kStuck);
+    if (ready < 0 && errno == EINTR) continue;
+    is_stuck = ready == 0;
+    if (ready <= 0) return false;
+    const ssize_t written = ::write(stream, text.data(), std::min(text.size(), kAtOnce));
     if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-    if (written >= 0 || errno == EINTR) continue;
-    if (errno != EAGAIN || !await_room(stream)) return;
+    if (written < 0 && errno != EINTR && errno != EAGAIN) return false;
   }
+  return true;
 }
 
 }  // namespace bulkhead::detail

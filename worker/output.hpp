@@ -49,6 +49,9 @@ class PeekPipe {
   std::string_view look_into(int fd);
 
  private:
+  [[nodiscard]] bool grow_to(int fd);
+  void drain();
+
   Pipe pipe_;
   std::vector<char> bytes_;
 };
@@ -73,8 +76,9 @@ class OutputPipe {
   Pipe pipe_;
 };
 
-/// Writes `text` to one of this process's standard streams, all of it if it can be. Raises no
-/// signal.
-void print(int stream, std::string_view text);
+/// Writes `text` to one of this process's standard streams. False if not all of it could be
+/// written: the stream has taken nothing for a second, or nothing now that it has not before.
+/// Raises no signal. Any thread.
+bool print(int stream, std::string_view text);
 
 }  // namespace bulkhead::detail

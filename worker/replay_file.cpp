@@ -23,13 +23,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 constexpr std::string_view kEnding = ".bulkhead";
+/// What is named with more is not ours.
+constexpr std::uint64_t kMostCalls = std::uint64_t{1} << 53;
 
 /// The CALL in a name; 0 if it is not a name of such a file.
 std::uint64_t call_in(std::string_view name) {
   std::uint64_t call = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), call);
   const bool right = error == std::errc{} && end != name.data() + name.size() && *end == '-' &&
-                     name.ends_with(kEnding);
+                     name.ends_with(kEnding) && call < kMostCalls;
   return right ? call : 0;
 }
 

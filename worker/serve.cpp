@@ -427,9 +427,8 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   task_faults = &setup.faults;
   if (setup.voice.has_streams() || !setup.faults.empty()) attend_always(see_to_end_of_task);
   if (setup.voice.logs) {
-    const auto running = [&outbox] { return outbox_words(outbox).started.load(); };
     setup.forward_logs(
-        std::make_unique<LogSender>(Descriptor(move_high(log_fd.release())), running));
+        std::make_unique<LogSender>(Descriptor(move_high(log_fd.release())), running_task));
   }
   install_crash_handlers(crash_page(outbox));
   listen_to_sanitizers();

@@ -22,6 +22,9 @@ void set_task_limit(std::chrono::nanoseconds limit);
 void restart_task_time();
 /// The tasks that begin from now on are run for that many times, this one included.
 void set_task_attempt(int attempt);
+/// The number of the task that runs, or ran last, from 1; 0: none has, or this is a copy of the
+/// worker.
+[[nodiscard]] std::uint64_t running_task() noexcept;
 /// SIGTERM has come. True if the present task has asked for stops, and will be told; else it is to
 /// die of the signal. Async-signal-safe.
 [[nodiscard]] bool tell_of_stop() noexcept;

@@ -60,6 +60,7 @@ void begin_task_clock(OutboxWords& words) {
   }
   task_clock.process = own_pid();
   task_clock.words = &words;
+  task_clock.see_to = nullptr;  // a worker of a task's own pool has inherited one
 }
 
 void end_task_clock() {
@@ -74,6 +75,10 @@ void restart_task_time() {
   if (task_clock.limit.load(std::memory_order_relaxed) == 0) return;
   const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
   task_clock.words.load()->began_at.store(now.count(), std::memory_order_relaxed);
+}
+
+std::uint64_t running_task() noexcept {
+  return present_task();
 }
 
 void set_task_attempt(int attempt) {

@@ -106,8 +106,8 @@ class ZygoteProcess {
     const bool stands_by = message.value != 0;
     become_worker(stands_by ? "bulkhead-spare" : "bulkhead-worker");
     reset_signals();
-    std::array<int, 1 + kMostControlDescriptors> keep{doorbell_.fd()};
-    std::transform(fds.begin(), fds.end(), std::next(keep.begin()),
+    std::array<int, 2 + kMostControlDescriptors> keep{doorbell_.fd(), LogSender::descriptor()};
+    std::transform(fds.begin(), fds.end(), std::next(keep.begin(), 2),
                    [](const Descriptor& fd) { return fd.get(); });
     close_descriptors(keep);
     serve(setup_, doorbell_, std::move(fds));
@@ -115,7 +115,9 @@ class ZygoteProcess {
 
   void kill(const ControlMessage& message) {
     for (const auto& [pid, epoch] : children_) {
-      if (epoch == message.epoch) ::kill(-pid, message.value);
+      if (epoch != message.epoch) continue;
+      ::kill(-pid, message.value);
+      if (::getpgid(pid) != pid) ::kill(pid, message.value);  // it has left its group
     }
   }
 
@@ -261,8 +263,9 @@ class ZygoteProcess {
   ::setpgid(0, 0);
   reset_signals();
   drop_buffered_output();
-  std::array<int, 3> keep{move_high(doorbell), move_high(control), move_high(coordinator)};
-  const auto [high_doorbell, high_control, high_coordinator] = keep;
+  std::array<int, 4> keep{move_high(doorbell), move_high(control), move_high(coordinator),
+                          LogSender::descriptor()};
+  const auto [high_doorbell, high_control, high_coordinator, log] = keep;
   close_descriptors(keep);
   name_process("bulkhead-zygote");
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);

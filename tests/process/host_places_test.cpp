@@ -65,6 +65,20 @@ TEST_F(HostPlaceTest, WithoutAnyDevicesServesAsElsewhere) {
   if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
 }
 
+TEST_F(HostPlaceTest, WithoutANullDeviceCannotDiscardOutputAndSaysSo) {
+  const bool allowed = run([] {
+    have_own_mounts();
+    mount_empty("/dev", "size=4k");
+    try {
+      Pool pool(Options{.workers = 1, .output = Output::discard});
+      ADD_FAILURE() << "a pool was made";
+    } catch (const SystemError& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("/dev/null"));
+    }
+  });
+  if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
+}
+
 // Broadcasts are found by way of /proc.
 TEST_F(HostPlaceTest, WithoutProcServesAllButBroadcasts) {
   const bool allowed = run([] {

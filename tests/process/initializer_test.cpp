@@ -3,6 +3,7 @@
 // Initializers and finalizers, and workers that cannot start.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/shared.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -15,6 +16,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -308,6 +310,17 @@ TEST_F(InitializerTest, ThatIsInTimeIsLeftAlone) {
   Pool pool(
       Options{.workers = 1, .initializer = [] {}, .initializer_timeout = std::chrono::seconds{20}});
   EXPECT_EQ(pool.apply([] { return 1; }), 1);
+}
+
+// It is the host that has not looked.
+TEST_F(InitializerTest, AWorkerThatWasReadyInTimeIsNotKilledThoughNobodyHasLooked) {
+  Pool pool(Options{.workers = 2, .initializer_timeout = std::chrono::milliseconds{300}});
+  std::this_thread::sleep_for(std::chrono::milliseconds{400});
+  const auto nap = [](int x) {
+    test::work_for(std::chrono::milliseconds{1});
+    return x;
+  };
+  EXPECT_EQ(pool.map(nap, test::numbers(0, 50)), test::numbers(0, 50));
 }
 
 }  // namespace

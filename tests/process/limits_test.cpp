@@ -280,6 +280,12 @@ class OwnCgroup {
   bool usable_ = false;
 };
 
+TEST_F(LimitsTest, MoreMemoryThanThereIsIsNoLimit) {
+  Pool pool(Options{.workers = 1, .limits = {.memory = ~std::uint64_t{0}}});
+  EXPECT_EQ(pool.apply(same, 4), 4);
+  EXPECT_TRUE(pool.try_map(use, {20}).at(0));
+}
+
 // Row 183.
 TEST_F(LimitsTest, AWorkerThatTheKernelKillsForWantOfMemoryInItsCgroupIsNamedAsSuch) {
   const OwnCgroup own;

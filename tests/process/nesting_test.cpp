@@ -2,10 +2,12 @@
 //
 // Pools in tasks of pools.
 #include "tests/support/process.hpp"
+#include <bulkhead/broadcast.hpp>
 #include <bulkhead/pool.hpp>
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -35,6 +37,21 @@ TEST_F(NestingTest, AnExceptionKeepsItsTypeThroughAllOfThem) {
   EXPECT_EQ(outcomes.at(0).failure().type_name(), "std::out_of_range");
   EXPECT_THAT(outcomes[0].failure().message(), HasSubstr("threw std::out_of_range: 7"));
   EXPECT_THROW(outcomes[0].failure().raise(), std::out_of_range);
+}
+
+// A broadcast of a task's own pool is as good as one of the task's.
+TEST_F(NestingTest, BroadcastsGoAllTheWayUp) {
+  const auto make_within = [](int x) {
+    const auto make = [](int y) { return broadcast(std::vector<double>(100, y)); };
+    Pool own(1);
+    const auto made = own.apply(make, x);
+    const auto read = [](const Broadcast<double[]>& all, int) { return all[99]; };
+    EXPECT_EQ(own.map(partial(read, made), {1, 2}), (std::vector<double>{7, 7}));
+    return made;
+  };
+  Pool pool(1);
+  const auto made = pool.apply(make_within, 7);
+  EXPECT_EQ(made[99], 7);
 }
 
 // Row 194.

@@ -3,6 +3,7 @@
 // What tasks write and log: where it goes, whole, in order and with its origin.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/replaced.hpp"
 #include "tests/support/sanitizer.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -38,22 +39,7 @@ using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using OutputTest = test::ProcessTest;
 using test::numbers;
-
-/// While it lives, a descriptor of this process means another file.
-class Replaced {
- public:
-  Replaced(int fd, int with) : fd_(fd), before_(::dup(fd)) { ::dup2(with, fd); }
-  ~Replaced() {
-    ::dup2(before_, fd_);
-    ::close(before_);
-  }
-  Replaced(const Replaced&) = delete;
-  Replaced& operator=(const Replaced&) = delete;
-
- private:
-  int fd_;
-  int before_;
-};
+using test::Replaced;
 
 std::string text_of(std::FILE* file) {
   std::string text;

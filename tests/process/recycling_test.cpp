@@ -132,5 +132,14 @@ TEST_F(RecyclingTest, MemoryOfTheHostDoesNotMakeAWorkerLarge) {
   EXPECT_EQ(tasks_by_worker(pool.map(long_task, numbers(5))).size(), 1U);
 }
 
+TEST_F(RecyclingTest, AGrowthThatNobodyReachesRecyclesNobody) {
+  Pool pool(Options{.workers = 1, .recycle_rss = ~std::uint64_t{0}});
+  const auto long_task = [](int x) {
+    test::work_for(11ms);
+    return own_pid(x);
+  };
+  EXPECT_EQ(tasks_by_worker(pool.map(long_task, numbers(5))).size(), 1U);
+}
+
 }  // namespace
 }  // namespace bulkhead

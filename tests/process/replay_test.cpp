@@ -225,6 +225,12 @@ TEST_F(ReplayTest, CallsPoolsAndEarlierRunsKeepTheirFiles) {
   EXPECT_EQ(bytes_of(directory_ / "41-0.bulkhead"), "of an earlier run");
 }
 
+TEST_F(ReplayTest, AFileOfANumberThatNoCallHasIsNotCounted) {
+  write_bytes(directory_ / "18446744073709551615-1.bulkhead", "");
+  Pool pool(saving(1));
+  EXPECT_THAT(file_of_failed(pool, fails_at_odd, 1), EndsWith("/1-0.bulkhead"));
+}
+
 TEST_F(ReplayTest, OfOneCallNoMoreThanAHundredAreSaved) {
   std::ostringstream text;
   Options options = saving();

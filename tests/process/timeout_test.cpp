@@ -344,6 +344,19 @@ TEST_F(TimeoutTest, OfCenturiesIsNone) {
   EXPECT_THAT(pool.map([](int) { return 1; }, test::numbers(0, 100), options), Each(1));
 }
 
+TEST_F(TimeoutTest, EndsATaskThatHasLeftItsProcessGroup) {
+  const auto leave = [](int x) {
+    if (x != 1) return x;
+    EXPECT_EQ(::setpgid(0, ::getpgid(::getppid())), 0);
+    for (;;) ::pause();
+  };
+  Pool pool(1);
+  const auto outcomes = pool.try_map(leave, {0, 1, 2}, CallOptions{.timeout = 200ms});
+  EXPECT_TRUE(outcomes.at(0));
+  EXPECT_EQ(outcomes.at(1).failure().kind(), FailureKind::timed_out);
+  EXPECT_TRUE(outcomes.at(2));
+}
+
 }  // namespace
 
 }  // namespace bulkhead
