@@ -29,6 +29,9 @@
 #include <unordered_map>
 #include <utility>
 
+// What pthread_exit() throws has no address, which UBSan would report.
+#define BULKHEAD_CATCHES_UNWINDING __attribute__((no_sanitize("null")))
+
 namespace bulkhead::detail {
 namespace {
 
@@ -255,7 +258,7 @@ class Server {
   }
 
   /// False if a task threw, and others may follow.
-  bool run_through(const Entry& entry) {
+  BULKHEAD_CATCHES_UNWINDING bool run_through(const Entry& entry) {
     try {
       if (entry.callable != nullptr) {
         entry.callable->run(entry.object, run_);
@@ -273,7 +276,7 @@ class Server {
     }
   }
 
-  void run_task(const FrameHeader& header, MessageReader& argument) {
+  BULKHEAD_CATCHES_UNWINDING void run_task(const FrameHeader& header, MessageReader& argument) {
     TaskPhase phase = TaskPhase::running;
     try {
       const Entry& entry = find(header.callable);
