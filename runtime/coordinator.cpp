@@ -68,7 +68,16 @@ void Coordinator::close() {
 }
 
 void Coordinator::await_idle(Lock& lock) {
-  changed_.wait(lock, [this] { return jobs_.empty() && !driving_; });
+  const bool calls_back = teller_ == std::this_thread::get_id();
+  const auto told = [&] { return calls_back || (ended_.empty() && teller_ == std::thread::id{}); };
+  while (!jobs_.empty() || driving_ || !told()) {
+    if (!helper_.joinable() && attend(lock)) continue;
+    if (driving_ || background_.empty()) {
+      sleep_until(lock, nullptr, Clock::now() + kBelt);
+    } else {
+      drive(lock, {nullptr, Clock::now() + kProgressInterval});
+    }
+  }
 }
 
 void Coordinator::join() {
@@ -112,29 +121,25 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   require_open(state_, cause_);
   // Gone before the lock is: nobody rings after the pool may have ended.
   const std::stop_callback wake(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
-  const Definition* definition = nullptr;
   std::optional<Entry> own;
   {
     const Inside inside(inside_);
-    definition = &definition_of(job, options.timeout);
-    own.emplace(Entry{{ActiveJob(job, definition->number, definition->payload, options), options}});
-    if (!replay_dir_.empty()) own->active.saver.emplace(replay_dir_, log_);
-    own->active.prime();
+    const Definition& definition = definition_of(job, options.timeout);
+    own.emplace(Entry{{ActiveJob(job, definition.number, definition.payload, options), options}});
+    own->definition = &definition;
+    begin(*own);
   }
   Entry& entry = *own;
-  const auto place = jobs_.insert(jobs_.end(), &entry);
-  entry.heed_stop();
-  if (driving_) doorbell_.ring();
   std::exception_ptr error;
   while (!entry.done()) {
     try {
+      const auto next_report = options.progress && !error
+                                   ? std::optional(entry.last_report + kProgressInterval)
+                                   : std::nullopt;
       if (driving_) {
-        entry.is_waiting = true;
-        changed_.wait_for(lock, options.progress ? kProgressInterval : kBelt);
-        entry.is_waiting = false;
-        if (std::exchange(entry.is_leaving, false)) note_entry();
+        sleep_until(lock, &entry, next_report.value_or(Clock::now() + kBelt));
       } else {
-        drive(lock, entry);
+        drive(lock, {&entry, next_report});
       }
       if (!error) report_progress(lock, entry, entry.done());
     } catch (...) {
@@ -144,11 +149,20 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
       if (driving_) doorbell_.ring();
     }
   }
-  jobs_.erase(place);
-  if (definition->temporary) forget(*definition);
+  jobs_.erase(entry.place);
+  if (entry.definition->temporary) forget(*entry.definition);
   changed_.notify_all();
   if (error) std::rethrow_exception(error);
   return entry.report();
+}
+
+/// Takes its place in line.
+void Coordinator::begin(Entry& entry) {
+  if (!replay_dir_.empty()) entry.active.saver.emplace(replay_dir_, log_);
+  entry.active.prime();
+  entry.place = jobs_.insert(jobs_.end(), &entry);
+  entry.heed_stop();
+  if (driving_) doorbell_.ring();
 }
 
 Coordinator::Definition& Coordinator::definition_of(const Job& job, TimeLimit limit) {
@@ -197,6 +211,7 @@ void Coordinator::report_progress(Lock& lock, Entry& entry, bool last) {
     throw;
   }
   lock.lock();
+  entry.last_report = Clock::now();  // however long it has taken
 }
 
 void Coordinator::abandon_jobs(FailureKind kind) {

@@ -5,8 +5,9 @@
 //
 // Who waits, drives: the thread that called map() runs the loop itself. If several threads have
 // jobs, one of them drives for all and the others sleep until their job is done, or until they have
-// to take over. No thread is ever started. Any thread may call anything here; what is behind the
-// mutex is touched by one at a time.
+// to take over. Calls that nobody waits for are driven by a helper thread, which the first of them
+// starts, and which steps back for any thread that waits. Any thread may call anything here; what
+// is behind the mutex is touched by one at a time.
 //
 //   pass:  drain every outbox ─▶ settle, requeue ─▶ feed every inbox ─▶ nothing moved? park
 //   park:  arm the bells ─▶ look again ─▶ sleep on one epoll descriptor ─▶ deaths, forks, bells
@@ -29,11 +30,15 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <sys/types.h>
 #include <thread>
@@ -42,7 +47,7 @@
 
 namespace bulkhead::detail {
 
-class Coordinator final : public Engine {
+class Coordinator final : public Engine, public std::enable_shared_from_this<Coordinator> {
  public:
   using Clock = std::chrono::steady_clock;
 
@@ -53,9 +58,11 @@ class Coordinator final : public Engine {
   ~Coordinator() override;
 
   RunReport run(Job& job, const CallOptions& options) override;
+  std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
   void close() override;
   void join() override;
   void terminate() override;
+  void dismiss() override;
 
   [[nodiscard]] int workers() const override { return static_cast<int>(slots_.size()); }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
@@ -63,12 +70,21 @@ class Coordinator final : public Engine {
  private:
   using State = PoolState;
   class Inside;
-  struct Entry;  // an active job and its place in line
+  struct Entry;      // an active job and its place in line
+  class Background;  // one that nobody need wait for
+  struct Waiter;     // a thread that sleeps
+  struct Goal;       // what a thread drives for
   using Lock = std::unique_lock<std::mutex>;
 
   // Entering and leaving.
   [[nodiscard]] Lock enter();
   void await_idle(Lock& lock);
+
+  /// A call that has ended, and what is to be told of its progress.
+  struct Ended {
+    std::shared_ptr<PendingCall> call;
+    std::optional<Progress> progress = {};
+  };
 
   // Jobs.
   struct Definition {
@@ -78,6 +94,20 @@ class Coordinator final : public Engine {
   };
   Definition& definition_of(const Job& job, TimeLimit limit);
   void forget(const Definition& definition);
+  void begin(Entry& entry);
+  void await(Lock& lock, Background& call, std::optional<Clock::time_point> until);
+  void finish_calls();
+
+  // Sleeping, and looking after calls that nobody waits for.
+  void sleep_until(Lock& lock, const Entry* entry, Clock::time_point time);
+  void call_leaving(const Entry* entry);
+  void call_leaving(Waiter& waiter);
+  void start_helper();
+  void help();
+  bool attend(Lock& lock);
+  void tell(Lock& lock);
+  [[nodiscard]] bool report_due() const;
+  bool report_progress(Lock& lock);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
 
   // Driving.
@@ -86,7 +116,8 @@ class Coordinator final : public Engine {
   static constexpr std::chrono::milliseconds kBelt{1000};
   /// Time for the finalizers of workers that leave.
   static constexpr std::chrono::milliseconds kFinalizerTime{30000};
-  void drive(Lock& lock, Entry& own);
+  void drive(Lock& lock, const Goal& goal);
+  [[nodiscard]] bool reached(const Goal& goal) const;
   void note_entry();
   void yield_to_others(Lock& lock, bool gets_on);
   void reclaim(Lock& lock);
@@ -95,7 +126,6 @@ class Coordinator final : public Engine {
   bool stream(Slot& slot, Clock::time_point now, Clock::time_point end);
   bool feed(Slot& slot, Clock::time_point now);
   void tidy();
-  void let_leave(Entry& entry);
   void keep_time(Clock::time_point now);
   void heed_stops();
   void park(Lock& lock, std::chrono::milliseconds limit);
@@ -154,6 +184,7 @@ class Coordinator final : public Engine {
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
   const TimeLimit longest_start_;
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
+  const bool may_start_helper_;
   WorkerSetup setup_;
   Doorbell doorbell_;
   std::optional<PeekPipe> peek_;  ///< if there are transcripts
@@ -176,7 +207,14 @@ class Coordinator final : public Engine {
   int refusal_ = 0;               ///< errno of the last fork that was refused
   std::uint64_t generation_ = 0;  ///< of the loaded modules when the zygote was forked
   std::string last_start_failure_;
-  std::list<Entry*> jobs_;  ///< in the order of their calls
+  std::list<Entry*> jobs_;                             ///< in the order of their calls
+  std::list<std::shared_ptr<Background>> background_;  ///< those that nobody need wait for
+  std::deque<Ended> ended_;                            ///< of those, with callbacks to be called
+  std::thread::id teller_{};                           ///< the thread that calls them
+  std::vector<Waiter*> waiters_;
+  Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
+  bool helper_leaves_ = false;
+  std::thread helper_;
   std::vector<Slot> slots_;
   bool unheard_ = false;  ///< a worker may have said more than its answers
   std::uint64_t next_epoch_ = 1;
@@ -216,9 +254,42 @@ class Coordinator::Inside {
 
 /// An active call, and the thread that waits for it.
 struct Coordinator::Entry : ActiveCall {
-  bool is_waiting = false;  ///< the thread sleeps until the job is done, or nobody drives
-  bool is_leaving = false;  ///< and is counted among those that want the mutex: the job is done
-  std::thread::id thread = std::this_thread::get_id();
+  std::thread::id thread = std::this_thread::get_id();  ///< that has called; none: it goes on alone
+  std::list<Entry*>::iterator place = {};
+  const Definition* definition = nullptr;
+};
+
+/// A thread that sleeps until `entry` is done, or nobody drives; without one, until there is
+/// something to do.
+struct Coordinator::Waiter {
+  const Entry* entry = nullptr;
+  bool is_leaving =
+      false;  ///< it is counted among those that want the mutex, as it has not to wait
+};
+
+/// A thread drives until `entry` is done; without one, until there are no calls that go on by
+/// themselves. The helper sooner: as soon as another thread waits, which may as well drive, or
+/// there is something to tell.
+struct Coordinator::Goal {
+  const Entry* entry = nullptr;
+  std::optional<Clock::time_point> until = {};  ///< no longer than that, but for one pass
+  bool is_helpers = false;
+};
+
+class Coordinator::Background final : public RunningCall {
+ public:
+  Background(std::weak_ptr<Coordinator> pool, std::shared_ptr<PendingCall> pending)
+      : engine(std::move(pool)), call(std::move(pending)) {}
+
+  bool wait(std::optional<Time> until) override;
+  void cancel() override;
+  void tell_again(std::shared_ptr<PendingCall> again) override;
+
+  const std::weak_ptr<Coordinator> engine;
+  std::shared_ptr<PendingCall> call;  ///< null once it has been finished
+  std::optional<Entry> entry;
+  std::optional<std::stop_callback<std::function<void()>>> wake;
+  std::exception_ptr error;  ///< of the progress function
 };
 
 }  // namespace bulkhead::detail

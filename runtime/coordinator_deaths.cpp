@@ -221,6 +221,7 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
     blame.signal = SIGKILL;
     tell_of_death(slot.bury(), std::move(blame));
   }
+  finish_calls();
   if (state == State::broken) log_.error(cause_);
   doorbell_.ring();
   changed_.notify_all();

@@ -31,13 +31,18 @@ constexpr milliseconds kTooMuch{8};
 
 }  // namespace
 
-void Coordinator::drive(Lock& lock, Entry& own) {
+bool Coordinator::reached(const Goal& goal) const {
+  if (goal.entry != nullptr) return goal.entry->done();
+  return background_.empty() ||
+         (goal.is_helpers && (!ended_.empty() || !waiters_.empty() || report_due()));
+}
+
+void Coordinator::drive(Lock& lock, const Goal& goal) {
   const Inside inside(inside_);
   driving_ = true;
-  const bool reports = static_cast<bool>(own.options.progress);
   bool gets_on = true;
   try {
-    while (!own.done()) {
+    while (!reached(goal)) {
       yield_to_others(lock, gets_on);
       auto now = Clock::now();
       if (now - last_control_check_ >= kControlInterval) {
@@ -48,10 +53,13 @@ void Coordinator::drive(Lock& lock, Entry& own) {
         now = Clock::now();
       }
       if (untidy_) tidy();
-      if (own.done()) break;
+      if (reached(goal)) break;
       gets_on = pass(now);
-      if (!gets_on) park(lock, reports ? kProgressInterval : kBelt);
-      if (reports && Clock::now() - own.last_report >= kProgressInterval) break;
+      if (!gets_on) {
+        const auto left = goal.until.value_or(now + kBelt) - now;
+        park(lock, std::clamp(std::chrono::ceil<milliseconds>(left), milliseconds{1}, kBelt));
+      }
+      if (goal.until && Clock::now() >= *goal.until) break;
     }
     keep_spare_after_call();
   } catch (const std::exception& error) {
@@ -150,16 +158,10 @@ void Coordinator::tidy() {
     }
     job.stopped = false;
   }
-  for (Entry* entry : jobs_) {
-    if (entry->done()) let_leave(*entry);
+  finish_calls();
+  for (const Entry* entry : jobs_) {
+    if (entry->done()) call_leaving(entry);
   }
-}
-
-/// A thread that waits for its job, which is done, must get the mutex though somebody drives.
-void Coordinator::let_leave(Entry& entry) {
-  if (!entry.is_waiting || std::exchange(entry.is_leaving, true)) return;
-  entering_.fetch_add(1);
-  changed_.notify_all();
 }
 
 void Coordinator::park(Lock& lock, milliseconds limit) {
@@ -206,6 +208,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
 /// have not.
 void Coordinator::keep_time(Clock::time_point now) {
   heed_stops();
+  if (helper_waits_ != nullptr && report_due()) call_leaving(*helper_waits_);
   for (Entry* entry : jobs_) entry->active.release_due(now);
   for (Slot& slot : slots_) {
     if (slot.expire(now, setup_.fences)) {
@@ -287,6 +290,10 @@ milliseconds Coordinator::patience() {
   }
   for (const Entry* entry : jobs_) {
     if (const auto due = entry->active.attempts.due()) until(*due);
+  }
+  for (const auto& background : background_) {
+    if (background->entry->options.progress)
+      until(background->entry->last_report + kProgressInterval);
   }
   if (lacks_spare()) until(spare_due_);
   return timeout;

@@ -38,11 +38,14 @@ class InlineEngine final : public Engine {
   InlineEngine(const Options& options, int workers);
 
   RunReport run(Job& job, const CallOptions& options) override;
+  /// Runs it to its end.
+  std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
   void close() override;
   /// Waits for calls, runs the finalizer if the initializer has run.
   void join() override;
   /// Ends calls of other threads between two tasks. Does not wait for them.
   void terminate() override;
+  void dismiss() override {}
   [[nodiscard]] int workers() const override { return workers_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 

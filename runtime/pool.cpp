@@ -16,25 +16,26 @@
 namespace bulkhead {
 namespace {
 
-std::unique_ptr<detail::Engine> make_engine(Options options) {
+std::shared_ptr<detail::Engine> make_engine(Options options) {
   detail::replay_if_asked(options);
   const int workers = detail::validated_workers(options, detail::usable_cpus());
   detail::require_sensible(options.limits);
   if (!options.replay_dir.empty())
     options.replay_dir = detail::replay_directory(options.replay_dir);
   const bool is_inline = detail::is_inline(options, ::secure_getenv("BULKHEAD_INLINE"));
-  if (is_inline) return std::make_unique<detail::InlineEngine>(options, workers);
+  if (is_inline) return std::make_shared<detail::InlineEngine>(options, workers);
   detail::require_shallow(detail::pools_deep());
   detail::require_forkable(options, detail::thread_count());
-  return std::make_unique<detail::Coordinator>(options, workers);
+  return std::make_shared<detail::Coordinator>(options, workers);
 }
 
 /// A thread that is not in this copy of the process may have been in the midst of changing it when
 /// the copy was made: not even its destructor can be run. It stays reachable, and so no leak.
-void leave_alone(std::unique_ptr<detail::Engine> engine) {
+void leave_alone(std::shared_ptr<detail::Engine> engine) {
   static std::atomic<detail::Engine*> last = nullptr;
-  detail::Engine* const left = engine.release();
-  left->left_before = last.exchange(left);
+  detail::Engine& left = *engine;
+  left.left_before = last.exchange(&left);
+  left.left_alone = std::move(engine);
 }
 
 }  // namespace
@@ -43,7 +44,12 @@ Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
 Pool::Pool(Options options) : engine_(make_engine(std::move(options))) {}
 
 Pool::~Pool() {
-  if (engine_ && engine_->is_copy()) leave_alone(std::move(engine_));
+  if (!engine_) return;
+  if (engine_->is_copy()) {
+    leave_alone(std::move(engine_));
+  } else {
+    engine_->dismiss();
+  }
 }
 
 detail::Engine& Pool::engine() const {

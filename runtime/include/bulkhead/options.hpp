@@ -77,6 +77,13 @@ struct Options {
   /// For tests: what is to happen to workers, see testing.hpp.
   std::vector<fault::Fault> faults = {};
 
+  /// Calls that nobody waits for (map_async and the like) are looked after by a thread, which the
+  /// first of them starts and the pool's end ends: named bulkhead-pool, with all signals blocked.
+  /// It also runs callbacks. A Pool that is made later counts it among this process's threads.
+  /// False: no thread is ever started; such calls get on while some thread waits for any call of
+  /// the pool, and callbacks run in a thread that waits.
+  bool helper_thread = true;
+
   /// Fork even if this process has other threads. Any lock that one of them holds at that moment
   /// stays locked for ever in every worker: malloc is safe, most other libraries are not.
   bool risk_locks_held_by_other_threads = false;

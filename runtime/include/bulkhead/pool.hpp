@@ -13,6 +13,7 @@
 // Arguments and results: see codec.hpp.
 #pragma once
 
+#include <bulkhead/async_result.hpp>
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/calls.hpp>
 #include <bulkhead/detail/gather.hpp>
@@ -42,8 +43,10 @@ struct ForkMap;
 /// Workers that live until the pool ends, and calls to run on them.
 ///
 /// Thread-safety: any member function may be called from any thread, except the destructor, which
-/// must not run beside another call. A call does its own work in the calling thread; no thread is
-/// started. Fork: in a forked copy of the process every call throws PoolClosed; the workers are the
+/// must not run beside another call, but may run while threads wait for results of calls that go on
+/// by themselves (they are told), and in a callback. A call does its own work in the calling
+/// thread; the first call that goes on by itself starts a thread (see Options::helper_thread).
+/// Fork: in a forked copy of the process every call throws PoolClosed; the workers are the
 /// parent's.
 class Pool {
  public:
@@ -98,15 +101,49 @@ class Pool {
     using Arguments = std::tuple<detail::Stored<Args>...>;
     const Arguments arguments(std::forward<Args>(args)...);
     detail::require_travelling<std::decay_t<F>, Arguments, true>();
-    if constexpr (!detail::travels<std::decay_t<F>, Arguments, true>()) {
-      return detail::Mistyped{};
-    } else if constexpr (std::is_void_v<detail::ResultOf<std::decay_t<F>, Arguments, true>>) {
-      call<detail::Values, true>(f, std::span(&arguments, 1), {});
-    } else {
-      using Result = detail::ResultOf<std::decay_t<F>, Arguments, true>;
-      auto values = call<detail::Values, true>(f, std::span(&arguments, 1), {});
-      return Result(std::move(values.front()));
-    }
+    return call<detail::One, true>(f, std::span(&arguments, 1), {});
+  }
+
+  // Calls that go on by themselves: each returns an AsyncResult at once. Containers are copied, or
+  // moved; views are kept as they are; any other range is read to its end first, in this thread.
+  // `options` are copied; options.progress is called like a callback (see AsyncResult::on_success).
+
+  /// map() as an AsyncResult<std::vector<R>>.
+  template <class F, std::ranges::input_range Range>
+  auto map_async(const F& f, Range&& range, const CallOptions& options = {}) {
+    return start<detail::Values, false>(f, std::forward<Range>(range), options);
+  }
+  /// try_map() as an AsyncResult<std::vector<Outcome<R>>>.
+  template <class F, std::ranges::input_range Range>
+  auto try_map_async(const F& f, Range&& range, const CallOptions& options = {}) {
+    return start<detail::Outcomes, false>(f, std::forward<Range>(range), options);
+  }
+  /// map_async(f, {1, 2, 3}).
+  template <class F, class T>
+  auto map_async(const F& f, std::initializer_list<T> elements, const CallOptions& options = {}) {
+    return map_async(f, std::vector<T>(elements), options);
+  }
+  /// try_map_async(f, {1, 2, 3}).
+  template <class F, class T>
+  auto try_map_async(const F& f, std::initializer_list<T> elements,
+                     const CallOptions& options = {}) {
+    return try_map_async(f, std::vector<T>(elements), options);
+  }
+  /// starmap() as an AsyncResult<std::vector<R>>.
+  template <class F, std::ranges::input_range Range>
+  auto starmap_async(const F& f, Range&& range, const CallOptions& options = {}) {
+    return start<detail::Values, true>(f, std::forward<Range>(range), options);
+  }
+  /// f(args...) in a worker, as an AsyncResult<R>.
+  template <class F, class... Args>
+  auto apply_async(const F& f, Args&&... args) {
+    return apply_async(CallOptions{}, f, std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto apply_async(const CallOptions& options, const F& f, Args&&... args) {
+    std::vector<std::tuple<detail::Stored<Args>...>> arguments;
+    arguments.emplace_back(std::forward<Args>(args)...);
+    return start<detail::One, true>(f, std::move(arguments), options);
   }
 
   /// Takes no more calls; those that run go on.
@@ -141,11 +178,29 @@ class Pool {
     }
   }
 
+  template <template <class> class Gather, bool kSpread, class F, class Range>
+  auto start(const F& f, Range&& range, const CallOptions& options) {
+    using Function = std::decay_t<F>;
+    using Argument = std::ranges::range_value_t<Range>;
+    detail::require_travelling<Function, Argument, kSpread>();
+    if constexpr (detail::travels<Function, Argument, kSpread>()) {
+      using Call = detail::TravellingCall<Function, Argument, kSpread>;
+      using Results = Gather<typename Call::Result>;
+      using Owned = decltype(detail::own(std::forward<Range>(range)));
+      auto state = std::make_shared<detail::AsyncCall<Call, Function, Owned, Results>>(
+          f, detail::own(std::forward<Range>(range)), options);
+      state->begin(engine());
+      return AsyncResult<typename Results::Result>(std::move(state));
+    } else {
+      return detail::Mistyped{};
+    }
+  }
+
   /// Throws PoolClosed in a worker of this very pool, which was forked before there was anything
   /// here.
   [[nodiscard]] detail::Engine& engine() const;
 
-  std::unique_ptr<detail::Engine> engine_;
+  std::shared_ptr<detail::Engine> engine_;
 };
 
 }  // namespace bulkhead

@@ -35,6 +35,13 @@ class BrokenPool : public Error {
   using Error::Error;
 };
 
+/// A result is not there yet: the time that get() was given is over, or nobody has waited at all.
+/// The call goes on.
+class NotReady : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The system refused something that a pool needs: descriptors, memory, processes.
 class SystemError : public Error {
  public:

@@ -2,8 +2,9 @@
 //
 // Gather: where results go, each to the place of its element, in whatever order they come.
 //   Values<R>    for map: the values, and the failure of the lowest index
+//   One<R>       for apply: the only value, or its failure
 //   Outcomes<R>  for try_map: a value or a failure for every element
-// Both offer place(), fail() and take(); one thread at a time.
+// All offer place(), fail() and take(); one thread at a time.
 #pragma once
 
 #include <bulkhead/error.hpp>
@@ -30,6 +31,12 @@ inline Failure given_up_failure(const FailureDetails& reason, std::uint64_t task
   FailureDetails details = reason;
   details.task = task;
   return Failure(std::move(details));
+}
+
+/// What a call throws that was given up: BrokenPool if the pool broke, else the cancellation.
+[[noreturn]] inline void raise_given_up(const FailureDetails& reason) {
+  if (reason.kind == FailureKind::not_run) throw BrokenPool(reason.message);
+  given_up_failure(reason, 0).raise();
 }
 
 /// The values, stored as what map() returns where that can be done at once.
@@ -96,10 +103,7 @@ class Values {
   /// All values, in order. Throws the failure of the lowest index if there is one; BrokenPool if
   /// the pool broke; the cancellation if it was terminated.
   Result take(std::uint64_t known, const FailureDetails* given_up) {
-    if (given_up != nullptr) {
-      if (given_up->kind == FailureKind::not_run) throw BrokenPool(given_up->message);
-      given_up_failure(*given_up, 0).raise();
-    }
+    if (given_up != nullptr) raise_given_up(*given_up);
     if (lowest_) lowest_->raise();
     return store_.take(known);
   }
@@ -107,6 +111,29 @@ class Values {
  private:
   ValueStore<Placed<R>> store_;
   std::optional<Failure> lowest_;
+};
+
+/// For apply: the one value, or the failure.
+template <class R>
+class One {
+ public:
+  static constexpr bool kStopsAtFailure = true;
+  using Result = R;
+
+  void expect(std::uint64_t) {}
+  void place(std::uint64_t, Placed<R> value) { value_.emplace(std::move(value)); }
+  void fail(std::uint64_t, Failure failure) { failure_.emplace(std::move(failure)); }
+  void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) {}
+  /// See Values.
+  Result take(std::uint64_t, const FailureDetails* given_up) {
+    if (given_up != nullptr) raise_given_up(*given_up);
+    if (failure_) failure_->raise();
+    if constexpr (!std::is_void_v<R>) return std::move(*value_);
+  }
+
+ private:
+  std::optional<Placed<R>> value_;
+  std::optional<Failure> failure_;
 };
 
 template <class R>

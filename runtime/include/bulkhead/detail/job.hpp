@@ -18,10 +18,12 @@
 #include <bulkhead/options.hpp>
 #include <bulkhead/task_output.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 
 namespace bulkhead::detail {
@@ -112,6 +114,43 @@ struct RunReport {
   std::uint64_t known = 0;
 };
 
+/// A call that goes on though its caller does not wait: kept by the engine until it has ended.
+class PendingCall : public std::enable_shared_from_this<PendingCall> {
+ public:
+  PendingCall() = default;
+  PendingCall(const PendingCall&) = delete;
+  PendingCall& operator=(const PendingCall&) = delete;
+  virtual ~PendingCall() = default;
+
+  [[nodiscard]] virtual Job& job() = 0;
+  [[nodiscard]] virtual const CallOptions& options() const = 0;
+  /// Every task has ended, or will have no outcome of its own: takes the results. `error`, if there
+  /// is one, is what the call throws instead. Called once, under the engine's lock.
+  virtual void finish(const RunReport& report, std::exception_ptr error) = 0;
+  /// Calls one of the user's functions that wait for the end, without any lock. After finish(), by
+  /// one thread at a time, until there is none: false. Throws what the function throws.
+  virtual bool tell() = 0;
+};
+
+/// Such a call, as seen by who may want its result. Any thread; also when the engine is gone.
+class RunningCall {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  RunningCall() = default;
+  RunningCall(const RunningCall&) = delete;
+  RunningCall& operator=(const RunningCall&) = delete;
+  virtual ~RunningCall() = default;
+
+  /// Waits until PendingCall::finish() has been called, or until then; the thread drives meanwhile.
+  /// True if it has.
+  virtual bool wait(std::optional<Time> until) = 0;
+  /// Tasks that have not ended are cancelled; those that run are ended.
+  virtual void cancel() = 0;
+  /// There are functions again that wait for the end, which has come.
+  virtual void tell_again(std::shared_ptr<PendingCall> call) = 0;
+};
+
 /// Runs jobs. There are two: the Coordinator, in worker processes, and the InlineEngine, in the
 /// calling process. Any thread may call anything but the destructor.
 class Engine {
@@ -124,14 +163,19 @@ class Engine {
   /// Runs a job to its end; the calling thread does the work. Throws what keeps it from beginning:
   /// PoolClosed, BrokenPool, Error; and what options.progress throws.
   virtual RunReport run(Job& job, const CallOptions& options) = 0;
+  /// Begins a job that goes on by itself. Throws what run() throws.
+  virtual std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) = 0;
   // See Pool.
   virtual void close() = 0;
   virtual void join() = 0;
   virtual void terminate() = 0;
+  /// The last call: terminates. No thread of the engine's is left, but where one of them calls.
+  virtual void dismiss() = 0;
   [[nodiscard]] virtual int workers() const = 0;
   /// True in a fork of the process that made it: it must not be used there, nor destroyed.
   [[nodiscard]] virtual bool is_copy() const = 0;
-  Engine* left_before = nullptr;  ///< the copy that was left alone before this one
+  Engine* left_before = nullptr;                 ///< the copy that was left alone before this one
+  std::shared_ptr<Engine> left_alone = nullptr;  ///< itself, so that it stays
 };
 
 }  // namespace bulkhead::detail

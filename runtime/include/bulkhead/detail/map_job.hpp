@@ -167,8 +167,15 @@ class MapJob final : public Job {
 
   /// Runs on `engine`; the calling thread does the work.
   typename Gather::Result run(Engine& engine, const CallOptions& options) {
+    expect_results();
+    return take(engine.run(*this, options));
+  }
+  /// Before the job is given to an engine.
+  void expect_results() {
     if (const auto size = source_.size()) gather_.expect(*size);
-    const RunReport report = engine.run(*this, options);
+  }
+  /// Afterwards. Throws what the call is to throw.
+  typename Gather::Result take(const RunReport& report) {
     if (source_error_) std::rethrow_exception(source_error_);
     // Of a call that was given up, elements that were not even drawn have an outcome too.
     const std::uint64_t drawn = report.known;

@@ -156,6 +156,20 @@ class Source<Range> {
   std::uint64_t size_;
 };
 
+/// A range that outlives its caller's: a container is copied or moved, a view kept as it is, any
+/// other range read to its end.
+template <class Range>
+auto own(Range&& range) {
+  using Plain = std::remove_cvref_t<Range>;
+  if constexpr (kIndexed<Plain> && !std::is_array_v<Plain>) {
+    return Plain(std::forward<Range>(range));
+  } else {
+    std::vector<std::ranges::range_value_t<Range>> elements;
+    for (auto&& element : range) elements.emplace_back(std::forward<decltype(element)>(element));
+    return elements;
+  }
+}
+
 /// Elements that are their own indices.
 struct Indices {
   std::uint64_t count = 0;

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+//
+// Calls that nobody need wait for: how they begin and end, who waits for them after all, and the
+// thread that looks after them.
+#include "runtime/coordinator.hpp"
+#include "runtime/options.hpp"
+#include <bulkhead/error.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <pthread.h>
+#include <system_error>
+#include <utility>
+
+namespace bulkhead::detail {
+
+std::shared_ptr<RunningCall> Coordinator::start(std::shared_ptr<PendingCall> call) {
+  require_owner(owner_);
+  require_sensible(call->options());
+  const Lock lock = enter();
+  require_open(state_, cause_);
+  const auto background = std::make_shared<Background>(weak_from_this(), std::move(call));
+  const Inside inside(inside_);
+  Job& job = background->call->job();
+  const CallOptions& options = background->call->options();
+  const Definition& definition = definition_of(job, options.timeout);
+  background->entry.emplace(
+      Entry{{ActiveJob(job, definition.number, definition.payload, options), options}});
+  background->entry->definition = &definition;
+  background->entry->thread = {};
+  background->wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
+  start_helper();
+  background_.push_back(background);
+  begin(*background->entry);
+  finish_calls();  // there may have been no elements
+  changed_.notify_all();
+  return background;
+}
+
+/// Calls that have ended get their results, and who waits for them, or is to call back, hears of
+/// it.
+void Coordinator::finish_calls() {
+  for (auto at = background_.begin(); at != background_.end();) {
+    if (!(*at)->entry->done()) {
+      ++at;
+      continue;
+    }
+    const std::shared_ptr<Background> background = std::move(*at);
+    at = background_.erase(at);
+    Entry& entry = *background->entry;
+    jobs_.erase(entry.place);
+    const auto progress = entry.progress(Clock::now(), true);
+    background->call->finish(entry.report(), std::move(background->error));
+    background->wake.reset();
+    call_leaving(&entry);
+    if (entry.definition->temporary) forget(*entry.definition);
+    ended_.push_back({std::exchange(background->call, nullptr), progress});
+    if (helper_waits_ != nullptr) call_leaving(*helper_waits_);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Waiting
+
+bool Coordinator::Background::wait(std::optional<Time> until) {
+  const std::shared_ptr<Coordinator> pool = engine.lock();
+  if (!pool) return true;  // it has ended its calls
+  require_owner(pool->owner_);
+  Lock lock = pool->enter();
+  pool->await(lock, *this, until);
+  return call == nullptr;
+}
+
+void Coordinator::Background::cancel() {
+  const std::shared_ptr<Coordinator> pool = engine.lock();
+  if (!pool) return;
+  require_owner(pool->owner_);
+  const Lock lock = pool->enter();
+  if (call == nullptr || entry->ending) return;
+  FailureDetails why;
+  why.kind = FailureKind::cancelled;
+  why.message = "the call was cancelled";
+  entry->end(std::move(why));
+  pool->untidy_ = true;
+  if (pool->driving_) pool->doorbell_.ring();
+}
+
+void Coordinator::Background::tell_again(std::shared_ptr<PendingCall> again) {
+  const std::shared_ptr<Coordinator> pool = engine.lock();
+  if (!pool) {
+    while (again->tell()) {
+    }
+    return;
+  }
+  Lock lock = pool->enter();
+  pool->ended_.push_back({std::move(again)});
+  if (!pool->helper_.joinable()) {
+    pool->attend(lock);
+  } else if (pool->helper_waits_ != nullptr) {
+    pool->call_leaving(*pool->helper_waits_);
+  }
+}
+
+void Coordinator::await(Lock& lock, Background& call, std::optional<Clock::time_point> until) {
+  while (call.call != nullptr && (!until || Clock::now() < *until)) {
+    const auto soon = Clock::now() + kProgressInterval;
+    const auto next = until ? std::min(*until, soon) : soon;
+    if (driving_) {
+      sleep_until(lock, &*call.entry, next);
+    } else {
+      drive(lock, {&*call.entry, next});
+    }
+    if (!helper_.joinable()) attend(lock);
+  }
+  if (!driving_) changed_.notify_all();  // whoever left it to us
+}
+
+void Coordinator::sleep_until(Lock& lock, const Entry* entry, Clock::time_point time) {
+  Waiter self{entry};
+  waiters_.push_back(&self);
+  changed_.wait_until(lock, time);
+  std::erase(waiters_, &self);
+  if (self.is_leaving) note_entry();
+}
+
+void Coordinator::call_leaving(const Entry* entry) {
+  for (Waiter* waiter : waiters_) {
+    if (waiter->entry == entry) call_leaving(*waiter);
+  }
+}
+
+/// A thread that does not have to wait any more must get the mutex though somebody drives.
+void Coordinator::call_leaving(Waiter& waiter) {
+  if (std::exchange(waiter.is_leaving, true)) return;
+  entering_.fetch_add(1);
+  changed_.notify_all();
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The helper
+
+/// Signals of the host's are for the host's threads.
+void Coordinator::start_helper() {
+  if (!may_start_helper_ || helper_.joinable()) return;
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    helper_ = std::thread([self = shared_from_this()] { self->help(); });
+  } catch (const std::system_error& refused) {
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw SystemError("bulkhead: cannot start the helper thread (see Options::helper_thread)",
+                      refused.code().value());
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_setname_np(helper_.native_handle(), "bulkhead-pool");
+}
+
+void Coordinator::help() {
+  Lock lock = enter();
+  while (!helper_leaves_ || !ended_.empty()) {
+    if (attend(lock)) continue;
+    if (!driving_ && !background_.empty() && waiters_.empty()) {
+      drive(lock, {.is_helpers = true});
+      continue;
+    }
+    Waiter self;
+    helper_waits_ = &self;
+    changed_.wait(lock);
+    helper_waits_ = nullptr;
+    if (self.is_leaving) note_entry();
+  }
+}
+
+/// Calls back, if it is time for that. True if it was.
+bool Coordinator::attend(Lock& lock) {
+  if (teller_ != std::thread::id{}) return false;
+  if (!ended_.empty()) {
+    tell(lock);
+    return true;
+  }
+  return report_progress(lock);
+}
+
+void Coordinator::tell(Lock& lock) {
+  const Ended ended = std::move(ended_.front());
+  ended_.pop_front();
+  teller_ = std::this_thread::get_id();
+  lock.unlock();
+  const auto call_back = [this, &ended](bool first) {
+    try {
+      if (!first) return ended.call->tell();
+      if (ended.progress) ended.call->options().progress(*ended.progress);
+    } catch (const std::exception& error) {
+      log_.error(std::string("a callback threw ") + error.what());
+    } catch (...) {
+      log_.error("a callback threw something that is not a std::exception");
+    }
+    return true;
+  };
+  for (bool first = true; call_back(first); first = false) {
+  }
+  lock = enter();
+  teller_ = {};
+  changed_.notify_all();
+}
+
+/// True if a call that nobody waits for is to tell of its progress.
+bool Coordinator::report_due() const {
+  const auto now = Clock::now();
+  return std::any_of(background_.begin(), background_.end(), [now](const auto& background) {
+    const Entry& entry = *background->entry;
+    return entry.options.progress && now - entry.last_report >= kProgressInterval;
+  });
+}
+
+/// Does that. True if there was one.
+bool Coordinator::report_progress(Lock& lock) {
+  for (const std::shared_ptr<Background>& each : background_) {
+    const auto progress = each->entry->progress(Clock::now(), false);
+    if (!progress) continue;
+    const std::shared_ptr<Background> background = each;
+    const std::shared_ptr<PendingCall> call = each->call;
+    std::exception_ptr error;
+    teller_ = std::this_thread::get_id();
+    lock.unlock();
+    try {
+      call->options().progress(*progress);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock = enter();
+    teller_ = {};
+    changed_.notify_all();
+    if (background->call == nullptr) return true;
+    background->entry->last_report = Clock::now();  // however long it has taken
+    if (!error) return true;
+    background->error = error;
+    background->entry->active.abandon("its call was given up");
+    untidy_ = true;
+    return true;
+  }
+  return false;
+}
+
+void Coordinator::dismiss() {
+  terminate();
+  {
+    const Lock lock = enter();
+    helper_leaves_ = true;
+    changed_.notify_all();
+  }
+  if (!helper_.joinable()) return;
+  if (helper_.get_id() == std::this_thread::get_id()) {
+    helper_.detach();
+  } else {
+    helper_.join();
+  }
+}
+
+}  // namespace bulkhead::detail
