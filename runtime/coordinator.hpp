@@ -94,6 +94,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   };
   Definition& definition_of(const Job& job, TimeLimit limit);
   void forget(const Definition& definition);
+  [[nodiscard]] ModuleToken token_of(const void* function) const;
   void begin(Entry& entry);
   void await(Lock& lock, Background& call, std::optional<Clock::time_point> until);
   void finish_calls();
@@ -108,7 +109,6 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void tell(Lock& lock);
   [[nodiscard]] bool report_due() const;
   bool report_progress(Lock& lock);
-  [[nodiscard]] ModuleToken token_of(const void* function) const;
 
   // Driving.
   /// With tasks out, nothing is waited for longer than this without a look around: a belt, for a
@@ -263,8 +263,8 @@ struct Coordinator::Entry : ActiveCall {
 /// something to do.
 struct Coordinator::Waiter {
   const Entry* entry = nullptr;
-  bool is_leaving =
-      false;  ///< it is counted among those that want the mutex, as it has not to wait
+  /// It is counted among those that want the mutex, as it does not have to wait.
+  bool is_leaving = false;
 };
 
 /// A thread drives until `entry` is done; without one, until there are no calls that go on by

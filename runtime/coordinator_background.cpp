@@ -245,7 +245,10 @@ bool Coordinator::report_progress(Lock& lock) {
 }
 
 void Coordinator::dismiss() {
-  terminate();
+  try {
+    terminate();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): out of memory; the zygote's destructor kills all
+  }
   {
     const Lock lock = enter();
     helper_leaves_ = true;

@@ -4,6 +4,7 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/replaced.hpp"
+#include "tests/support/shared.hpp"
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
 
@@ -50,6 +51,10 @@ struct Logged {
       "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
 };
 
+/// Progress is told every 100 ms, so this is away in the midst of tasks that take longer together.
+const CallOptions kLooksAway{
+    .progress = [](const Progress&) { std::this_thread::sleep_for(50ms); }};
+
 int write_as_oneself(int x, std::size_t size) {
   const std::string text(size, static_cast<char>('a' + x % 26));
   EXPECT_EQ(::write(STDOUT_FILENO, text.data(), text.size()), static_cast<ssize_t>(text.size()));
@@ -70,26 +75,25 @@ void expect_own_output(const std::vector<Outcome<int>>& outcomes) {
 
 TEST_F(OutputMisconductTest, APipeThatATaskHasMadeLargerIsReadWhole) {
   const auto enlarge = [](int x) {
+    test::work_for(4ms);
     EXPECT_GE(::fcntl(STDOUT_FILENO, F_SETPIPE_SZ, 1 << 20), 1 << 20);
     return write_as_oneself(x, x % 2 == 0 ? 600'000 : 10);
   };
   Pool pool(Options{.workers = 1, .output = Output::capture});
-  const auto wait_a_little = [](const Progress&) { std::this_thread::sleep_for(50ms); };
-  expect_own_output(pool.try_map(enlarge, numbers(0, 40), CallOptions{.progress = wait_a_little}));
+  expect_own_output(pool.try_map(enlarge, numbers(0, 60), kLooksAway));
 }
 
 // What did not fit was never written; but what was is not another's.
 TEST_F(OutputMisconductTest, APipeThatATaskHasMadeNonBlockingLosesNoMark) {
   const auto fill = [](int x) {
+    test::work_for(4ms);
     ::fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
     const std::string text(x % 2 == 0 ? 200'000 : 10, static_cast<char>('a' + x % 26));
     static_cast<void>(::write(STDOUT_FILENO, text.data(), text.size()));
     return x;
   };
   Pool pool(Options{.workers = 1, .output = Output::capture});
-  const auto wait_a_little = [](const Progress&) { std::this_thread::sleep_for(50ms); };
-  const CallOptions options{.progress = wait_a_little};
-  for (const auto& outcome : pool.try_map(fill, numbers(0, 40), options)) {
+  for (const auto& outcome : pool.try_map(fill, numbers(0, 60), kLooksAway)) {
     ASSERT_TRUE(outcome);
     EXPECT_THAT(outcome.output().out, Each(static_cast<char>('a' + *outcome % 26)));
   }
@@ -134,14 +138,13 @@ int forge(int x) {
     }
     return x;
   }
+  test::work_for(200us);
   return write_as_oneself(x, 10);
 }
 
 TEST_F(OutputMisconductTest, AMarkOfATaskThatHasNotBegunIsNotBelieved) {
   Pool pool(Options{.workers = 1, .output = Output::capture});
-  const auto wait_a_little = [](const Progress&) { std::this_thread::sleep_for(20ms); };
-  const auto outcomes =
-      pool.try_map(forge, numbers(0, 1500), CallOptions{.progress = wait_a_little});
+  const auto outcomes = pool.try_map(forge, numbers(0, 1500), kLooksAway);
   for (std::size_t task = 2; task < outcomes.size(); ++task) {
     ASSERT_TRUE(outcomes[task]);
     EXPECT_EQ(outcomes[task].output().out.find("forged"), std::string::npos) << "task " << task;
