@@ -18,6 +18,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <sstream>
 #include <stdexcept>
@@ -113,10 +114,12 @@ TEST_F(AsyncTest, ArgumentsAreKeptAsLongAsTheyAreNeeded) {
     const std::list<std::string> mine{"a", "bb"};
     return pool.map_async([](const std::string& text) { return text.size(); }, mine);
   }();
+#if BULKHEAD_TEST_VIEWS
   AsyncResult<std::vector<int>> of_stream = [&] {
     std::istringstream mine("4 5 6");
     return pool.map_async(square, std::ranges::istream_view<int>(mine));
   }();
+#endif
   AsyncResult<int> of_state = [&] {
     const int addend = 5;
     return pool.apply_async(partial([](int a, int b) { return a + b; }, addend), 6);
@@ -124,7 +127,9 @@ TEST_F(AsyncTest, ArgumentsAreKeptAsLongAsTheyAreNeeded) {
   state->gate.add();
   EXPECT_THAT(of_vector.get(), ElementsAre(1, 4, 9));
   EXPECT_THAT(of_list.get(), ElementsAre(1, 2));
+#if BULKHEAD_TEST_VIEWS
   EXPECT_THAT(of_stream.get(), ElementsAre(16, 25, 36));
+#endif
   EXPECT_EQ(of_state.get(), 11);
 }
 
