@@ -46,6 +46,7 @@ struct ActiveJob {
   std::map<std::uint64_t, int> returns_after_death;  ///< by task: see Slot::had_begun
   /// In a row, of workers that may have been rebuilding the callable.
   int deaths_in_definition = 0;
+  bool full = false;       ///< there are results enough: see Job::horizon()
   bool stopped = false;    ///< its waiting tasks are to be taken back from the workers
   bool abandoned = false;  ///< its running tasks are to be killed
   std::string why_abandoned;
@@ -55,6 +56,8 @@ struct ActiveJob {
     attempts.forget({first, settled.count});
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
+    const bool has_enough = job.horizon() != Ledger::kAll;
+    if (!std::exchange(full, has_enough) && has_enough) stopped = true;
   }
   /// One task has failed: for good, or until it is run again.
   void fail(FailureDetails details) {
@@ -103,9 +106,8 @@ struct ActiveJob {
   /// Gives out at most `most` tasks, drawing on the source where that is needed. A task that has
   /// failed before comes alone.
   TaskRange take(std::uint64_t most) {
-    // Few at a time: elements that were drawn and do not fit into a ring are kept.
-    if (ledger.unsent() < most && ledger.wants_more()) draw(std::min(most, kDrawnAtOnce));
-    TaskRange range = ledger.take(most);
+    if (ledger.unsent() < most && ledger.wants_more()) draw(most);
+    TaskRange range = ledger.take(most, job.horizon());
     const std::optional<std::uint64_t> failed = attempts.failed_from(range.first);
     if (!failed) return range;
     const std::uint64_t count =
@@ -115,8 +117,6 @@ struct ActiveJob {
   }
 
  private:
-  static constexpr std::uint64_t kDrawnAtOnce = 64;
-
   void draw(std::uint64_t more) {
     const Job::Supply supply = job.supply(ledger.known() + more);
     ledger.extend(supply.known, supply.complete);

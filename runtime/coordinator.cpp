@@ -149,10 +149,15 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
       if (driving_) doorbell_.ring();
     }
   }
-  jobs_.erase(entry.place);
-  if (entry.definition->temporary) forget(*entry.definition);
+  RunReport report = finish(entry);
   changed_.notify_all();
   if (error) std::rethrow_exception(error);
+  return report;
+}
+
+RunReport Coordinator::finish(Entry& entry) {
+  jobs_.erase(entry.place);
+  if (entry.definition->temporary) forget(*entry.definition);
   return entry.report();
 }
 

@@ -59,6 +59,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
 
   RunReport run(Job& job, const CallOptions& options) override;
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
+  std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
   void close() override;
   void join() override;
   void terminate() override;
@@ -72,6 +73,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   class Inside;
   struct Entry;      // an active job and its place in line
   class Background;  // one that nobody need wait for
+  class Pulled;      // one that gets on while somebody pulls
   struct Waiter;     // a thread that sleeps
   struct Goal;       // what a thread drives for
   using Lock = std::unique_lock<std::mutex>;
@@ -98,6 +100,14 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void begin(Entry& entry);
   void await(Lock& lock, Background& call, std::optional<Clock::time_point> until);
   void finish_calls();
+  RunReport finish(Entry& entry);
+
+  // Calls that somebody pulls.
+  void pull(Lock& lock, Pulled& call, std::optional<Clock::time_point> until);
+  void tend(Lock& lock, Pulled& call);
+  void tell_progress(Lock& lock, Pulled& call);
+  void end(Pulled& call, const char* message);
+  void finish_pulled();
 
   // Sleeping, and looking after calls that nobody waits for.
   void sleep_until(Lock& lock, const Entry* entry, Clock::time_point time);
@@ -209,6 +219,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::string last_start_failure_;
   std::list<Entry*> jobs_;                             ///< in the order of their calls
   std::list<std::shared_ptr<Background>> background_;  ///< those that nobody need wait for
+  std::list<std::shared_ptr<Pulled>> pulled_;          ///< those that somebody pulls
   std::deque<Ended> ended_;                            ///< of those, with callbacks to be called
   std::thread::id teller_{};                           ///< the thread that calls them
   std::vector<Waiter*> waiters_;
@@ -255,11 +266,15 @@ class Coordinator::Inside {
 /// An active call, and the thread that waits for it.
 struct Coordinator::Entry : ActiveCall {
   std::thread::id thread = std::this_thread::get_id();  ///< that has called; none: it goes on alone
+  const PulledCall* pulled = nullptr;  ///< null: all that is wanted of it is its end
+
+  /// True if who waits for it need not wait any more.
+  [[nodiscard]] bool ready() const { return done() || (pulled && pulled->wants_exchange()); }
   std::list<Entry*>::iterator place = {};
   const Definition* definition = nullptr;
 };
 
-/// A thread that sleeps until `entry` is done, or nobody drives; without one, until there is
+/// A thread that sleeps until `entry` is ready, or nobody drives; without one, until there is
 /// something to do.
 struct Coordinator::Waiter {
   const Entry* entry = nullptr;
@@ -267,13 +282,14 @@ struct Coordinator::Waiter {
   bool is_leaving = false;
 };
 
-/// A thread drives until `entry` is done; without one, until there are no calls that go on by
+/// A thread drives until `entry` is ready; without one, until there are no calls that go on by
 /// themselves. The helper sooner: as soon as another thread waits, which may as well drive, or
 /// there is something to tell.
 struct Coordinator::Goal {
   const Entry* entry = nullptr;
   std::optional<Clock::time_point> until = {};  ///< no longer than that, but for one pass
   bool is_helpers = false;
+  bool is_glance = false;  ///< one pass, though it may be ready
 };
 
 class Coordinator::Background final : public RunningCall {
@@ -290,6 +306,23 @@ class Coordinator::Background final : public RunningCall {
   std::optional<Entry> entry;
   std::optional<std::stop_callback<std::function<void()>>> wake;
   std::exception_ptr error;  ///< of the progress function
+};
+
+class Coordinator::Pulled final : public Pull {
+ public:
+  Pulled(std::weak_ptr<Coordinator> pool, std::shared_ptr<PulledCall> pulled)
+      : engine(std::move(pool)), call(*pulled), kept(std::move(pulled)) {}
+
+  void exchange(std::optional<Time> until) override;
+  void tend() override;
+  void cancel() override;
+
+  const std::weak_ptr<Coordinator> engine;
+  PulledCall& call;                  ///< it is what calls
+  std::shared_ptr<PulledCall> kept;  ///< null once it has been finished
+  bool told_end = false;             ///< to options.progress
+  std::optional<Entry> entry;
+  std::optional<std::stop_callback<std::function<void()>>> wake;
 };
 
 }  // namespace bulkhead::detail

@@ -48,15 +48,14 @@ void Coordinator::finish_calls() {
     const std::shared_ptr<Background> background = std::move(*at);
     at = background_.erase(at);
     Entry& entry = *background->entry;
-    jobs_.erase(entry.place);
     const auto progress = entry.progress(Clock::now(), true);
-    background->call->finish(entry.report(), std::move(background->error));
+    background->call->finish(finish(entry), std::move(background->error));
     background->wake.reset();
     call_leaving(&entry);
-    if (entry.definition->temporary) forget(*entry.definition);
     ended_.push_back({std::exchange(background->call, nullptr), progress});
     if (helper_waits_ != nullptr) call_leaving(*helper_waits_);
   }
+  finish_pulled();
 }
 
 // ---------------------------------------------------------------------------------------------------

@@ -26,13 +26,15 @@ constexpr milliseconds kControlInterval{2};
 constexpr std::chrono::microseconds kWorthTaking{200};
 /// Others are looked after at the latest after this time while a large value is being copied.
 constexpr milliseconds kStreamTime{2};
+/// Tasks of a stream that a worker is given, if there are any.
+constexpr std::uint64_t kLeastOfStream = 2;
 /// If this much waits, tasks have become longer since they were given out.
 constexpr milliseconds kTooMuch{8};
 
 }  // namespace
 
 bool Coordinator::reached(const Goal& goal) const {
-  if (goal.entry != nullptr) return goal.entry->done();
+  if (goal.entry != nullptr) return goal.is_glance ? goal.entry->done() : goal.entry->ready();
   return background_.empty() ||
          (goal.is_helpers && (!ended_.empty() || !waiters_.empty() || report_due()));
 }
@@ -55,7 +57,8 @@ void Coordinator::drive(Lock& lock, const Goal& goal) {
       if (untidy_) tidy();
       if (reached(goal)) break;
       gets_on = pass(now);
-      if (!gets_on) {
+      if (goal.is_glance) break;
+      if (!gets_on && !reached(goal)) {
         const auto left = goal.until.value_or(now + kBelt) - now;
         park(lock, std::clamp(std::chrono::ceil<milliseconds>(left), milliseconds{1}, kBelt));
       }
@@ -138,7 +141,10 @@ bool Coordinator::feed(Slot& slot, Clock::time_point now) {
     ActiveJob& job = entry->active;
     const std::uint64_t unsent =
         job.ledger.total() ? job.ledger.unsent() : std::numeric_limits<std::uint64_t>::max();
-    fed |= slot.feed(job, job.pace.window(unsent, slots_.size()), now);
+    const std::uint64_t window = job.pace.window(unsent, slots_.size());
+    // Who reads a stream is away in between, and a worker that is done with a long task would wait.
+    fed |=
+        slot.feed(job, entry->pulled != nullptr ? std::max(window, kLeastOfStream) : window, now);
   }
   return fed;
 }
@@ -160,7 +166,7 @@ void Coordinator::tidy() {
   }
   finish_calls();
   for (const Entry* entry : jobs_) {
-    if (entry->done()) call_leaving(entry);
+    if (entry->ready()) call_leaving(entry);
   }
 }
 

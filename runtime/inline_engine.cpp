@@ -7,6 +7,7 @@
 #include "worker/broadcast.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/detail/kept_loans.hpp>
 #include <bulkhead/detail/map_job.hpp>
 #include <bulkhead/error.hpp>
 
@@ -39,25 +40,26 @@ FailureDetails told_failure(const LocalTask& task, TimeLimit limit) {
 
 }  // namespace
 
-/// A thread is in a call.
+/// A thread is in a call, or has begun one.
 class InlineEngine::Visit {
  public:
   explicit Visit(InlineEngine& engine) : engine_(engine) {
     const Lock lock(engine.mutex_);
     require_open(engine.state_, engine.cause_);
-    engine.calls_.push_back(std::this_thread::get_id());
+    engine.calls_.push_back(thread_);
   }
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
   ~Visit() {
     const Lock lock(engine_.mutex_);
     auto& calls = engine_.calls_;
-    calls.erase(std::find(calls.begin(), calls.end(), std::this_thread::get_id()));
+    calls.erase(std::find(calls.begin(), calls.end(), thread_));
     engine_.changed_.notify_all();
   }
 
  private:
   InlineEngine& engine_;
+  const std::thread::id thread_ = std::this_thread::get_id();
 };
 
 /// The right to run code of the user's. Threads get it in the order in which they ask.
@@ -82,12 +84,25 @@ class InlineEngine::Turn {
   InlineEngine& engine_;
 };
 
-struct InlineEngine::Call : ActiveCall {
-  Call(Job& job, const std::vector<std::byte>& definition, const CallOptions& call_options)
-      : ActiveCall{ActiveJob(job, 0, definition, call_options), call_options},
-        callable(definition) {}
+struct InlineEngine::Definition {
+  const std::vector<std::byte> definition;
+};
+
+struct InlineEngine::Call : Definition, ActiveCall {
+  Call(InlineEngine& engine, Job& job, const CallOptions& call_options)
+      : Call(Turn(engine), engine, job, call_options) {}
 
   LocalCallable callable;
+
+ private:
+  Call(const Turn&, InlineEngine& engine, Job& job, const CallOptions& call_options)
+      : Definition{engine.define(job, call_options.timeout)},
+        ActiveCall{ActiveJob(job, 0, definition, call_options), call_options},
+        callable(definition) {
+    if (!engine.replay_dir_.empty()) active.saver.emplace(engine.replay_dir_, engine.log_);
+    active.prime();
+    heed_stop();
+  }
 };
 
 InlineEngine::InlineEngine(const Options& options, int workers)
@@ -123,6 +138,15 @@ void InlineEngine::close() {
 
 void InlineEngine::terminate() {
   require_usable();
+  end();
+}
+
+/// Streams may outlive the pool.
+void InlineEngine::dismiss() {
+  end();
+}
+
+void InlineEngine::end() {
   {
     const Lock lock(mutex_);
     state_ = State::terminated;
@@ -189,16 +213,7 @@ RunReport InlineEngine::run(Job& job, const CallOptions& options) {
   require_usable();
   require_sensible(options);
   const Visit visit(*this);
-  std::vector<std::byte> definition;
-  std::optional<Call> call;
-  {
-    const Turn turn(*this);
-    definition = define(job, options.timeout);
-    call.emplace(job, definition, options);
-    if (!replay_dir_.empty()) call->active.saver.emplace(replay_dir_, log_);
-    call->active.prime();
-  }
-  call->heed_stop();
+  std::optional<Call> call(std::in_place, *this, job, options);
   while (!call->done()) {
     step(*call);
     report_progress(*call);
@@ -207,6 +222,58 @@ RunReport InlineEngine::run(Job& job, const CallOptions& options) {
   RunReport report = call->report();
   call.reset();
   return report;
+}
+
+/// It runs tasks while somebody pulls.
+class InlineEngine::Pulled final : public Pull {
+ public:
+  Pulled(std::shared_ptr<InlineEngine> engine, std::shared_ptr<PulledCall> pulled)
+      : engine_(std::move(engine)),
+        visit_(std::in_place, *engine_),
+        call_(*pulled),
+        kept_(std::move(pulled)),
+        books_(*engine_, call_.job(), call_.options()) {}
+
+  void exchange(std::optional<Time> until) override {
+    engine_->require_usable();
+    call_.give();
+    while (kept_ && !call_.wants_exchange() && (!until || Clock::now() < *until)) {
+      if (!books_.done()) engine_->step(books_);
+      engine_->report_progress(books_);
+      if (books_.done()) finish();
+    }
+    call_.take();
+  }
+  void tend() override {
+    call_.give();
+    call_.take();
+  }
+  void cancel() override {
+    if (books_.ending || books_.done()) return;
+    FailureDetails why;
+    why.kind = FailureKind::cancelled;
+    why.message = "the call was cancelled";
+    books_.end(std::move(why));
+  }
+
+ private:
+  void finish() {
+    const std::shared_ptr<PulledCall> call = std::move(kept_);
+    call->finish(books_.report(), nullptr);
+    visit_.reset();
+  }
+
+  const std::shared_ptr<InlineEngine> engine_;
+  std::optional<Visit> visit_;
+  PulledCall& call_;                  ///< it is what calls
+  std::shared_ptr<PulledCall> kept_;  ///< null once it has been finished
+  Call books_;
+};
+
+std::shared_ptr<Pull> InlineEngine::open(std::shared_ptr<PulledCall> call) {
+  require_usable();
+  require_sensible(call->options());
+  return std::make_shared<Pulled>(shared_from_this(), std::move(call));
 }
 
 std::vector<std::byte> InlineEngine::define(const Job& job, TimeLimit limit) {
@@ -276,7 +343,7 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   local.stop = call.options.stop;
   local.pool_end = end_.get_token();
   if (active.timeout) local.deadline = later(Clock::now(), *active.timeout);
-  const LocalLoans loans;
+  const KeptLoans loans;  // results are decoded in the process in which they were made
   auto answer = call.callable.try_run(modules_, task, argument.take(), local);
   if (local.told != LocalTask::Told::nothing) answer = told_failure(local, active.timeout);
   if (auto* details = std::get_if<FailureDetails>(&answer)) {

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -32,7 +33,7 @@
 
 namespace bulkhead::detail {
 
-class InlineEngine final : public Engine {
+class InlineEngine final : public Engine, public std::enable_shared_from_this<InlineEngine> {
  public:
   /// `options` have been validated; `workers` is what workers() is to say.
   InlineEngine(const Options& options, int workers);
@@ -40,12 +41,13 @@ class InlineEngine final : public Engine {
   RunReport run(Job& job, const CallOptions& options) override;
   /// Runs it to its end.
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
+  std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
   void close() override;
   /// Waits for calls, runs the finalizer if the initializer has run.
   void join() override;
   /// Ends calls of other threads between two tasks. Does not wait for them.
   void terminate() override;
-  void dismiss() override {}
+  void dismiss() override;
   [[nodiscard]] int workers() const override { return workers_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
@@ -54,9 +56,12 @@ class InlineEngine final : public Engine {
   using Lock = std::unique_lock<std::mutex>;
   class Visit;
   class Turn;
+  struct Definition;
   struct Call;
+  class Pulled;
 
   void require_usable();
+  void end();
   [[nodiscard]] std::vector<std::byte> define(const Job& job, TimeLimit limit);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
   void step(Call& call);

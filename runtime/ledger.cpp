@@ -11,19 +11,22 @@ void Ledger::extend(std::uint64_t known, bool complete) {
   complete_ = complete;
 }
 
-TaskRange Ledger::take(std::uint64_t most) {
+TaskRange Ledger::take(std::uint64_t most, std::uint64_t horizon) {
   TaskRange range;
-  if (most == 0) return range;
+  const auto below_horizon = [&](std::uint64_t first, std::uint64_t count) {
+    return std::min({most, count, horizon > first ? horizon - first : 0});
+  };
   if (!returned_.empty()) {
     const auto lowest = returned_.begin();
-    range = {lowest->first, std::min(most, lowest->second)};
+    range = {lowest->first, below_horizon(lowest->first, lowest->second)};
+    if (range.count == 0) return range;
     const TaskRange rest{range.first + range.count, lowest->second - range.count};
     returned_.erase(lowest);
     if (rest.count != 0) returned_.emplace(rest.first, rest.count);
     returned_count_ -= range.count;
   } else {
     const std::uint64_t end = std::min(known_, limit_);
-    range = {fresh_, std::min(most, end > fresh_ ? end - fresh_ : 0)};
+    range = {fresh_, below_horizon(fresh_, end > fresh_ ? end - fresh_ : 0)};
     fresh_ += range.count;
   }
   out_ += range.count;

@@ -20,11 +20,14 @@ namespace bulkhead::detail {
 
 class Ledger {
  public:
+  static constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
+
   /// Tasks below `known` exist; `complete` says that there will be no more.
   void extend(std::uint64_t known, bool complete);
 
-  /// Gives out at most `most` tasks, the lowest first; an empty range if there is none.
-  [[nodiscard]] TaskRange take(std::uint64_t most);
+  /// Gives out at most `most` tasks below `horizon`, the lowest first; an empty range if there is
+  /// none.
+  [[nodiscard]] TaskRange take(std::uint64_t most, std::uint64_t horizon = kAll);
   /// Takes back tasks that were given out and have not begun.
   void give_back(TaskRange range);
   /// Tasks that were given out have ended.
@@ -55,7 +58,7 @@ class Ledger {
   std::uint64_t settled_ = 0;
   std::uint64_t failed_ = 0;
   std::uint64_t returned_count_ = 0;
-  std::uint64_t limit_ = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t limit_ = kAll;
   bool complete_ = false;
   std::map<std::uint64_t, std::uint64_t> returned_;  ///< first task of a range to its length
 };

@@ -124,6 +124,8 @@ void require_forkable(const Options& options, int threads) {
 
 void require_sensible(const CallOptions& options) {
   require_time(options.timeout, "CallOptions::timeout");
+  if (options.buffersize == std::size_t{0})
+    throw InvalidArgument("bulkhead: CallOptions::buffersize is 0; it must be 1 or more");
   const Retries& retries = options.retries;
   const auto require_count = [](int count, const char* name) {
     if (count >= 0 && count <= kMaxRetries) return;

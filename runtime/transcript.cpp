@@ -89,7 +89,8 @@ void Transcript::add_to_lines(Lines& lines, std::uint64_t number, std::string_vi
                               const Index& index) {
   if (lines.task != number) finish_line(lines);
   lines.task = number;
-  lines.label = "[" + origin(number, index) + "] ";
+  lines.label.assign(1, '[');
+  lines.label.append(origin(number, index)).append("] ");
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
     lines.unfinished += text.substr(0, end);

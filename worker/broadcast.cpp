@@ -3,6 +3,7 @@
 
 #include "worker/descriptor.hpp"
 #include "worker/memory.hpp"
+#include <bulkhead/detail/kept_loans.hpp>
 #include <bulkhead/detail/lost_loan.hpp>
 #include <bulkhead/error.hpp>
 
@@ -64,7 +65,7 @@ struct Keeper {
 };
 std::optional<Keeper> keeper;
 
-thread_local LocalLoans* local_loans = nullptr;
+thread_local KeptLoans* kept_loans = nullptr;
 thread_local bool taking_results = false;
 
 /// True if it is a worker's, and lasts no longer than that wants.
@@ -179,7 +180,7 @@ std::shared_ptr<BroadcastMemory> make_broadcast(
 
 BroadcastTicket ticket_of(const std::shared_ptr<BroadcastMemory>& memory) {
   if (!memory) return {};
-  if (local_loans != nullptr) local_loans->keep(memory);
+  if (kept_loans != nullptr) kept_loans->keep(memory);
   if (keeper && memory->ticket.pid == ::getpid()) {
     keeper->lent.push_back(memory);
     lends_broadcasts = true;
@@ -231,9 +232,9 @@ TakingResults::~TakingResults() {
   taking_results = before_;
 }
 
-LocalLoans::LocalLoans() : before_(std::exchange(local_loans, this)) {}
-LocalLoans::~LocalLoans() {
-  local_loans = before_;
+KeptLoans::KeptLoans() : before_(std::exchange(kept_loans, this)) {}
+KeptLoans::~KeptLoans() {
+  kept_loans = before_;
 }
 
 }  // namespace bulkhead::detail

@@ -10,8 +10,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 namespace bulkhead::detail {
 
@@ -41,22 +39,6 @@ class TakingResults {
 
  private:
   bool before_;
-};
-
-/// While it lasts, broadcasts that this thread encodes are kept: for a task whose result is decoded
-/// in the process in which it has run.
-class LocalLoans {
- public:
-  LocalLoans();
-  LocalLoans(const LocalLoans&) = delete;
-  LocalLoans& operator=(const LocalLoans&) = delete;
-  ~LocalLoans();
-
-  void keep(const std::shared_ptr<BroadcastMemory>& memory) { kept_.push_back(memory); }
-
- private:
-  std::vector<std::shared_ptr<BroadcastMemory>> kept_;
-  LocalLoans* before_;
 };
 
 }  // namespace bulkhead::detail

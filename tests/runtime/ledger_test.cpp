@@ -36,6 +36,18 @@ TEST(Ledger, GivesOutNothingWhereNothingIs) {
   EXPECT_FALSE(ledger.has_work());
 }
 
+TEST(Ledger, GivesOutNothingBeyondTheHorizon) {
+  Ledger ledger = ledger_of(10);
+  EXPECT_EQ(ledger.take(10, 0).count, 0U);
+  EXPECT_EQ(ledger.take(10, 3), (TaskRange{0, 3}));
+  EXPECT_EQ(ledger.take(10, 3).count, 0U);
+  EXPECT_EQ(ledger.take(2), (TaskRange{3, 2}));
+  ledger.give_back({1, 2});
+  EXPECT_EQ(ledger.take(10, 1).count, 0U);
+  EXPECT_EQ(ledger.take(10, 2), (TaskRange{1, 1}));
+  EXPECT_EQ(ledger.take(10), (TaskRange{2, 1}));
+}
+
 TEST(Ledger, IsDoneOnceAllThatExistsHasEnded) {
   Ledger ledger = ledger_of(3);
   EXPECT_FALSE(ledger.done());

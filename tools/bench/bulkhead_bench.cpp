@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <numeric>
+#include <ranges>
 #include <signal.h>
 #include <span>
 #include <thread>
@@ -57,6 +58,14 @@ bench::Figure latency(const bench::Request& request) {
   bulkhead::Pool pool(options(request));
   return bench::latency(request, [&](std::int64_t x) {
     return pool.apply([](std::int64_t argument) { return argument + 1; }, x);
+  });
+}
+
+bench::Figure stream(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::stream(request, [&](std::size_t size) {
+    return pool.imap(&bench::increment,
+                     std::views::iota(std::int64_t{0}, static_cast<std::int64_t>(size)));
   });
 }
 
@@ -242,6 +251,7 @@ int main(int argc, char** argv) {
   return bench::run_program(argc, argv,
                             {{"noop", noop},
                              {"latency", latency},
+                             {"stream", stream},
                              {"small", small},
                              {"large", large},
                              {"payload", payload},

@@ -83,6 +83,12 @@ std::int64_t cpu_nanoseconds(pid_t process) {
   return sum;
 }
 
+std::int64_t resident_bytes() {
+  const std::string pages = contents(directory_of(::getpid()) / "statm");
+  const auto at = pages.find(' ');
+  return at == std::string::npos ? 0 : std::stoll(pages.substr(at)) * ::sysconf(_SC_PAGESIZE);
+}
+
 std::int64_t tree_memory_bytes() {
   std::int64_t sum = 0;
   for (const pid_t process : process_tree()) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "bench.hpp"
+#include "processes.hpp"
 #include "tasks.hpp"
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include <string>
 #include <sys/mman.h>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -87,6 +89,33 @@ Figure latency(const Request& request, Apply apply) {
   std::nth_element(taken.begin(), late, taken.end());
   const double p99 = *late;
   return {median(std::move(taken)) * 1e6, "us", {{"mean_us", mean * 1e6}, {"p99_us", p99 * 1e6}}};
+}
+
+/// `open(size)` begins a stream of the results of increment() for 0 to size - 1, as a range; its
+/// first result is read `parameter` seconds before the others. Details: by how much the resident
+/// memory of this process was larger meanwhile than before.
+template <typename Open>
+Figure stream(const Request& request, Open open) {
+  constexpr std::size_t kBetweenLooks = 1'000'000;
+  for (const std::int64_t result : open(kWarmUpCalls)) require(result != 0, "wrong result");
+  const std::int64_t before = resident_bytes();
+  std::int64_t most = before;
+  std::int64_t read = 0;
+  const std::chrono::seconds pause(request.parameter);
+  const double taken = seconds([&] {
+    for (const std::int64_t result : open(request.size)) {
+      require(result == ++read, "wrong result of a stream");
+      if (read == 1) std::this_thread::sleep_for(pause);
+      if (static_cast<std::size_t>(read) % kBetweenLooks == 1) {
+        most = std::max(most, resident_bytes());
+      }
+    }
+  });
+  require(static_cast<std::size_t>(read) == request.size, "a stream has lost results");
+  const double used = taken - std::chrono::duration<double>(pause).count();
+  return {static_cast<double>(request.size) / used,
+          "items/s",
+          {{"growth_mib", static_cast<double>(most - before) / (1 << 20)}}};
 }
 
 template <typename Map>

@@ -16,5 +16,6 @@
 #include <bulkhead/pool.hpp>
 #include <bulkhead/remote_error.hpp>
 #include <bulkhead/replay.hpp>
+#include <bulkhead/result_stream.hpp>
 #include <bulkhead/this_task.hpp>
 #include <bulkhead/version.hpp>

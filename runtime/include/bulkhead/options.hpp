@@ -150,6 +150,11 @@ struct CallOptions {
   /// them, map() throws the cancellation.
   std::stop_token stop = {};
 
+  /// Of imap and the like: elements that may be drawn whose results have not been read, 1 or more.
+  /// Default: 16384. No more are drawn than the workers can be given, either. 1: nothing is drawn
+  /// before the result of the last element has been read.
+  std::optional<std::size_t> buffersize = std::nullopt;
+
   /// Further attempts at tasks that fail. A task that fails for good has the failures of its
   /// earlier attempts with it: Failure::earlier().
   Retries retries = {};

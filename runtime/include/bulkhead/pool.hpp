@@ -15,15 +15,18 @@
 
 #include <bulkhead/async_result.hpp>
 #include <bulkhead/codec.hpp>
+#include <bulkhead/detail/arrivals.hpp>
 #include <bulkhead/detail/calls.hpp>
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/map_job.hpp>
+#include <bulkhead/detail/stream_call.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/options.hpp>
 #include <bulkhead/outcome.hpp>
 #include <bulkhead/partial.hpp>
 #include <bulkhead/remote_error.hpp>
+#include <bulkhead/result_stream.hpp>
 
 #include <initializer_list>
 #include <memory>
@@ -146,6 +149,41 @@ class Pool {
     return start<detail::One, true>(f, std::move(arguments), options);
   }
 
+  // Streams: results are read one by one, and elements drawn as the workers can do with them, so
+  // that ranges may be endless; see ResultStream. A range that is not moved in must outlive the
+  // stream, and so must what views of it refer to.
+
+  /// f(x) for each element x of the range, in order, as a ResultStream<R>.
+  template <class F, std::ranges::input_range Range>
+  auto imap(const F& f, Range&& range, const CallOptions& options = {}) {
+    return stream<detail::InOrder, false>(f, std::forward<Range>(range), options);
+  }
+  /// The same as the results come; ResultStream::index() says whose it is.
+  template <class F, std::ranges::input_range Range>
+  auto imap_unordered(const F& f, Range&& range, const CallOptions& options = {}) {
+    return stream<detail::AsTheyCome, false>(f, std::forward<Range>(range), options);
+  }
+  /// The outcomes, in order, as a ResultStream<Outcome<R>>.
+  template <class F, std::ranges::input_range Range>
+  auto try_imap(const F& f, Range&& range, const CallOptions& options = {}) {
+    return stream<detail::InOrder, true>(f, std::forward<Range>(range), options);
+  }
+  /// The same as they come.
+  template <class F, std::ranges::input_range Range>
+  auto try_imap_unordered(const F& f, Range&& range, const CallOptions& options = {}) {
+    return stream<detail::AsTheyCome, true>(f, std::forward<Range>(range), options);
+  }
+  /// imap(f, {1, 2, 3}).
+  template <class F, class T>
+  auto imap(const F& f, std::initializer_list<T> elements, const CallOptions& options = {}) {
+    return imap(f, std::vector<T>(elements), options);
+  }
+  /// try_imap(f, {1, 2, 3}).
+  template <class F, class T>
+  auto try_imap(const F& f, std::initializer_list<T> elements, const CallOptions& options = {}) {
+    return try_imap(f, std::vector<T>(elements), options);
+  }
+
   /// Takes no more calls; those that run go on.
   void close();
   /// Waits until all calls have returned, lets the workers run their finalizers and leave (they are
@@ -191,6 +229,23 @@ class Pool {
           f, detail::own(std::forward<Range>(range)), options);
       state->begin(engine());
       return AsyncResult<typename Results::Result>(std::move(state));
+    } else {
+      return detail::Mistyped{};
+    }
+  }
+
+  template <template <class> class Gather, bool kOutcomes, class F, class Range>
+  auto stream(const F& f, Range&& range, const CallOptions& options) {
+    using Function = std::decay_t<F>;
+    using Argument = std::ranges::range_value_t<Range>;
+    detail::require_travelling<Function, Argument, false>();
+    if constexpr (detail::travels<Function, Argument, false>()) {
+      using Call = detail::EncodedCall<detail::TravellingCall<Function, Argument, false>>;
+      using R = typename Call::Result;
+      auto state = std::make_shared<detail::StreamCall<Call, Function, Range, Gather<R>>>(
+          f, std::forward<Range>(range), options);
+      state->begin(engine().open(state));
+      return ResultStream<std::conditional_t<kOutcomes, Outcome<R>, R>>(std::move(state));
     } else {
       return detail::Mistyped{};
     }

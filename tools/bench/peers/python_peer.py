@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # mpi4py.futures does not
 
 from python_pools import POOLS
-from python_processes import cpu_nanoseconds, process_tree, tree_memory_bytes
+from python_processes import cpu_nanoseconds, process_tree, resident_bytes, tree_memory_bytes
 
 SMALL_BYTES = 4 * 1024
 LARGE_BYTES = 16 * 1024 * 1024
@@ -148,6 +148,25 @@ def latency(request: Request) -> Figure:
     mean, p99 = statistics.mean(calls), calls[len(calls) * 99 // 100]
     return Figure(statistics.median(calls) * 1e6, "us",
                   {"mean_us": mean * 1e6, "p99_us": p99 * 1e6})
+
+
+def stream(request: Request) -> Figure:
+    """See workloads.hpp."""
+    with request.pool() as pool:
+        require(list(pool.imap(increment, range(100))) == list(range(1, 101)), "wrong result")
+        before = most = resident_bytes()
+        start = time.perf_counter()
+        read = 0
+        for result in pool.imap(increment, range(request.size)):
+            read += 1
+            require(result == read, "wrong result of a stream")
+            if read == 1:
+                time.sleep(request.parameter)
+            if read % 1_000_000 == 1:
+                most = max(most, resident_bytes())
+        taken = time.perf_counter() - start - request.parameter
+        require(read == request.size, "a stream has lost results")
+    return Figure(request.size / taken, "items/s", {"growth_mib": (most - before) / (1 << 20)})
 
 
 def small(request: Request) -> Figure:
@@ -295,6 +314,7 @@ def fork_map(request: Request) -> Figure:
 WORKLOADS: dict[str, Callable[[Request], Figure]] = {
     "noop": noop,
     "latency": latency,
+    "stream": stream,
     "small": small,
     "large": large,
     "payload": payload,

@@ -5,9 +5,11 @@ Those of the standard library fork their workers, as bulkhead does.
 """
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
+
+STREAM_CHUNK = 1024  # imap has no rule of its own: its default is 1
 
 FORK = multiprocessing.get_context("fork")
 
@@ -21,6 +23,9 @@ class MultiprocessingPool:
 
     def map(self, function: Callable, inputs: Sequence) -> list:
         return self._pool.map(function, inputs, self._chunksize)
+
+    def imap(self, function: Callable, inputs: Iterable) -> Iterable:
+        return self._pool.imap(function, inputs, self._chunksize or STREAM_CHUNK)
 
     def apply(self, function: Callable, *arguments: Any) -> Any:
         return self._pool.apply(function, arguments)

@@ -43,6 +43,11 @@ def cpu_nanoseconds(process: int) -> int:
     return sum(int(time.split()[0]) for time in times if time)
 
 
+def resident_bytes() -> int:
+    """Of this process."""
+    return int(_contents(PROC / "self" / "statm").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 def tree_memory_bytes() -> int:
     """A page that n processes share counts 1/n in each."""
     total = 0

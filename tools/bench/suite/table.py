@@ -92,6 +92,12 @@ WORKLOADS = [
     Workload("noop-one-cpu", "tasks/s", NOOP, mode="noop", one_cpu=True, quick_part=4),
     Workload("noop-hog", "tasks/s", NOOP, mode="noop", hogs=1, quick_part=4),
 
+    # Results that are read while elements are drawn.
+    Workload("stream", "items/s", {BULKHEAD: 10_000_000, POOL: 2_000_000, POOL_1: 50_000},
+             quick_part=4),
+    Workload("stream-paused", "items/s", {BULKHEAD: 10_000_000, POOL: 2_000_000}, mode="stream",
+             parameter=5, quick_part=4, most_rounds=3),
+
     # One call at a time.
     Workload("latency", "us", workers=1, quick_part=4, sizes=LATENCY | {
         EXECUTOR: 10_000, MPI: 2_000, FUTEX_TWO_CORES: 10_000, MESSAGE_QUEUE: 10_000, TBB: 10_000,

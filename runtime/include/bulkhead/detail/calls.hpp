@@ -6,11 +6,13 @@
 
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/source.hpp>
 #include <bulkhead/detail/task_sink.hpp>
 #include <bulkhead/error.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 namespace bulkhead::detail {
@@ -75,6 +77,26 @@ class TravellingCall {
 
  private:
   const F& f_;
+};
+
+/// The same where arguments have been encoded before (see parcels.hpp).
+template <class Call>
+class EncodedCall : public Call {
+ public:
+  using Call::Call;
+
+  static bool put(TaskSink& sink, std::uint32_t callable, std::uint64_t task,
+                  const Source<Parcels&>& source) {
+    return sink.put_encoded(callable, task, source[task]);
+  }
+  static void encode_argument(const Source<Parcels&>& source, std::uint64_t task, ByteWriter& out) {
+    const Parcel parcel = source[task];
+    out.write(parcel.data(), parcel.size());
+  }
+  static void fill_cell(std::byte* cell, const Source<Parcels&>& source, std::uint64_t task) {
+    const Parcel parcel = source[task];
+    std::memcpy(cell, parcel.data(), parcel.size());
+  }
 };
 
 }  // namespace bulkhead::detail

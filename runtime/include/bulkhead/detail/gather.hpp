@@ -34,9 +34,9 @@ inline Failure given_up_failure(const FailureDetails& reason, std::uint64_t task
 }
 
 /// What a call throws that was given up: BrokenPool if the pool broke, else the cancellation.
-[[noreturn]] inline void raise_given_up(const FailureDetails& reason) {
+[[noreturn]] inline void raise_given_up(const FailureDetails& reason, std::uint64_t task = 0) {
   if (reason.kind == FailureKind::not_run) throw BrokenPool(reason.message);
-  given_up_failure(reason, 0).raise();
+  given_up_failure(reason, task).raise();
 }
 
 /// The values, stored as what map() returns where that can be done at once.

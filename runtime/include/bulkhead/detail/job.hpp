@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -83,6 +84,11 @@ class Job {
   /// Draws from the source until `wanted` elements exist, or it ends.
   virtual Supply supply(std::uint64_t wanted) = 0;
 
+  /// Tasks from there on are not to be given out now: there are results enough.
+  [[nodiscard]] virtual std::uint64_t horizon() const {
+    return std::numeric_limits<std::uint64_t>::max();
+  }
+
   struct Encoded {
     std::uint64_t accepted = 0;  ///< of the tasks, in order
     bool failed = false;         ///< the task after those could not be encoded, and has failed
@@ -114,19 +120,24 @@ struct RunReport {
   std::uint64_t known = 0;
 };
 
-/// A call that goes on though its caller does not wait: kept by the engine until it has ended.
-class PendingCall : public std::enable_shared_from_this<PendingCall> {
+/// A call that the engine keeps until it has ended.
+class KeptCall {
  public:
-  PendingCall() = default;
-  PendingCall(const PendingCall&) = delete;
-  PendingCall& operator=(const PendingCall&) = delete;
-  virtual ~PendingCall() = default;
+  KeptCall() = default;
+  KeptCall(const KeptCall&) = delete;
+  KeptCall& operator=(const KeptCall&) = delete;
+  virtual ~KeptCall() = default;
 
   [[nodiscard]] virtual Job& job() = 0;
   [[nodiscard]] virtual const CallOptions& options() const = 0;
   /// Every task has ended, or will have no outcome of its own: takes the results. `error`, if there
   /// is one, is what the call throws instead. Called once, under the engine's lock.
   virtual void finish(const RunReport& report, std::exception_ptr error) = 0;
+};
+
+/// One that goes on though its caller does not wait.
+class PendingCall : public KeptCall, public std::enable_shared_from_this<PendingCall> {
+ public:
   /// Calls one of the user's functions that wait for the end, without any lock. After finish(), by
   /// one thread at a time, until there is none: false. Throws what the function throws.
   virtual bool tell() = 0;
@@ -151,6 +162,38 @@ class RunningCall {
   virtual void tell_again(std::shared_ptr<PendingCall> call) = 0;
 };
 
+/// One whose elements come and whose results leave in small lots, while a thread pulls.
+class PulledCall : public KeptCall {
+ public:
+  // Under the engine's lock.
+
+  /// Hands over the elements that have been drawn.
+  virtual void give() = 0;
+  /// Takes the results that have come, unless some are left from before.
+  virtual void take() = 0;
+  /// True if there are results, or elements are wanted, or there will be no more of either.
+  [[nodiscard]] virtual bool wants_exchange() const = 0;
+};
+
+/// Such a call, as seen by who pulls: one thread at a time; also when the engine is gone.
+class Pull {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  Pull() = default;
+  Pull(const Pull&) = delete;
+  Pull& operator=(const Pull&) = delete;
+  virtual ~Pull() = default;
+
+  /// Gives, drives until there is something to exchange, or until then, and takes. Throws what
+  /// options.progress throws; the call is given up then.
+  virtual void exchange(std::optional<Time> until) = 0;
+  /// The same without waiting: workers are given what there is.
+  virtual void tend() = 0;
+  /// See RunningCall.
+  virtual void cancel() = 0;
+};
+
 /// Runs jobs. There are two: the Coordinator, in worker processes, and the InlineEngine, in the
 /// calling process. Any thread may call anything but the destructor.
 class Engine {
@@ -165,6 +208,8 @@ class Engine {
   virtual RunReport run(Job& job, const CallOptions& options) = 0;
   /// Begins a job that goes on by itself. Throws what run() throws.
   virtual std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) = 0;
+  /// Begins a call that gets on while somebody pulls. Throws what run() throws.
+  virtual std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) = 0;
   // See Pool.
   virtual void close() = 0;
   virtual void join() = 0;

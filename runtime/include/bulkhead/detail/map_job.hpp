@@ -122,6 +122,7 @@ class PiecedResult final : public LargeResult {
 
   void add(std::span<const std::byte> bytes) override {
     if (failure_) return;
+    bytes_ += bytes.size();
     guarded([&] { pieces_.add(bytes); });
   }
   Settled finish() override {
@@ -131,7 +132,7 @@ class PiecedResult final : public LargeResult {
     } catch (const LostLoan&) {
       return {0, 0, 0, true};
     }
-    if (!failure_) guarded([&] { sink_.placed(task_, std::move(*value)); });
+    if (!failure_) guarded([&] { sink_.placed(task_, std::move(*value), bytes_); });
     if (!failure_) return {1, 0, 0, false};
     sink_.fail(task_, std::move(*failure_));
     return {1, 1, task_, false};
@@ -152,6 +153,7 @@ class PiecedResult final : public LargeResult {
 
   Sink& sink_;
   std::uint64_t task_;
+  std::uint64_t bytes_ = 0;
   PieceBuffer<R> pieces_;
   std::optional<Failure> failure_;
 };
@@ -184,6 +186,10 @@ class MapJob final : public Job {
     return gather_.take(count, report.given_up.get());
   }
 
+  /// Under the engine's lock while the job runs.
+  [[nodiscard]] Gather& gather() { return gather_; }
+  [[nodiscard]] const Gather& gather() const { return gather_; }
+
   [[nodiscard]] Describe describe() const override { return call_.describe(); }
   [[nodiscard]] const void* function() const override { return call_.function(); }
   [[nodiscard]] bool has_state() const override { return Call::kHasState; }
@@ -192,12 +198,17 @@ class MapJob final : public Job {
 
   Supply supply(std::uint64_t wanted) override {
     try {
-      source_.draw(wanted);
+      source_.draw(std::min(wanted, source_.known() + Source<Range>::kMostAtOnce));
     } catch (...) {
       source_error_ = std::current_exception();
       return {source_.known(), true, true};
     }
     return {source_.known(), source_.ended(), false};
+  }
+
+  [[nodiscard]] std::uint64_t horizon() const override {
+    if constexpr (kWeighs) return gather_.horizon();
+    return Job::horizon();
   }
 
   Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) override {
@@ -239,7 +250,7 @@ class MapJob final : public Job {
         break;
       }
       try {
-        placed(task, decode_whole<R>({payload, header.length}));
+        placed(task, decode_whole<R>({payload, header.length}), header.length);
       } catch (const LostLoan&) {
         settled.lost = true;
         break;
@@ -264,12 +275,17 @@ class MapJob final : public Job {
     gather_.attach(task, std::move(output));
   }
 
-  void placed(std::uint64_t task, Placed<R> value) {
+  /// `bytes`: of the value as it came.
+  void placed(std::uint64_t task, Placed<R> value, std::uint64_t bytes) {
+    if constexpr (kWeighs) gather_.weigh(bytes);
     gather_.place(task, std::move(value));
     source_.forget(task);
   }
 
  private:
+  /// Results are counted by their bytes, too: see arrivals.hpp.
+  static constexpr bool kWeighs = requires(Gather gather) { gather.weigh(1U); };
+
   Encoded encode_runs(TaskSink& sink, std::uint32_t callable, TaskRange tasks) {
     Encoded encoded;
     while (encoded.accepted < tasks.count && !encoded.failed) {
@@ -315,11 +331,11 @@ class MapJob final : public Job {
     for (std::uint64_t i = 0; i < count; ++i, cells += kResultCell<R>) {
       try {
         if constexpr (std::is_void_v<R>) {
-          placed(first + i, {});
+          placed(first + i, {}, kResultCell<R>);
         } else {
           std::optional<R> value = get_result<R>(cells, first + i);
           if (!value) throw DecodeError("it was overwritten by another task of its worker");
-          placed(first + i, std::move(*value));
+          placed(first + i, std::move(*value), kResultCell<R>);
         }
       } catch (...) {
         fail(first + i, local_failure(first + i, kWhileDecoding));

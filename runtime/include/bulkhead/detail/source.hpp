@@ -10,6 +10,9 @@
 //     its address if it lives elsewhere (a list), else as a copy
 #pragma once
 
+#include <bulkhead/detail/parcels.hpp>
+
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <exception>
@@ -32,6 +35,9 @@ inline constexpr bool kIndexed =
          ? !std::ranges::view<Plain> || std::ranges::enable_borrowed_range<Plain>
          : std::ranges::enable_borrowed_range<Plain> &&
                std::is_trivially_copyable_v<std::ranges::range_value_t<Range>>);
+
+/// More than there can be, and than can be added to without an overflow.
+inline constexpr std::uint64_t kAllAtOnce = std::uint64_t{1} << 62;
 
 /// An element that was drawn and is not settled.
 template <class Range>
@@ -63,6 +69,8 @@ template <class Range>
 class Source {
  public:
   using Value = std::ranges::range_value_t<Range>;
+  /// Better not more than so many: those that do not fit into a ring are kept.
+  static constexpr std::uint64_t kMostAtOnce = 64;
 
   explicit Source(Range&& range) : range_(std::forward<Range>(range)) {}
 
@@ -135,6 +143,7 @@ template <class Range>
 class Source<Range> {
  public:
   using Value = std::ranges::range_value_t<Range>;
+  static constexpr std::uint64_t kMostAtOnce = kAllAtOnce;
 
   explicit Source(Range&& range)
       : range_(std::forward<Range>(range)),
@@ -178,6 +187,8 @@ struct Indices {
 template <>
 class Source<Indices> {
  public:
+  static constexpr std::uint64_t kMostAtOnce = kAllAtOnce;
+
   explicit Source(Indices indices) : count_(indices.count) {}
   [[nodiscard]] std::optional<std::uint64_t> size() const { return count_; }
   void draw(std::uint64_t) {}
@@ -187,6 +198,24 @@ class Source<Indices> {
 
  private:
   std::uint64_t count_;
+};
+
+/// Elements that come from elsewhere, encoded.
+template <>
+class Source<Parcels&> {
+ public:
+  static constexpr std::uint64_t kMostAtOnce = kAllAtOnce;
+
+  explicit Source(Parcels& parcels) : parcels_(parcels) {}
+  [[nodiscard]] std::optional<std::uint64_t> size() const { return std::nullopt; }
+  void draw(std::uint64_t wanted) { parcels_.ask_for(wanted); }
+  [[nodiscard]] std::uint64_t known() const { return parcels_.known(); }
+  [[nodiscard]] bool ended() const { return parcels_.closed(); }
+  [[nodiscard]] Parcel operator[](std::uint64_t index) const { return parcels_[index]; }
+  void forget(std::uint64_t index) { parcels_.forget(index); }
+
+ private:
+  Parcels& parcels_;
 };
 
 }  // namespace bulkhead::detail

@@ -80,14 +80,19 @@ class TaskSink {
       return put_bytes(task_header(callable, task), std::as_bytes(std::span(&count, 1)),
                        std::as_bytes(std::span(value)));
     } else {
-      return put_encoded(task_header(callable, task), value);
+      return encode(task_header(callable, task), value);
     }
   }
 
   /// The same for a value that goes away at once.
   template <class T>
   bool put_temporary(std::uint32_t callable, std::uint64_t task, const T& value) {
-    return put_encoded(task_header(callable, task), value);
+    return encode(task_header(callable, task), value);
+  }
+
+  /// The same for what is encoded already.
+  bool put_encoded(std::uint32_t callable, std::uint64_t task, std::span<const std::byte> bytes) {
+    return put_bytes(task_header(callable, task), {}, bytes);
   }
 
   /// Room for the arguments of up to `count` tasks (at least one), in cells of `cell` bytes, in one
@@ -139,7 +144,7 @@ class TaskSink {
 
   // Its size is known only afterwards, so it is begun only where the largest inline value has room.
   template <class T>
-  bool put_encoded(FrameHeader header, const T& value) {
+  bool encode(FrameHeader header, const T& value) {
     const std::uint64_t limit = ring_.inline_limit();
     if (large_ || ring_.room(limit) < limit) return false;
     SpillWriter out({ring_.reserve(limit), static_cast<std::size_t>(limit)});
