@@ -72,7 +72,7 @@ void Coordinator::await_idle(Lock& lock) {
   const auto told = [&] { return calls_back || (ended_.empty() && teller_ == std::thread::id{}); };
   while (!jobs_.empty() || driving_ || !told()) {
     if (!helper_.joinable() && attend(lock)) continue;
-    if (driving_ || background_.empty()) {
+    if (driving_ || !goes_on_alone()) {
       sleep_until(lock, nullptr, Clock::now() + kBelt);
     } else {
       drive(lock, {nullptr, Clock::now() + kProgressInterval});
@@ -125,8 +125,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   {
     const Inside inside(inside_);
     const Definition& definition = definition_of(job, options.timeout);
-    own.emplace(Entry{{ActiveJob(job, definition.number, definition.payload, options), options}});
-    own->definition = &definition;
+    own.emplace(job, definition, options);
     begin(*own);
   }
   Entry& entry = *own;

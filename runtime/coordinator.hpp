@@ -59,6 +59,10 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
 
   RunReport run(Job& job, const CallOptions& options) override;
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
+  std::shared_ptr<RunningCall> submit(const FunctionKey& function,
+                                      const std::function<std::shared_ptr<SubmittedCalls>()>& make,
+                                      Submission call) override;
+  [[nodiscard]] bool takes_submissions() const override { return true; }
   std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
   void close() override;
   void join() override;
@@ -74,6 +78,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   struct Entry;      // an active job and its place in line
   class Background;  // one that nobody need wait for
   class Pulled;      // one that gets on while somebody pulls
+  struct Function;   // calls of it that were submitted
+  class Submitted;   // one of them
   struct Waiter;     // a thread that sleeps
   struct Goal;       // what a thread drives for
   using Lock = std::unique_lock<std::mutex>;
@@ -82,9 +88,10 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] Lock enter();
   void await_idle(Lock& lock);
 
-  /// A call that has ended, and what is to be told of its progress.
+  /// A result that is ready; of a call, also what is to be told of its progress.
   struct Ended {
-    std::shared_ptr<PendingCall> call;
+    std::shared_ptr<Expected> result;
+    std::shared_ptr<PendingCall> call = nullptr;
     std::optional<Progress> progress = {};
   };
 
@@ -98,8 +105,12 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void forget(const Definition& definition);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
   void begin(Entry& entry);
-  void await(Lock& lock, Background& call, std::optional<Clock::time_point> until);
+  void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
+  void tell_again(std::shared_ptr<Expected> result);
   void finish_calls();
+  std::shared_ptr<Function> begin_function(std::shared_ptr<SubmittedCalls> calls);
+  void finish_submitted();
+  void cancel(Function& function, std::uint64_t task);
   RunReport finish(Entry& entry);
 
   // Calls that somebody pulls.
@@ -110,9 +121,11 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void finish_pulled();
 
   // Sleeping, and looking after calls that nobody waits for.
-  void sleep_until(Lock& lock, const Entry* entry, Clock::time_point time);
-  void call_leaving(const Entry* entry);
+  void sleep_until(Lock& lock, const Awaited* awaited, Clock::time_point time);
+  void call_leaving();
   void call_leaving(Waiter& waiter);
+  void call_helper();
+  [[nodiscard]] bool goes_on_alone() const { return !background_.empty() || !functions_.empty(); }
   void start_helper();
   void help();
   bool attend(Lock& lock);
@@ -217,11 +230,12 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   int refusal_ = 0;               ///< errno of the last fork that was refused
   std::uint64_t generation_ = 0;  ///< of the loaded modules when the zygote was forked
   std::string last_start_failure_;
-  std::list<Entry*> jobs_;                             ///< in the order of their calls
-  std::list<std::shared_ptr<Background>> background_;  ///< those that nobody need wait for
-  std::list<std::shared_ptr<Pulled>> pulled_;          ///< those that somebody pulls
-  std::deque<Ended> ended_;                            ///< of those, with callbacks to be called
-  std::thread::id teller_{};                           ///< the thread that calls them
+  std::list<Entry*> jobs_;                                      ///< in the order of their calls
+  std::list<std::shared_ptr<Background>> background_;           ///< those that nobody need wait for
+  std::list<std::shared_ptr<Pulled>> pulled_;                   ///< those that somebody pulls
+  std::map<FunctionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way
+  std::deque<Ended> ended_;   ///< of those, with callbacks to be called
+  std::thread::id teller_{};  ///< the thread that calls them
   std::vector<Waiter*> waiters_;
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
@@ -264,29 +278,35 @@ class Coordinator::Inside {
 };
 
 /// An active call, and the thread that waits for it.
-struct Coordinator::Entry : ActiveCall {
+struct Coordinator::Entry : ActiveCall, Awaited {
+  Entry(Job& job, const Definition& a_definition, const CallOptions& call_options)
+      : ActiveCall{ActiveJob(job, a_definition.number, a_definition.payload, call_options),
+                   call_options},
+        definition(&a_definition) {}
+
+  [[nodiscard]] bool ready() const override {
+    return done() || (pulled != nullptr && pulled->wants_exchange());
+  }
+
+  const Definition* const definition;
   std::thread::id thread = std::this_thread::get_id();  ///< that has called; none: it goes on alone
   const PulledCall* pulled = nullptr;  ///< null: all that is wanted of it is its end
-
-  /// True if who waits for it need not wait any more.
-  [[nodiscard]] bool ready() const { return done() || (pulled && pulled->wants_exchange()); }
   std::list<Entry*>::iterator place = {};
-  const Definition* definition = nullptr;
 };
 
-/// A thread that sleeps until `entry` is ready, or nobody drives; without one, until there is
+/// A thread that sleeps until `awaited` is ready, or nobody drives; without one, until there is
 /// something to do.
 struct Coordinator::Waiter {
-  const Entry* entry = nullptr;
+  const Awaited* awaited = nullptr;
   /// It is counted among those that want the mutex, as it does not have to wait.
   bool is_leaving = false;
 };
 
-/// A thread drives until `entry` is ready; without one, until there are no calls that go on by
+/// A thread drives until `awaited` is ready; without one, until there are no calls that go on by
 /// themselves. The helper sooner: as soon as another thread waits, which may as well drive, or
 /// there is something to tell.
 struct Coordinator::Goal {
-  const Entry* entry = nullptr;
+  const Awaited* awaited = nullptr;
   std::optional<Clock::time_point> until = {};  ///< no longer than that, but for one pass
   bool is_helpers = false;
   bool is_glance = false;  ///< one pass, though it may be ready
@@ -299,13 +319,37 @@ class Coordinator::Background final : public RunningCall {
 
   bool wait(std::optional<Time> until) override;
   void cancel() override;
-  void tell_again(std::shared_ptr<PendingCall> again) override;
+  void tell_again(std::shared_ptr<Expected> again) override;
 
   const std::weak_ptr<Coordinator> engine;
   std::shared_ptr<PendingCall> call;  ///< null once it has been finished
   std::optional<Entry> entry;
   std::optional<std::stop_callback<std::function<void()>>> wake;
   std::exception_ptr error;  ///< of the progress function
+};
+
+struct Coordinator::Function {
+  explicit Function(std::shared_ptr<SubmittedCalls> submitted) : calls(std::move(submitted)) {}
+
+  std::shared_ptr<SubmittedCalls> calls;
+  std::optional<Entry> entry;
+};
+
+class Coordinator::Submitted final : public RunningCall {
+ public:
+  Submitted(std::weak_ptr<Coordinator> engine, std::shared_ptr<Function> function,
+            const Expected& result, std::uint64_t task)
+      : engine_(std::move(engine)), function_(std::move(function)), result_(result), task_(task) {}
+
+  bool wait(std::optional<Time> until) override;
+  void cancel() override;
+  void tell_again(std::shared_ptr<Expected> again) override;
+
+ private:
+  const std::weak_ptr<Coordinator> engine_;
+  const std::shared_ptr<Function> function_;
+  const Expected& result_;  ///< it is what calls
+  const std::uint64_t task_;
 };
 
 class Coordinator::Pulled final : public Pull {

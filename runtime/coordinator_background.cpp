@@ -24,9 +24,7 @@ std::shared_ptr<RunningCall> Coordinator::start(std::shared_ptr<PendingCall> cal
   Job& job = background->call->job();
   const CallOptions& options = background->call->options();
   const Definition& definition = definition_of(job, options.timeout);
-  background->entry.emplace(
-      Entry{{ActiveJob(job, definition.number, definition.payload, options), options}});
-  background->entry->definition = &definition;
+  background->entry.emplace(job, definition, options);
   background->entry->thread = {};
   background->wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   start_helper();
@@ -51,11 +49,13 @@ void Coordinator::finish_calls() {
     const auto progress = entry.progress(Clock::now(), true);
     background->call->finish(finish(entry), std::move(background->error));
     background->wake.reset();
-    call_leaving(&entry);
-    ended_.push_back({std::exchange(background->call, nullptr), progress});
-    if (helper_waits_ != nullptr) call_leaving(*helper_waits_);
+    std::shared_ptr<PendingCall> call = std::exchange(background->call, nullptr);
+    ended_.push_back({call->result(), call, progress});
   }
+  finish_submitted();
   finish_pulled();
+  call_leaving();
+  if (!ended_.empty()) call_helper();
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ bool Coordinator::Background::wait(std::optional<Time> until) {
   if (!pool) return true;  // it has ended its calls
   require_owner(pool->owner_);
   Lock lock = pool->enter();
-  pool->await(lock, *this, until);
+  pool->await(lock, *entry, until);
   return call == nullptr;
 }
 
@@ -84,48 +84,53 @@ void Coordinator::Background::cancel() {
   if (pool->driving_) pool->doorbell_.ring();
 }
 
-void Coordinator::Background::tell_again(std::shared_ptr<PendingCall> again) {
+void Coordinator::Background::tell_again(std::shared_ptr<Expected> again) {
   const std::shared_ptr<Coordinator> pool = engine.lock();
-  if (!pool) {
-    while (again->tell()) {
-    }
-    return;
-  }
-  Lock lock = pool->enter();
-  pool->ended_.push_back({std::move(again)});
-  if (!pool->helper_.joinable()) {
-    pool->attend(lock);
-  } else if (pool->helper_waits_ != nullptr) {
-    pool->call_leaving(*pool->helper_waits_);
+  if (pool) return pool->tell_again(std::move(again));
+  while (again->tell()) {
   }
 }
 
-void Coordinator::await(Lock& lock, Background& call, std::optional<Clock::time_point> until) {
-  while (call.call != nullptr && (!until || Clock::now() < *until)) {
+void Coordinator::tell_again(std::shared_ptr<Expected> result) {
+  Lock lock = enter();
+  ended_.push_back({std::move(result)});
+  if (helper_.joinable()) {
+    call_helper();
+  } else {
+    attend(lock);
+  }
+}
+
+void Coordinator::await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until) {
+  while (!result.ready() && (!until || Clock::now() < *until)) {
     const auto soon = Clock::now() + kProgressInterval;
     const auto next = until ? std::min(*until, soon) : soon;
     if (driving_) {
-      sleep_until(lock, &*call.entry, next);
+      sleep_until(lock, &result, next);
     } else {
-      drive(lock, {&*call.entry, next});
+      drive(lock, {&result, next});
     }
     if (!helper_.joinable()) attend(lock);
   }
   if (!driving_) changed_.notify_all();  // whoever left it to us
 }
 
-void Coordinator::sleep_until(Lock& lock, const Entry* entry, Clock::time_point time) {
-  Waiter self{entry};
+void Coordinator::sleep_until(Lock& lock, const Awaited* awaited, Clock::time_point time) {
+  Waiter self{awaited};
   waiters_.push_back(&self);
   changed_.wait_until(lock, time);
   std::erase(waiters_, &self);
   if (self.is_leaving) note_entry();
 }
 
-void Coordinator::call_leaving(const Entry* entry) {
+void Coordinator::call_leaving() {
   for (Waiter* waiter : waiters_) {
-    if (waiter->entry == entry) call_leaving(*waiter);
+    if (waiter->awaited != nullptr && waiter->awaited->ready()) call_leaving(*waiter);
   }
+}
+
+void Coordinator::call_helper() {
+  if (helper_waits_ != nullptr) call_leaving(*helper_waits_);
 }
 
 /// A thread that does not have to wait any more must get the mutex though somebody drives.
@@ -160,7 +165,7 @@ void Coordinator::help() {
   Lock lock = enter();
   while (!helper_leaves_ || !ended_.empty()) {
     if (attend(lock)) continue;
-    if (!driving_ && !background_.empty() && waiters_.empty()) {
+    if (!driving_ && goes_on_alone() && waiters_.empty()) {
       drive(lock, {.is_helpers = true});
       continue;
     }
@@ -189,7 +194,7 @@ void Coordinator::tell(Lock& lock) {
   lock.unlock();
   const auto call_back = [this, &ended](bool first) {
     try {
-      if (!first) return ended.call->tell();
+      if (!first) return ended.result->tell();
       if (ended.progress) ended.call->options().progress(*ended.progress);
     } catch (const std::exception& error) {
       log_.error(std::string("a callback threw ") + error.what());

@@ -34,8 +34,9 @@ constexpr milliseconds kTooMuch{8};
 }  // namespace
 
 bool Coordinator::reached(const Goal& goal) const {
-  if (goal.entry != nullptr) return goal.is_glance ? goal.entry->done() : goal.entry->ready();
-  return background_.empty() ||
+  if (goal.is_glance) return false;
+  if (goal.awaited != nullptr) return goal.awaited->ready();
+  return !goes_on_alone() ||
          (goal.is_helpers && (!ended_.empty() || !waiters_.empty() || report_due()));
 }
 
@@ -165,9 +166,7 @@ void Coordinator::tidy() {
     job.stopped = false;
   }
   finish_calls();
-  for (const Entry* entry : jobs_) {
-    if (entry->ready()) call_leaving(entry);
-  }
+  call_leaving();
 }
 
 void Coordinator::park(Lock& lock, milliseconds limit) {

@@ -21,9 +21,7 @@ std::shared_ptr<Pull> Coordinator::open(std::shared_ptr<PulledCall> call) {
   Job& job = pulled->call.job();
   const CallOptions& options = pulled->call.options();
   const Definition& definition = definition_of(job, options.timeout);
-  pulled->entry.emplace(
-      Entry{{ActiveJob(job, definition.number, definition.payload, options), options}});
-  pulled->entry->definition = &definition;
+  pulled->entry.emplace(job, definition, options);
   pulled->entry->pulled = &pulled->call;
   pulled->wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   pulled_.push_back(pulled);
@@ -41,7 +39,6 @@ void Coordinator::finish_pulled() {
     const std::shared_ptr<PulledCall> call = std::move(pulled.kept);
     call->finish(finish(*pulled.entry), nullptr);
     pulled.wake.reset();
-    call_leaving(&*pulled.entry);
     at = pulled_.erase(at);
   }
 }
@@ -90,7 +87,7 @@ void Coordinator::tend(Lock& lock, Pulled& call) {
   if (driving_) {
     doorbell_.ring();
   } else if (call.kept) {
-    drive(lock, {.entry = &*call.entry, .is_glance = true});
+    drive(lock, {.awaited = &*call.entry, .is_glance = true});
   }
   // The end of its range, or a stop, may be all that has happened.
   const Inside inside(inside_);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/in_flight.hpp"
 
+#include <algorithm>
+
 namespace bulkhead::detail {
 
 void InFlight::push(ActiveJob* job, TaskRange tasks) {
@@ -28,6 +30,12 @@ Run InFlight::at(std::uint64_t before) const {
   auto run = runs_.begin();
   for (; before >= run->tasks.count; ++run) before -= run->tasks.count;
   return {run->job, {run->tasks.first + before, 1}};
+}
+
+bool InFlight::holds(const ActiveJob* job, std::uint64_t task) const {
+  return std::any_of(runs_.begin(), runs_.end(), [&](const Run& run) {
+    return run.job == job && task - run.tasks.first < run.tasks.count;
+  });
 }
 
 std::uint64_t InFlight::count_of(const ActiveJob* job) const {

@@ -43,6 +43,8 @@ class InFlight {
 
   /// The task that is answered after `before` others. Not to be called if there are no more.
   [[nodiscard]] Run at(std::uint64_t before) const;
+  /// True if that task is among them.
+  [[nodiscard]] bool holds(const ActiveJob* job, std::uint64_t task) const;
   /// Tasks of one job.
   [[nodiscard]] std::uint64_t count_of(const ActiveJob* job) const;
   [[nodiscard]] std::uint64_t size() const { return size_; }

@@ -185,8 +185,8 @@ class EndedCall final : public RunningCall {
  public:
   bool wait(std::optional<Time>) override { return true; }
   void cancel() override {}
-  void tell_again(std::shared_ptr<PendingCall> call) override {
-    while (call->tell()) {
+  void tell_again(std::shared_ptr<Expected> result) override {
+    while (result->tell()) {
     }
   }
 };
@@ -204,7 +204,7 @@ std::shared_ptr<RunningCall> InlineEngine::start(std::shared_ptr<PendingCall> ca
     error = std::current_exception();
   }
   call->finish(report, error);
-  while (call->tell()) {
+  while (call->result()->tell()) {
   }
   return std::make_shared<EndedCall>();
 }

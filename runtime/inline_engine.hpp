@@ -41,6 +41,12 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   RunReport run(Job& job, const CallOptions& options) override;
   /// Runs it to its end.
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
+  std::shared_ptr<RunningCall> submit(const FunctionKey&,
+                                      const std::function<std::shared_ptr<SubmittedCalls>()>&,
+                                      Submission) override {
+    return nullptr;
+  }
+  [[nodiscard]] bool takes_submissions() const override { return false; }
   std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
   void close() override;
   /// Waits for calls, runs the finalizer if the initializer has run.

@@ -39,6 +39,14 @@ void Parcels::forget(std::uint64_t task) {
   batches_.erase(kept.first);
 }
 
+void Parcels::spoil(std::uint64_t task, std::exception_ptr why) {
+  const auto after = batches_.upper_bound(task);
+  if (after == batches_.begin()) return;
+  Kept& kept = std::prev(after)->second;
+  const std::uint64_t index = task - kept.first;
+  if (index < kept.batch.size() && !kept.forgotten[index]) kept.batch.spoil(index, std::move(why));
+}
+
 std::vector<std::uint64_t> Parcels::open() const {
   std::vector<std::uint64_t> tasks;
   for (const auto& [first, kept] : batches_) {

@@ -177,6 +177,18 @@ bool Slot::abandon(const ActiveJob& job, Time now, Fences fences) {
   return true;
 }
 
+bool Slot::abandon(const ActiveJob& job, std::uint64_t task, const std::string& why, Time now,
+                   Fences fences) {
+  if (!alive() || !queue_.holds(&job, task)) return false;
+  revoke_all(fences);
+  drain(now);
+  publish();
+  const bool is_front = alive() && !queue_.empty() && queue_.front().job == &job &&
+                        queue_.front().tasks.first == task;
+  if (is_front) doom(why, FailureKind::cancelled);
+  return true;
+}
+
 // The worker tells when the task began. It is believed for what lies in the past, and only once for
 // each task: a later word would give the task more time. One that never tells may not take for ever
 // either, whether it is the task's doing or not. While the values of a task come and go, the worker

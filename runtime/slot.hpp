@@ -92,6 +92,9 @@ class Slot {
   /// Takes back what has not begun. If the task that has is one of `job`, the worker is doomed.
   /// True if it had any of them.
   bool abandon(const ActiveJob& job, Time now, Fences fences);
+  /// The same for one task of `job`: what else has not begun is taken back as well.
+  bool abandon(const ActiveJob& job, std::uint64_t task, const std::string& why, Time now,
+               Fences fences);
   /// A worker that starts is out of time: it is doomed, unless it has become ready by now.
   void end_start(const std::string& why, Time now, Fences fences);
   /// If the running task is out of time, the worker is doomed. True if it was worth a look.

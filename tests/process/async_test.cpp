@@ -6,6 +6,7 @@
 #include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
 #include "tests/support/victims.hpp"
+#include <bulkhead/broadcast.hpp>
 #include <bulkhead/pool.hpp>
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include <future>
 #include <list>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -35,6 +37,23 @@
 #include <spdlog/sinks/ostream_sink.h>
 
 namespace bulkhead {
+namespace {
+
+struct Refused {
+  int value = 0;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Refused> {
+  static void encode(const Refused& refused, ByteWriter& out) {
+    if (refused.value < 0) throw std::invalid_argument("negative");
+    out.put(refused.value);
+  }
+  static Refused decode(ByteReader& in) { return {in.get<int>()}; }
+};
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -372,6 +391,84 @@ TEST_F(AsyncTest, ACancelledCallEndsItsRunningTasksAndNoOthers) {
   beside.cancel();
   EXPECT_TRUE(beside.successful());
   EXPECT_LE(state->begun.value(), 3U);
+}
+
+TEST_F(AsyncTest, OneOfManyCallsOfAFunctionCanBeCancelled) {
+  Pool pool(1);
+  const auto running = pool.apply_async(at_gate, 0);
+  EXPECT_TRUE(state->begun.reaches(1));
+  std::vector<AsyncResult<int>> waiting;
+  for (int i = 1; i <= 100; ++i) waiting.push_back(pool.apply_async(at_gate, i));
+  for (std::size_t i = 0; i < 100; i += 2) waiting[i].cancel();
+  EXPECT_THROW((void)waiting[98].get(), CancelledError);  // at once, though none has ended
+  EXPECT_EQ(state->begun.value(), 1U);
+  state->gate.add();
+  EXPECT_EQ(running.get(), 0);
+  for (std::size_t i = 0; i < 100; ++i) {
+    if (i % 2 == 0) {
+      EXPECT_THROW((void)waiting[i].get(), CancelledError);
+    } else {
+      EXPECT_EQ(waiting[i].get(), static_cast<int>(i) + 1);
+    }
+  }
+  EXPECT_LE(state->begun.value(), 51U);
+}
+
+TEST_F(AsyncTest, ACancelledCallThatRunsIsEndedAndNoOtherOfItsFunction) {
+  Pool pool(2);
+  std::vector<AsyncResult<int>> results;
+  for (int i = 0; i < 20; ++i) results.push_back(pool.apply_async(at_gate, i));
+  EXPECT_TRUE(state->begun.reaches(2));
+  results[0].cancel();
+  try {
+    (void)results[0].get();
+    ADD_FAILURE() << "it has ended well";
+  } catch (const CancelledError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the call was cancelled; ended by SIGTERM"));
+  }
+  state->gate.add();
+  for (int i = 1; i < 20; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(), i);
+}
+
+TEST_F(AsyncTest, CallsOfManyFunctionsAreOnTheirWayAtOnce) {
+  Pool pool(2);
+  std::vector<AsyncResult<int>> results;
+  std::vector<AsyncResult<std::string>> texts;
+  for (int i = 0; i < 300; ++i) {
+    results.push_back(pool.apply_async(square, i));
+    results.push_back(pool.apply_async([](int x) { return -x; }, i));
+    results.push_back(pool.apply_async(partial([](int a, int b) { return a + b; }, 1000), i));
+    texts.push_back(pool.apply_async(
+        [](const std::string& x, int y) { return x + std::to_string(y); }, "a", i));
+  }
+  for (int i = 0; i < 300; ++i) {
+    const auto at = static_cast<std::size_t>(3 * i);
+    EXPECT_EQ(results[at].get(), i * i);
+    EXPECT_EQ(results[at + 1].get(), -i);
+    EXPECT_EQ(results[at + 2].get(), 1000 + i);
+    EXPECT_EQ(texts[static_cast<std::size_t>(i)].get(), "a" + std::to_string(i));
+  }
+}
+
+TEST_F(AsyncTest, AnArgumentThatCannotBeEncodedFailsItsCallOnly) {
+  Pool pool(1);
+  const auto throws = [](const Refused& x) { return x.value; };
+  const auto good = pool.apply_async(throws, Refused{1});
+  const auto bad = pool.apply_async(throws, Refused{-1});
+  EXPECT_EQ(good.get(), 1);
+  EXPECT_THROW((void)bad.get(), std::invalid_argument);
+  test::expect_usable(pool);
+}
+
+TEST_F(AsyncTest, ACallWhoseArgumentRefersToABroadcastHoldsIt) {
+  Pool pool(1);
+  const auto running = pool.apply_async(at_gate, 0);
+  const auto sum = pool.apply_async(
+      [](const Broadcast<int[]>& all) { return std::accumulate(all.begin(), all.end(), 0); },
+      broadcast(numbers(0, 100)));
+  state->gate.add();
+  EXPECT_EQ(sum.get(), 4950);
+  running.wait();
 }
 
 TEST_F(AsyncTest, AStopTokenEndsACallThatNobodyWaitsFor) {

@@ -20,6 +20,7 @@
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/map_job.hpp>
 #include <bulkhead/detail/stream_call.hpp>
+#include <bulkhead/detail/submitted_calls.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/options.hpp>
@@ -140,7 +141,20 @@ class Pool {
   /// f(args...) in a worker, as an AsyncResult<R>.
   template <class F, class... Args>
   auto apply_async(const F& f, Args&&... args) {
-    return apply_async(CallOptions{}, f, std::forward<Args>(args)...);
+    using Function = std::decay_t<F>;
+    using Arguments = std::tuple<detail::Stored<Args>...>;
+    detail::require_travelling<Function, Arguments, true>();
+    if constexpr (detail::travels<Function, Arguments, true>()) {
+      using Call = detail::EncodedCall<detail::TravellingCall<Function, Arguments, true>>;
+      if constexpr (!Call::kHasState) {
+        if (engine().takes_submissions()) {
+          return submit<Call, Function>(f, Arguments(std::forward<Args>(args)...));
+        }
+      }
+      return apply_async(CallOptions{}, f, std::forward<Args>(args)...);
+    } else {
+      return detail::Mistyped{};
+    }
   }
   template <class F, class... Args>
   auto apply_async(const CallOptions& options, const F& f, Args&&... args) {
@@ -225,13 +239,26 @@ class Pool {
       using Call = detail::TravellingCall<Function, Argument, kSpread>;
       using Results = Gather<typename Call::Result>;
       using Owned = decltype(detail::own(std::forward<Range>(range)));
-      auto state = std::make_shared<detail::AsyncCall<Call, Function, Owned, Results>>(
-          f, detail::own(std::forward<Range>(range)), options);
-      state->begin(engine());
-      return AsyncResult<typename Results::Result>(std::move(state));
+      auto result = std::make_shared<detail::AsyncState<typename Results::Result>>();
+      auto pending = std::make_shared<detail::AsyncCall<Call, Function, Owned, Results>>(
+          f, detail::own(std::forward<Range>(range)), options, result);
+      result->track(engine().start(std::move(pending)));
+      return AsyncResult<typename Results::Result>(std::move(result));
     } else {
       return detail::Mistyped{};
     }
+  }
+
+  template <class Call, class Function, class Arguments>
+  AsyncResult<typename Call::Result> submit(const Function& f, const Arguments& arguments) {
+    const Call call(f);
+    auto result = std::make_shared<detail::AsyncState<typename Call::Result>>();
+    detail::Submission one;
+    one.argument.add(arguments);
+    one.result = result;
+    const auto make = [&f] { return std::make_shared<detail::FunctionCalls<Call, Function>>(f); };
+    result->track(engine().submit({call.describe(), call.function()}, make, std::move(one)));
+    return AsyncResult<typename Call::Result>(std::move(result));
   }
 
   template <template <class> class Gather, bool kOutcomes, class F, class Range>

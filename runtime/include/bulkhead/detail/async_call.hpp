@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A call that goes on by itself, with its types: everything that it needs, and its result.
+// Calls that go on by themselves, with their types: everything that they need, and their results.
 #pragma once
 
 #include <bulkhead/detail/calls.hpp>
@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -20,6 +21,7 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -28,19 +30,18 @@ namespace bulkhead::detail {
 /// Saturates.
 [[nodiscard]] RunningCall::Time time_from_now(std::chrono::nanoseconds timeout);
 
-/// The result, and who is to hear of it.
+/// The result, of type R, and who is to hear of it.
 template <class R>
-class AsyncState : public PendingCall {
+class AsyncState final : public Expected {
  public:
   using Callback = std::function<void(AsyncState&)>;
 
-  explicit AsyncState(CallOptions options) : options_(std::move(options)) {}
+  /// Once, before anything else.
+  void track(std::shared_ptr<RunningCall> call) { call_ = std::move(call); }
 
-  void begin(Engine& engine) { running_ = engine.start(shared_from_this()); }
-
-  bool wait(std::optional<RunningCall::Time> until) { return ready() || running_->wait(until); }
+  bool wait(std::optional<RunningCall::Time> until) { return ready() || call_->wait(until); }
   void cancel() {
-    if (!ready()) running_->cancel();
+    if (!ready()) call_->cancel();
   }
   void call_back(Callback callback) {
     bool told = false;
@@ -49,10 +50,10 @@ class AsyncState : public PendingCall {
       callbacks_.push_back(std::move(callback));
       told = std::exchange(told_, false);
     }
-    if (told) running_->tell_again(shared_from_this());
+    if (told) call_->tell_again(shared_from_this());
   }
 
-  [[nodiscard]] bool ready() const { return ready_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool ready() const override { return ready_.load(std::memory_order_acquire); }
   // Once it is ready.
   [[nodiscard]] std::exception_ptr error() const { return error_; }
   [[nodiscard]] Placed<R>& value() { return *value_; }
@@ -62,17 +63,17 @@ class AsyncState : public PendingCall {
     if constexpr (!std::is_void_v<R>) return std::move(*value_);
   }
 
-  [[nodiscard]] const CallOptions& options() const final { return options_; }
-  void finish(const RunReport& report, std::exception_ptr error) final {
+  /// It is what `make` returns, or throws. Once, under the engine's lock.
+  template <class Make>
+  void settle(Make make) {
     try {
-      if (error) std::rethrow_exception(error);
-      value_.emplace(take_results(report));
+      value_.emplace(make());
     } catch (...) {
       error_ = std::current_exception();
     }
     ready_.store(true, std::memory_order_release);
   }
-  bool tell() final {
+  bool tell() override {
     Callback next;
     {
       const std::lock_guard lock(mutex_);
@@ -85,12 +86,8 @@ class AsyncState : public PendingCall {
     return true;
   }
 
- protected:
-  virtual Placed<R> take_results(const RunReport& report) = 0;
-
  private:
-  const CallOptions options_;
-  std::shared_ptr<RunningCall> running_;
+  std::shared_ptr<RunningCall> call_;
   std::optional<Placed<R>> value_;
   std::exception_ptr error_;
   std::atomic<bool> ready_ = false;
@@ -100,15 +97,16 @@ class AsyncState : public PendingCall {
   bool told_ = false;  ///< nobody is about to call back
 };
 
-/// `Range` is a value; `Gather` makes an R.
+/// `Range` is a value; `Gather` makes the result.
 template <class Call, class Function, class Range, class Gather>
-class AsyncCall final : public AsyncState<typename Gather::Result> {
-  using Result = typename Gather::Result;
-  using State = AsyncState<Result>;
+class AsyncCall final : public PendingCall {
+  using R = typename Gather::Result;
 
  public:
-  AsyncCall(const Function& function, Range range, CallOptions options)
-      : State(std::move(options)),
+  AsyncCall(const Function& function, Range range, CallOptions options,
+            std::shared_ptr<AsyncState<R>> result)
+      : options_(std::move(options)),
+        result_(std::move(result)),
         function_(function),
         call_(function_),
         job_(call_, std::move(range)) {
@@ -116,17 +114,23 @@ class AsyncCall final : public AsyncState<typename Gather::Result> {
   }
 
   [[nodiscard]] Job& job() override { return job_; }
-
- private:
-  Placed<Result> take_results(const RunReport& report) override {
-    if constexpr (std::is_void_v<Result>) {
-      job_.take(report);
-      return {};
-    } else {
-      return job_.take(report);
-    }
+  [[nodiscard]] const CallOptions& options() const override { return options_; }
+  [[nodiscard]] std::shared_ptr<Expected> result() const override { return result_; }
+  void finish(const RunReport& report, std::exception_ptr error) override {
+    result_->settle([&]() -> Placed<R> {
+      if (error) std::rethrow_exception(error);
+      if constexpr (std::is_void_v<R>) {
+        job_.take(report);
+        return {};
+      } else {
+        return job_.take(report);
+      }
+    });
   }
 
+ private:
+  const CallOptions options_;
+  const std::shared_ptr<AsyncState<R>> result_;
   const Function function_;
   const Call call_;
   MapJob<Call, Range, Gather> job_;

@@ -12,6 +12,7 @@
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/parcels.hpp>
 #include <bulkhead/detail/ring.hpp>
 #include <bulkhead/detail/task_sink.hpp>
 #include <bulkhead/failure.hpp>
@@ -22,10 +23,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -120,6 +124,26 @@ struct RunReport {
   std::uint64_t known = 0;
 };
 
+/// Something that a thread may wait for.
+class Awaited {
+ public:
+  Awaited() = default;
+  Awaited(const Awaited&) = delete;
+  Awaited& operator=(const Awaited&) = delete;
+  virtual ~Awaited() = default;
+
+  /// True if who waits need not wait any more. Under the engine's lock.
+  [[nodiscard]] virtual bool ready() const = 0;
+};
+
+/// A result that is on its way, and who is to hear of it.
+class Expected : public Awaited, public std::enable_shared_from_this<Expected> {
+ public:
+  /// Calls one of the user's functions that wait for it, without any lock. Once it is ready, by one
+  /// thread at a time, until there is none: false. Throws what the function throws.
+  virtual bool tell() = 0;
+};
+
 /// A call that the engine keeps until it has ended.
 class KeptCall {
  public:
@@ -135,12 +159,35 @@ class KeptCall {
   virtual void finish(const RunReport& report, std::exception_ptr error) = 0;
 };
 
-/// One that goes on though its caller does not wait.
-class PendingCall : public KeptCall, public std::enable_shared_from_this<PendingCall> {
+/// One that goes on though its caller does not wait. finish() makes its result ready.
+class PendingCall : public KeptCall {
  public:
-  /// Calls one of the user's functions that wait for the end, without any lock. After finish(), by
-  /// one thread at a time, until there is none: false. Throws what the function throws.
-  virtual bool tell() = 0;
+  [[nodiscard]] virtual std::shared_ptr<Expected> result() const = 0;
+};
+
+/// One call of a function with arguments that are encoded already.
+struct Submission {
+  ParcelBatch argument;  ///< one parcel
+  std::shared_ptr<Expected> result;
+};
+
+/// Names a function that needs no state: see Job::describe(), Job::function().
+using FunctionKey = std::pair<Describe, const void*>;
+
+/// Such calls of one function: one job, to which others are added while there are any. Under the
+/// engine's lock.
+class SubmittedCalls : public KeptCall {
+ public:
+  /// Adds a call; `result` is of the type that the function has. Its task.
+  virtual std::uint64_t add(Submission call) = 0;
+  /// If it is not ready, the task will not be run (again).
+  virtual void spoil(std::uint64_t task) = 0;
+  /// The task, which has been spoilt, is with nobody: it ends now.
+  virtual void cancel(std::uint64_t task) = 0;
+  /// True if all have ended.
+  [[nodiscard]] virtual bool idle() const = 0;
+  /// Moves the results that have become ready to the end of `ended`.
+  virtual void take_ended(std::vector<std::shared_ptr<Expected>>& ended) = 0;
 };
 
 /// Such a call, as seen by who may want its result. Any thread; also when the engine is gone.
@@ -153,13 +200,12 @@ class RunningCall {
   RunningCall& operator=(const RunningCall&) = delete;
   virtual ~RunningCall() = default;
 
-  /// Waits until PendingCall::finish() has been called, or until then; the thread drives meanwhile.
-  /// True if it has.
+  /// Waits until its result is ready, or until then; the thread drives meanwhile. True if it is.
   virtual bool wait(std::optional<Time> until) = 0;
   /// Tasks that have not ended are cancelled; those that run are ended.
   virtual void cancel() = 0;
-  /// There are functions again that wait for the end, which has come.
-  virtual void tell_again(std::shared_ptr<PendingCall> call) = 0;
+  /// There are functions again that wait for the result, which is ready.
+  virtual void tell_again(std::shared_ptr<Expected> result) = 0;
 };
 
 /// One whose elements come and whose results leave in small lots, while a thread pulls.
@@ -171,7 +217,8 @@ class PulledCall : public KeptCall {
   virtual void give() = 0;
   /// Takes the results that have come, unless some are left from before.
   virtual void take() = 0;
-  /// True if there are results, or elements are wanted, or there will be no more of either.
+  /// True if there are results, or elements are wanted, or there will be no more of either. Called
+  /// by who reads, or while that waits.
   [[nodiscard]] virtual bool wants_exchange() const = 0;
 };
 
@@ -208,6 +255,13 @@ class Engine {
   virtual RunReport run(Job& job, const CallOptions& options) = 0;
   /// Begins a job that goes on by itself. Throws what run() throws.
   virtual std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) = 0;
+  /// Adds a call of a function to those that there are, made by `make` if there were none. Throws
+  /// what run() throws.
+  virtual std::shared_ptr<RunningCall> submit(
+      const FunctionKey& function, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
+      Submission call) = 0;
+  /// False: submit() is not to be called.
+  [[nodiscard]] virtual bool takes_submissions() const = 0;
   /// Begins a call that gets on while somebody pulls. Throws what run() throws.
   virtual std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) = 0;
   // See Pool.

@@ -28,11 +28,25 @@
 
 namespace bulkhead::detail {
 
+/// Thrown in place of the argument of a task that was cancelled.
+class CancelledTask : public std::exception {
+ public:
+  [[nodiscard]] const char* what() const noexcept override { return "the call was cancelled"; }
+};
+
 /// The exception that is being handled, as the failure of a task that no worker is to blame for.
 inline Failure local_failure(std::uint64_t task, const char* phase) {
-  FailureDetails details = describe_current_exception();
+  FailureDetails details;
+  try {
+    throw;
+  } catch (const CancelledTask& cancelled) {
+    details.kind = FailureKind::cancelled;
+    details.message = cancelled.what();
+  } catch (...) {
+    details = describe_current_exception();
+    details.message.insert(0, phase);
+  }
   details.task = task;
-  details.message.insert(0, phase);
   return Failure(std::move(details));
 }
 

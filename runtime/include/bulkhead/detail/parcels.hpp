@@ -42,6 +42,9 @@ class ParcelBatch {
   [[nodiscard]] bool empty() const { return parcels_.empty(); }
   /// Memory that they take.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_ + size() * sizeof(Parcel); }
+  void spoil(std::uint64_t index, std::exception_ptr why) {
+    failures_.emplace_back(index, std::move(why));
+  }
   /// Throws what kept it from being encoded.
   [[nodiscard]] Parcel operator[](std::uint64_t index) const {
     if (!failures_.empty()) [[unlikely]]
@@ -105,6 +108,8 @@ class Parcels {
   void close() { closed_ = true; }
 
   [[nodiscard]] std::uint64_t known() const { return known_; }
+  /// True if all that are known have been forgotten.
+  [[nodiscard]] bool empty() const { return batches_.empty(); }
   [[nodiscard]] bool closed() const { return closed_; }
   /// Memory that those take which have not been forgotten.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
@@ -114,6 +119,8 @@ class Parcels {
     return kept.batch[task - kept.first];
   }
   void forget(std::uint64_t task);
+  /// From now on it throws `why`, if it has not been forgotten.
+  void spoil(std::uint64_t task, std::exception_ptr why);
   /// The tasks that have not been forgotten.
   [[nodiscard]] std::vector<std::uint64_t> open() const;
 

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+//
+// Calls of functions that are submitted one by one (apply_async): those of one function are one
+// job, with a result of its own for each task. It ends when there are none, as code that has ended
+// its calls may be unloaded.
+#include "runtime/coordinator.hpp"
+
+#include <utility>
+
+namespace bulkhead::detail {
+
+std::shared_ptr<RunningCall> Coordinator::submit(
+    const FunctionKey& function, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
+    Submission call) {
+  require_owner(owner_);
+  const Lock lock = enter();
+  require_open(state_, cause_);
+  const Inside inside(inside_);
+  std::shared_ptr<Function>& calls = functions_[function];
+  if (!calls) calls = begin_function(make());
+  start_helper();
+  const Expected& result = *call.result;
+  const std::uint64_t task = calls->calls->add(std::move(call));
+  if (driving_) {
+    doorbell_.ring();
+  } else {
+    changed_.notify_all();
+  }
+  return std::make_shared<Submitted>(weak_from_this(), calls, result, task);
+}
+
+std::shared_ptr<Coordinator::Function> Coordinator::begin_function(
+    std::shared_ptr<SubmittedCalls> calls) {
+  const auto function = std::make_shared<Function>(std::move(calls));
+  Job& job = function->calls->job();
+  const CallOptions& options = function->calls->options();
+  function->entry.emplace(job, definition_of(job, options.timeout), options);
+  function->entry->thread = {};
+  begin(*function->entry);
+  return function;
+}
+
+void Coordinator::finish_submitted() {
+  std::vector<std::shared_ptr<Expected>> ended;
+  for (auto at = functions_.begin(); at != functions_.end();) {
+    Function& function = *at->second;
+    const bool is_over = function.entry->done() || function.calls->idle();
+    if (is_over) function.calls->finish(finish(*function.entry), nullptr);
+    function.calls->take_ended(ended);
+    at = is_over ? functions_.erase(at) : std::next(at);
+  }
+  for (auto& result : ended) ended_.push_back({std::move(result)});
+}
+
+void Coordinator::cancel(Function& function, std::uint64_t task) {
+  const Inside inside(inside_);
+  function.calls->spoil(task);
+  bool is_out = false;
+  for (Slot& slot : slots_) {
+    if (!slot.abandon(function.entry->active, task, "the call was cancelled", Clock::now(),
+                      setup_.fences)) {
+      continue;
+    }
+    after_drain(slot);
+    is_out = true;
+  }
+  if (!is_out) function.calls->cancel(task);
+  finish_calls();
+  untidy_ = true;
+  if (driving_) doorbell_.ring();
+}
+
+bool Coordinator::Submitted::wait(std::optional<Time> until) {
+  const std::shared_ptr<Coordinator> pool = engine_.lock();
+  if (!pool) return true;  // it has ended its calls
+  require_owner(pool->owner_);
+  Lock lock = pool->enter();
+  pool->await(lock, result_, until);
+  return result_.ready();
+}
+
+void Coordinator::Submitted::cancel() {
+  const std::shared_ptr<Coordinator> pool = engine_.lock();
+  if (!pool) return;
+  require_owner(pool->owner_);
+  const Lock lock = pool->enter();
+  if (!result_.ready()) pool->cancel(*function_, task_);
+}
+
+void Coordinator::Submitted::tell_again(std::shared_ptr<Expected> again) {
+  const std::shared_ptr<Coordinator> pool = engine_.lock();
+  if (pool) return pool->tell_again(std::move(again));
+  while (again->tell()) {
+  }
+}
+
+}  // namespace bulkhead::detail
