@@ -37,6 +37,7 @@ std::shared_ptr<Coordinator::Function> Coordinator::begin_function(
   function->entry.emplace(job, definition_of(job, options.timeout), options);
   function->entry->thread = {};
   begin(*function->entry);
+  untidy_ = true;  // if nothing comes of the call, it is over
   return function;
 }
 

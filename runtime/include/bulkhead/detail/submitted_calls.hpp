@@ -35,6 +35,7 @@ class Promises {
 
   void expect(std::uint64_t) {}
   void add(std::shared_ptr<AsyncState<R>> result) { open_.push_back(std::move(result)); }
+  void drop_last() { open_.pop_back(); }
   void place(std::uint64_t task, Placed<R> value) {
     settle(task, [&] { return std::move(value); });
   }
@@ -88,8 +89,14 @@ class FunctionCalls final : public SubmittedCalls {
 
   std::uint64_t add(Submission call) override {
     const std::uint64_t task = parcels_.known();
-    job_.gather().add(std::static_pointer_cast<AsyncState<R>>(std::move(call.result)));
-    parcels_.add(std::move(call.argument));
+    Promises<R>& promises = job_.gather();
+    promises.add(std::static_pointer_cast<AsyncState<R>>(std::move(call.result)));
+    try {
+      parcels_.add(std::move(call.argument));
+    } catch (...) {
+      promises.drop_last();
+      throw;
+    }
     return task;
   }
   void spoil(std::uint64_t task) override {
