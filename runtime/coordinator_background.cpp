@@ -66,8 +66,10 @@ bool Coordinator::Background::wait(std::optional<Time> until) {
   if (!pool) return true;  // it has ended its calls
   require_owner(pool->owner_);
   Lock lock = pool->enter();
-  pool->await(lock, *entry, until);
-  return call == nullptr;
+  if (call == nullptr) return true;
+  const std::shared_ptr<Expected> result = call->result();
+  pool->await(lock, *result, until);
+  return result->ready();
 }
 
 void Coordinator::Background::cancel() {

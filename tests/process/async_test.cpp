@@ -393,6 +393,21 @@ TEST_F(AsyncTest, ACancelledCallEndsItsRunningTasksAndNoOthers) {
   EXPECT_LE(state->begun.value(), 3U);
 }
 
+TEST_F(AsyncTest, ACallThatIsCancelledBeforeItBeganIsOverAtOnce) {
+  for (const bool helper_thread : {true, false}) {
+    Pool pool(Options{.workers = 1, .helper_thread = helper_thread});
+    const auto running = pool.map_async(at_gate, {0});
+    EXPECT_FALSE(running.wait(1ms));
+    const auto waiting = pool.map_async(square, {1, 2, 3});
+    const auto submitted = pool.apply_async(square, 4);
+    waiting.cancel();
+    submitted.cancel();
+    EXPECT_THROW((void)waiting.get(), CancelledError);
+    EXPECT_THROW((void)submitted.get(), CancelledError);
+    EXPECT_FALSE(running.ready());
+  }
+}
+
 TEST_F(AsyncTest, OneOfManyCallsOfAFunctionCanBeCancelled) {
   Pool pool(1);
   const auto running = pool.apply_async(at_gate, 0);
