@@ -33,11 +33,14 @@ struct ActiveCall {
   /// True if a stop was requested since it was asked last: its tasks are to end.
   bool heed_stop() {
     if (ending || done() || !options.stop.stop_requested()) return false;
-    FailureDetails why;
-    why.kind = FailureKind::cancelled;
-    why.message = "a stop was requested";
-    end(std::move(why));
+    cancel("a stop was requested");
     return true;
+  }
+  void cancel(std::string why) {
+    FailureDetails details;
+    details.kind = FailureKind::cancelled;
+    details.message = std::move(why);
+    end(std::move(details));
   }
   void end(FailureDetails why) {
     ending = std::make_unique<FailureDetails>(std::move(why));

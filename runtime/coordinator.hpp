@@ -108,7 +108,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
   void tell_again(std::shared_ptr<Expected> result);
   void finish_calls();
-  std::shared_ptr<Function> begin_function(std::shared_ptr<SubmittedCalls> calls);
+  std::shared_ptr<Function> begin_function(const FunctionKey& key,
+                                           std::shared_ptr<SubmittedCalls> calls);
   void finish_submitted();
   void cancel(Function& function, std::uint64_t task);
   RunReport finish(Entry& entry);

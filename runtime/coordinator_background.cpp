@@ -78,10 +78,7 @@ void Coordinator::Background::cancel() {
   require_owner(pool->owner_);
   const Lock lock = pool->enter();
   if (call == nullptr || entry->ending) return;
-  FailureDetails why;
-  why.kind = FailureKind::cancelled;
-  why.message = "the call was cancelled";
-  entry->end(std::move(why));
+  entry->cancel("the call was cancelled");
   pool->untidy_ = true;
   if (pool->driving_) pool->doorbell_.ring();
 }

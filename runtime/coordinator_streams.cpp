@@ -69,10 +69,7 @@ void Coordinator::Pulled::cancel() {
 
 void Coordinator::end(Pulled& call, const char* message) {
   if (!call.kept || call.entry->ending) return;
-  FailureDetails why;
-  why.kind = FailureKind::cancelled;
-  why.message = message;
-  call.entry->end(std::move(why));
+  call.entry->cancel(message);
   untidy_ = true;
   if (driving_) doorbell_.ring();
 }

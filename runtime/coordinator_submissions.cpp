@@ -16,9 +16,9 @@ std::shared_ptr<RunningCall> Coordinator::submit(
   const Lock lock = enter();
   require_open(state_, cause_);
   const Inside inside(inside_);
-  std::shared_ptr<Function>& calls = functions_[function];
-  if (!calls) calls = begin_function(make());
   start_helper();
+  const auto found = functions_.find(function);
+  const auto calls = found != functions_.end() ? found->second : begin_function(function, make());
   const Expected& result = *call.result;
   const std::uint64_t task = calls->calls->add(std::move(call));
   if (driving_) {
@@ -30,12 +30,13 @@ std::shared_ptr<RunningCall> Coordinator::submit(
 }
 
 std::shared_ptr<Coordinator::Function> Coordinator::begin_function(
-    std::shared_ptr<SubmittedCalls> calls) {
+    const FunctionKey& key, std::shared_ptr<SubmittedCalls> calls) {
   const auto function = std::make_shared<Function>(std::move(calls));
   Job& job = function->calls->job();
   const CallOptions& options = function->calls->options();
   function->entry.emplace(job, definition_of(job, options.timeout), options);
   function->entry->thread = {};
+  functions_.emplace(key, function);
   begin(*function->entry);
   untidy_ = true;  // if nothing comes of the call, it is over
   return function;

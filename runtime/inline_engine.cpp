@@ -250,10 +250,7 @@ class InlineEngine::Pulled final : public Pull {
   }
   void cancel() override {
     if (books_.ending || books_.done()) return;
-    FailureDetails why;
-    why.kind = FailureKind::cancelled;
-    why.message = "the call was cancelled";
-    books_.end(std::move(why));
+    books_.cancel("the call was cancelled");
   }
 
  private:

@@ -359,7 +359,7 @@ TEST_F(AsyncTest, AProgressFunctionThatTakesLongHoldsUpNoCallForGood) {
   const CallOptions options{
       .progress = [](const Progress&) { std::this_thread::sleep_for(150ms); }};
   const auto nap = [](int x) {
-    std::this_thread::sleep_for(20ms);
+    test::work_for(20ms);
     return x;
   };
   Pool pool(1);

@@ -308,6 +308,19 @@ TEST_F(CallableFaultTest, AFunctionOfAModuleThatWasLoadedLaterIsAnErrorThatNames
   EXPECT_EQ(later.apply(library.function()), 0) << "a pool made afterwards has it";
 }
 
+TEST_F(CallableFaultTest, ASubmissionThatIsRefusedLeavesThePoolAsItWas) {
+  Pool pool(2);
+  const LateLibrary library;
+  if (!library.found()) GTEST_SKIP() << "libthread_db, a part of glibc, is not installed";
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THROW(static_cast<void>(pool.apply_async(library.function())), Error);
+    EXPECT_EQ(pool.apply_async([] { return 3; }).get(), 3);
+    EXPECT_EQ(pool.apply([] { return 4; }), 4);
+  }
+  pool.close();
+  pool.join();
+}
+
 TEST_F(CallableFaultTest, AFunctionOfALateModuleInsideAPartialFailsItsTasks) {
   Pool pool(2);
   const LateLibrary library;

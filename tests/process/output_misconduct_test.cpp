@@ -157,7 +157,7 @@ TEST_F(OutputMisconductTest, AMarkOfATaskThatHasNotBegunIsNotBelieved) {
 /// The host looks away for as long as a task may take; the task waits for it to be read.
 TEST_F(OutputMisconductTest, TimeThatATaskWaitsToBeHeardIsNotItsOwn) {
   const auto print_much = [](int x) {
-    std::this_thread::sleep_for(120ms);  // so that there is progress to tell of
+    test::work_for(120ms);  // so that there is progress to tell of
     return write_as_oneself(x, 300'000);
   };
   const auto look_away = [](const Progress& now) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bulkhead/detail/gather.hpp>
+#include <bulkhead/detail/intake.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/outcome.hpp>
 
@@ -155,7 +156,7 @@ class Arriving {
   }
 
   /// More is not waited for but for what workers are at.
-  static constexpr std::uint64_t kMostBytes = std::uint64_t{64} << 20;
+  static constexpr std::uint64_t kMostBytes = Intake::kMostBytes;
 
  private:
   Arrivals arrivals_;
