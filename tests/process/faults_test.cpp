@@ -62,7 +62,7 @@ TEST_F(FaultsTest, HitATaskThatThrows) {
 
 TEST_F(FaultsTest, StopAWorkerSoThatItsTaskTakesTooLong) {
   Pool pool(Options{.workers = 1, .faults = {fault::stop(Point::task_begins, 1)}});
-  const auto outcomes = pool.try_map(same, {1, 2, 3}, CallOptions{.timeout = 100ms});
+  const auto outcomes = pool.try_map(same, {1, 2, 3}, CallOptions{.timeout = 1s});
   EXPECT_TRUE(outcomes.at(0));
   EXPECT_EQ(outcomes.at(1).failure().kind(), FailureKind::timed_out);
   EXPECT_TRUE(outcomes.at(2));
@@ -70,7 +70,7 @@ TEST_F(FaultsTest, StopAWorkerSoThatItsTaskTakesTooLong) {
 
 TEST_F(FaultsTest, DelayATask) {
   Pool pool(Options{.workers = 1, .faults = {fault::delay(Point::task_begins, 1h, 1)}});
-  const auto outcomes = pool.try_map(same, {1, 2, 3}, CallOptions{.timeout = 100ms});
+  const auto outcomes = pool.try_map(same, {1, 2, 3}, CallOptions{.timeout = 1s});
   EXPECT_EQ(outcomes.at(1).failure().kind(), FailureKind::timed_out);
 }
 

@@ -314,8 +314,8 @@ TEST_F(InitializerTest, ThatIsInTimeIsLeftAlone) {
 
 // It is the host that has not looked.
 TEST_F(InitializerTest, AWorkerThatWasReadyInTimeIsNotKilledThoughNobodyHasLooked) {
-  Pool pool(Options{.workers = 2, .initializer_timeout = std::chrono::milliseconds{300}});
-  std::this_thread::sleep_for(std::chrono::milliseconds{400});
+  Pool pool(Options{.workers = 2, .initializer_timeout = std::chrono::seconds{2}});
+  std::this_thread::sleep_for(std::chrono::milliseconds{2500});
   const auto nap = [](int x) {
     test::work_for(std::chrono::milliseconds{1});
     return x;

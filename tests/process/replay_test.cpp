@@ -183,7 +183,7 @@ TEST_F(ReplayTest, EveryKindOfFailureLeavesAFileButCancellation) {
     if (x == 2) throw std::bad_alloc();
     for (;;) ::pause();
   };
-  const auto outcomes = pool.try_map(fail, test::numbers(0, 4), CallOptions{.timeout = 100ms});
+  const auto outcomes = pool.try_map(fail, test::numbers(0, 4), CallOptions{.timeout = 1s});
   for (const auto& outcome : outcomes) {
     EXPECT_TRUE(fs::exists(outcome.failure().replay_file())) << outcome.failure().what();
   }

@@ -103,7 +103,7 @@ TEST_F(RetryTest, ATaskThatThrewIsRunAgainIfAskedFor) {
 
 TEST_F(RetryTest, ATaskThatTookTooLongIsRunAgainIfAskedFor) {
   Pool pool(2);
-  const CallOptions options{.timeout = 50ms, .retries = {.timeouts = 1}};
+  const CallOptions options{.timeout = 500ms, .retries = {.timeouts = 1}};
   expect_success_at_second_attempt(
       pool.map(fail_at_first<1, hang>, test::numbers(0, kTasks), options));
 }

@@ -86,7 +86,7 @@ TEST_F(StoppedProcessTest, AStoppedTaskIsEndedWhenItsTimeIsUp) {
     if (x == 5) ::raise(SIGSTOP);
     return x;
   };
-  const CallOptions options{.timeout = 300ms};
+  const CallOptions options{.timeout = 1s};
   const auto outcomes = pool.try_map(stop_at_5, test::numbers(0, kTasks), options);
   for (int x = 0; x < kTasks; ++x) {
     EXPECT_EQ(outcomes.at(static_cast<std::size_t>(x)).value_or(-1), x == 5 ? -1 : x);
@@ -105,7 +105,7 @@ TEST_F(StoppedProcessTest, AWorkerThatWasStoppedBeforeItsTaskIsEndedToo) {
   const pid_t worker = pool.apply(::getpid);
   ASSERT_EQ(::kill(worker, SIGSTOP), 0);
   const auto same = [](int x) { return x; };
-  const auto outcomes = pool.try_map(same, test::numbers(0, 3), CallOptions{.timeout = 100ms});
+  const auto outcomes = pool.try_map(same, test::numbers(0, 3), CallOptions{.timeout = 1s});
   ASSERT_FALSE(outcomes.at(0));
   EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::timed_out);
   EXPECT_EQ(outcomes[0].failure().worker_pid(), worker);
@@ -144,7 +144,7 @@ TEST_F(StoppedProcessTest, ATaskThatGoesOnAfterItsTimeDoesNotAnswerForTheNextAtt
     (void)test::eventually([] { return state->stopped != 0 && awaits_sigterm(state->stopped); });
     ::kill(state->stopped, SIGCONT);
   });
-  const CallOptions options{.timeout = 300ms, .retries = {.timeouts = 1}};
+  const CallOptions options{.timeout = 1s, .retries = {.timeouts = 1}};
   const auto outcomes = pool.try_map(oversleep, test::numbers(0, kTasks), options);
   waker.join();
   for (int x = 0; x < kTasks; ++x) {

@@ -579,7 +579,7 @@ TEST_F(StreamTest, AStopEndsAnEndlessOne) {
 
 TEST_F(StreamTest, TimeLimitsAreThoseOfTasks) {
   Pool pool(2);
-  auto stream = pool.try_imap(first_at_gate, Counted(3), {.timeout = 50ms});
+  auto stream = pool.try_imap(first_at_gate, Counted(3), {.timeout = 1s});
   EXPECT_EQ(stream.next()->failure().kind(), FailureKind::timed_out);
   EXPECT_EQ(stream.next()->value(), 1);
   EXPECT_EQ(stream.next()->value(), 2);
