@@ -71,7 +71,7 @@ void Coordinator::await_idle(Lock& lock) {
   const bool calls_back = teller_ == std::this_thread::get_id();
   const auto told = [&] { return calls_back || (ended_.empty() && teller_ == std::thread::id{}); };
   while (!jobs_.empty() || driving_ || !told()) {
-    if (!helper_.joinable() && attend(lock)) continue;
+    if ((loop_ || !helper_.joinable()) && attend(lock)) continue;
     if (driving_ || !goes_on_alone()) {
       sleep_until(lock, nullptr, Clock::now() + kBelt);
     } else {
@@ -127,6 +127,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
     const Definition& definition = definition_of(job, options.timeout);
     own.emplace(job, definition, options);
     begin(*own);
+    if (driving_) doorbell_.ring();
   }
   Entry& entry = *own;
   std::exception_ptr error;
@@ -166,7 +167,15 @@ void Coordinator::begin(Entry& entry) {
   entry.active.prime();
   entry.place = jobs_.insert(jobs_.end(), &entry);
   entry.heed_stop();
-  if (driving_) doorbell_.ring();
+}
+
+/// All that may fail when a call begins that is kept.
+void Coordinator::prepare(Kept& kept, KeptCall& call) {
+  Job& job = call.job();
+  const CallOptions& options = call.options();
+  kept.entry.emplace(job, definition_of(job, options.timeout), options);
+  kept.entry->thread = {};
+  kept.wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
 }
 
 Coordinator::Definition& Coordinator::definition_of(const Job& job, TimeLimit limit) {

@@ -6,8 +6,9 @@
 // Who waits, drives: the thread that called map() runs the loop itself. If several threads have
 // jobs, one of them drives for all and the others sleep until their job is done, or until they have
 // to take over. Calls that nobody waits for are driven by a helper thread, which the first of them
-// starts, and which steps back for any thread that waits. Any thread may call anything here; what
-// is behind the mutex is touched by one at a time.
+// starts, and which steps back for any thread that waits; or by an event loop of the host's, which
+// sleeps on the same descriptor, and calls poll(). Any thread may call anything here; what is
+// behind the mutex is touched by one at a time.
 //
 //   pass:  drain every outbox ─▶ settle, requeue ─▶ feed every inbox ─▶ nothing moved? park
 //   park:  arm the bells ─▶ look again ─▶ sleep on one epoll descriptor ─▶ deaths, forks, bells
@@ -64,6 +65,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
                                       Submission call) override;
   [[nodiscard]] bool takes_submissions() const override { return true; }
   std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
+  int native_handle() override;
+  void poll() override;
   void close() override;
   void join() override;
   void terminate() override;
@@ -75,7 +78,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
  private:
   using State = PoolState;
   class Inside;
+  class Visit;
   struct Entry;      // an active job and its place in line
+  struct Kept;       // one that outlives the call which began it
   class Background;  // one that nobody need wait for
   class Pulled;      // one that gets on while somebody pulls
   struct Function;   // calls of it that were submitted
@@ -103,6 +108,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   };
   Definition& definition_of(const Job& job, TimeLimit limit);
   void forget(const Definition& definition);
+  void prepare(Kept& kept, KeptCall& call);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
   void begin(Entry& entry);
   void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
@@ -125,8 +131,11 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void sleep_until(Lock& lock, const Awaited* awaited, Clock::time_point time);
   void call_leaving();
   void call_leaving(Waiter& waiter);
-  void call_helper();
+  void call_teller();
+  void call_driver();
   [[nodiscard]] bool goes_on_alone() const { return !background_.empty() || !functions_.empty(); }
+  /// True if who waits for a result calls back, too.
+  [[nodiscard]] bool tells_itself() const { return !loop_ && !helper_.joinable(); }
   void start_helper();
   void help();
   bool attend(Lock& lock);
@@ -134,14 +143,22 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] bool report_due() const;
   bool report_progress(Lock& lock);
 
+  // Leaving it to an event loop.
+  void begin_polling();
+  void look_after(Lock& lock, bool time_has_come);
+  void leave_to_loop(bool gets_on);
+
   // Driving.
   /// With tasks out, nothing is waited for longer than this without a look around: a belt, for a
   /// worker that cannot ring any more.
   static constexpr std::chrono::milliseconds kBelt{1000};
   /// Time for the finalizers of workers that leave.
   static constexpr std::chrono::milliseconds kFinalizerTime{30000};
+  template <class Body>
+  void driving(const Body& body);
   void drive(Lock& lock, const Goal& goal);
   [[nodiscard]] bool reached(const Goal& goal) const;
+  Clock::time_point look_around(Lock& lock, bool gets_on);
   void note_entry();
   void yield_to_others(Lock& lock, bool gets_on);
   void reclaim(Lock& lock);
@@ -152,10 +169,12 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void tidy();
   void keep_time(Clock::time_point now);
   void heed_stops();
+  bool finds_more();
   void park(Lock& lock, std::chrono::milliseconds limit);
   bool help_the_idle(std::chrono::nanoseconds least);
   [[nodiscard]] std::chrono::milliseconds patience();
   void sleep(Lock& lock, std::chrono::milliseconds timeout);
+  void heed(const Wakeup& wakeup, bool time_has_come);
   bool arm_bells();
   bool has_news();
   void rouse();
@@ -214,6 +233,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::optional<PeekPipe> peek_;  ///< if there are transcripts
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<EventSet> events_;
+  std::optional<LoopHandle> loop_;  ///< from when an event loop does what the helper would
+  bool polling_ = false;            ///< it does it now
 
   std::atomic<std::thread::id>
       inside_{};                         ///< the thread that holds the mutex and may run user code
@@ -295,6 +316,28 @@ struct Coordinator::Entry : ActiveCall, Awaited {
   std::list<Entry*>::iterator place = {};
 };
 
+/// The coordinator as a handle enters it. If it is gone it has ended its calls.
+class Coordinator::Visit {
+ public:
+  explicit Visit(const std::weak_ptr<Coordinator>& engine) : engine_(engine.lock()) {
+    if (!engine_) return;
+    require_owner(engine_->owner_);
+    lock_ = engine_->enter();
+  }
+  [[nodiscard]] explicit operator bool() const { return engine_ != nullptr; }
+  Coordinator* operator->() const { return engine_.get(); }
+  [[nodiscard]] Lock& lock() { return lock_; }
+
+ private:
+  std::shared_ptr<Coordinator> engine_;
+  Lock lock_;
+};
+
+struct Coordinator::Kept {
+  std::optional<Entry> entry;
+  std::optional<std::stop_callback<std::function<void()>>> wake;
+};
+
 /// A thread that sleeps until `awaited` is ready, or nobody drives; without one, until there is
 /// something to do.
 struct Coordinator::Waiter {
@@ -313,7 +356,7 @@ struct Coordinator::Goal {
   bool is_glance = false;  ///< one pass, though it may be ready
 };
 
-class Coordinator::Background final : public RunningCall {
+class Coordinator::Background final : public RunningCall, public Kept {
  public:
   Background(std::weak_ptr<Coordinator> pool, std::shared_ptr<PendingCall> pending)
       : engine(std::move(pool)), call(std::move(pending)) {}
@@ -324,16 +367,13 @@ class Coordinator::Background final : public RunningCall {
 
   const std::weak_ptr<Coordinator> engine;
   std::shared_ptr<PendingCall> call;  ///< null once it has been finished
-  std::optional<Entry> entry;
-  std::optional<std::stop_callback<std::function<void()>>> wake;
-  std::exception_ptr error;  ///< of the progress function
+  std::exception_ptr error;           ///< of the progress function
 };
 
-struct Coordinator::Function {
+struct Coordinator::Function : Kept {
   explicit Function(std::shared_ptr<SubmittedCalls> submitted) : calls(std::move(submitted)) {}
 
   std::shared_ptr<SubmittedCalls> calls;
-  std::optional<Entry> entry;
 };
 
 class Coordinator::Submitted final : public RunningCall {
@@ -353,7 +393,7 @@ class Coordinator::Submitted final : public RunningCall {
   const std::uint64_t task_;
 };
 
-class Coordinator::Pulled final : public Pull {
+class Coordinator::Pulled final : public Pull, public Kept {
  public:
   Pulled(std::weak_ptr<Coordinator> pool, std::shared_ptr<PulledCall> pulled)
       : engine(std::move(pool)), call(*pulled), kept(std::move(pulled)) {}
@@ -366,8 +406,22 @@ class Coordinator::Pulled final : public Pull {
   PulledCall& call;                  ///< it is what calls
   std::shared_ptr<PulledCall> kept;  ///< null once it has been finished
   bool told_end = false;             ///< to options.progress
-  std::optional<Entry> entry;
-  std::optional<std::stop_callback<std::function<void()>>> wake;
 };
+
+/// The calling thread drives. Whatever goes wrong ends the pool.
+template <class Body>
+void Coordinator::driving(const Body& body) {
+  const Inside inside(inside_);
+  driving_ = true;
+  try {
+    body();
+  } catch (const std::exception& error) {
+    // Out of memory, or a bug of ours: the books cannot be trusted any more.
+    give_up(State::broken, FailureKind::not_run,
+            std::string("bulkhead: the coordinator failed: ") + error.what());
+  }
+  driving_ = false;
+  changed_.notify_all();
+}
 
 }  // namespace bulkhead::detail

@@ -21,17 +21,12 @@ std::shared_ptr<RunningCall> Coordinator::start(std::shared_ptr<PendingCall> cal
   require_open(state_, cause_);
   const auto background = std::make_shared<Background>(weak_from_this(), std::move(call));
   const Inside inside(inside_);
-  Job& job = background->call->job();
-  const CallOptions& options = background->call->options();
-  const Definition& definition = definition_of(job, options.timeout);
-  background->entry.emplace(job, definition, options);
-  background->entry->thread = {};
-  background->wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
+  prepare(*background, *background->call);
   start_helper();
   background_.push_back(background);
   begin(*background->entry);
   finish_calls();  // there may have been no elements
-  changed_.notify_all();
+  call_driver();
   return background;
 }
 
@@ -55,32 +50,26 @@ void Coordinator::finish_calls() {
   finish_submitted();
   finish_pulled();
   call_leaving();
-  if (!ended_.empty()) call_helper();
+  if (!ended_.empty()) call_teller();
 }
 
 // ---------------------------------------------------------------------------------------------------
 // Waiting
 
 bool Coordinator::Background::wait(std::optional<Time> until) {
-  const std::shared_ptr<Coordinator> pool = engine.lock();
-  if (!pool) return true;  // it has ended its calls
-  require_owner(pool->owner_);
-  Lock lock = pool->enter();
-  if (call == nullptr) return true;
+  Visit pool(engine);
+  if (!pool || call == nullptr) return true;
   const std::shared_ptr<Expected> result = call->result();
-  pool->await(lock, *result, until);
+  pool->await(pool.lock(), *result, until);
   return result->ready();
 }
 
 void Coordinator::Background::cancel() {
-  const std::shared_ptr<Coordinator> pool = engine.lock();
-  if (!pool) return;
-  require_owner(pool->owner_);
-  const Lock lock = pool->enter();
-  if (call == nullptr || entry->ending) return;
+  const Visit pool(engine);
+  if (!pool || call == nullptr || entry->ending) return;
   entry->cancel("the call was cancelled");
   pool->untidy_ = true;
-  if (pool->driving_) pool->doorbell_.ring();
+  pool->call_driver();
 }
 
 void Coordinator::Background::tell_again(std::shared_ptr<Expected> again) {
@@ -93,10 +82,10 @@ void Coordinator::Background::tell_again(std::shared_ptr<Expected> again) {
 void Coordinator::tell_again(std::shared_ptr<Expected> result) {
   Lock lock = enter();
   ended_.push_back({std::move(result)});
-  if (helper_.joinable()) {
-    call_helper();
-  } else {
+  if (tells_itself()) {
     attend(lock);
+  } else {
+    call_teller();
   }
 }
 
@@ -109,7 +98,7 @@ void Coordinator::await(Lock& lock, const Awaited& result, std::optional<Clock::
     } else {
       drive(lock, {&result, next});
     }
-    if (!helper_.joinable()) attend(lock);
+    if (tells_itself()) attend(lock);
   }
   if (!driving_) changed_.notify_all();  // whoever left it to us
 }
@@ -128,8 +117,23 @@ void Coordinator::call_leaving() {
   }
 }
 
-void Coordinator::call_helper() {
-  if (helper_waits_ != nullptr) call_leaving(*helper_waits_);
+/// There is something to call back for.
+void Coordinator::call_teller() {
+  if (loop_) {
+    if (!polling_) loop_->call();
+  } else if (helper_waits_ != nullptr) {
+    call_leaving(*helper_waits_);
+  }
+}
+
+/// There is something new for who drives, or would.
+void Coordinator::call_driver() {
+  if (driving_) {
+    doorbell_.ring();
+  } else {
+    if (loop_) loop_->call();
+    changed_.notify_all();
+  }
 }
 
 /// A thread that does not have to wait any more must get the mutex though somebody drives.
@@ -144,7 +148,7 @@ void Coordinator::call_leaving(Waiter& waiter) {
 
 /// Signals of the host's are for the host's threads.
 void Coordinator::start_helper() {
-  if (!may_start_helper_ || helper_.joinable()) return;
+  if (!may_start_helper_ || loop_ || helper_.joinable()) return;
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
@@ -162,9 +166,9 @@ void Coordinator::start_helper() {
 
 void Coordinator::help() {
   Lock lock = enter();
-  while (!helper_leaves_ || !ended_.empty()) {
-    if (attend(lock)) continue;
-    if (!driving_ && goes_on_alone() && waiters_.empty()) {
+  while (!helper_leaves_ || (!loop_ && !ended_.empty())) {
+    if (!loop_ && attend(lock)) continue;
+    if (!loop_ && !driving_ && goes_on_alone() && waiters_.empty()) {
       drive(lock, {.is_helpers = true});
       continue;
     }

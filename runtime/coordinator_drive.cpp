@@ -37,25 +37,14 @@ bool Coordinator::reached(const Goal& goal) const {
   if (goal.is_glance) return false;
   if (goal.awaited != nullptr) return goal.awaited->ready();
   return !goes_on_alone() ||
-         (goal.is_helpers && (!ended_.empty() || !waiters_.empty() || report_due()));
+         (goal.is_helpers && (loop_ || !ended_.empty() || !waiters_.empty() || report_due()));
 }
 
 void Coordinator::drive(Lock& lock, const Goal& goal) {
-  const Inside inside(inside_);
-  driving_ = true;
-  bool gets_on = true;
-  try {
+  driving([&] {
+    bool gets_on = true;
     while (!reached(goal)) {
-      yield_to_others(lock, gets_on);
-      auto now = Clock::now();
-      if (now - last_control_check_ >= kControlInterval) {
-        hear_zygote();
-        hear_workers();
-        keep_spare(now);
-        keep_time(now);
-        now = Clock::now();
-      }
-      if (untidy_) tidy();
+      const auto now = look_around(lock, gets_on);
       if (reached(goal)) break;
       gets_on = pass(now);
       if (goal.is_glance) break;
@@ -66,13 +55,25 @@ void Coordinator::drive(Lock& lock, const Goal& goal) {
       if (goal.until && Clock::now() >= *goal.until) break;
     }
     keep_spare_after_call();
-  } catch (const std::exception& error) {
-    // Out of memory, or a bug of ours: the books cannot be trusted any more.
-    give_up(State::broken, FailureKind::not_run,
-            std::string("bulkhead: the coordinator failed: ") + error.what());
+    if (!loop_) return;
+    loop_->watch_events();
+    if (goes_on_alone() || !ended_.empty()) loop_->call();
+  });
+}
+
+/// Before a pass: steps back for others, and looks at what is not in the rings.
+Coordinator::Clock::time_point Coordinator::look_around(Lock& lock, bool gets_on) {
+  yield_to_others(lock, gets_on);
+  auto now = Clock::now();
+  if (now - last_control_check_ >= kControlInterval) {
+    hear_zygote();
+    hear_workers();
+    keep_spare(now);
+    keep_time(now);
+    now = Clock::now();
   }
-  driving_ = false;
-  changed_.notify_all();
+  if (untidy_) tidy();
+  return now;
 }
 
 bool Coordinator::pass(Clock::time_point now) {
@@ -169,16 +170,21 @@ void Coordinator::tidy() {
   call_leaving();
 }
 
-void Coordinator::park(Lock& lock, milliseconds limit) {
+/// After a pass in which nothing moved: true if there should be another.
+bool Coordinator::finds_more() {
   for (Slot& slot : slots_) {
     if (slot.expect_answers(false)) after_drain(slot);
     if (slot.alive() && impatient_) slot.link().aim_bell_at_next_step();
   }
   if (!setup_.voice.silent()) {
     hear_workers();
-    if (unheard_) return;
+    if (unheard_) return true;
   }
-  if (help_the_idle(kWorthTaking)) return;
+  return help_the_idle(kWorthTaking);
+}
+
+void Coordinator::park(Lock& lock, milliseconds limit) {
+  if (finds_more()) return;
   if (spare_cpu() && spin_.until([this] { return has_news() || entering_.load() != 0; })) return;
   if (!arm_bells()) sleep(lock, std::min(limit, patience()));
   for (Slot& slot : slots_) {
@@ -187,11 +193,16 @@ void Coordinator::park(Lock& lock, milliseconds limit) {
 }
 
 void Coordinator::sleep(Lock& lock, milliseconds timeout) {
+  if (loop_) loop_->leave_events_alone();
   lock.unlock();
   const Wakeup wakeup = events_->wait(timeout);
   reclaim(lock);
+  heed(wakeup, wakeup.timed_out());
+}
+
+void Coordinator::heed(const Wakeup& wakeup, bool time_has_come) {
   last_control_check_ = Clock::now();
-  if (wakeup.timed_out()) {
+  if (time_has_come) {
     impatient_ = true;
     help_the_idle({});
     if (last_control_check_ - last_rouse_ >= kBelt) rouse();
@@ -213,7 +224,7 @@ void Coordinator::sleep(Lock& lock, milliseconds timeout) {
 /// have not.
 void Coordinator::keep_time(Clock::time_point now) {
   heed_stops();
-  if (helper_waits_ != nullptr && report_due()) call_leaving(*helper_waits_);
+  if (report_due()) call_teller();
   for (Entry* entry : jobs_) entry->active.release_due(now);
   for (Slot& slot : slots_) {
     if (slot.expire(now, setup_.fences)) {

@@ -18,12 +18,8 @@ std::shared_ptr<Pull> Coordinator::open(std::shared_ptr<PulledCall> call) {
   require_open(state_, cause_);
   const auto pulled = std::make_shared<Pulled>(weak_from_this(), std::move(call));
   const Inside inside(inside_);
-  Job& job = pulled->call.job();
-  const CallOptions& options = pulled->call.options();
-  const Definition& definition = definition_of(job, options.timeout);
-  pulled->entry.emplace(job, definition, options);
+  prepare(*pulled, pulled->call);
   pulled->entry->pulled = &pulled->call;
-  pulled->wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
   pulled_.push_back(pulled);
   begin(*pulled->entry);
   return pulled;
@@ -44,27 +40,20 @@ void Coordinator::finish_pulled() {
 }
 
 void Coordinator::Pulled::exchange(std::optional<Time> until) {
-  const std::shared_ptr<Coordinator> pool = engine.lock();
-  if (!pool) return call.take();  // it has ended its calls
-  require_owner(pool->owner_);
-  Lock lock = pool->enter();
-  pool->pull(lock, *this, until);
+  Visit pool(engine);
+  if (!pool) return call.take();
+  pool->pull(pool.lock(), *this, until);
 }
 
 void Coordinator::Pulled::tend() {
-  const std::shared_ptr<Coordinator> pool = engine.lock();
+  Visit pool(engine);
   if (!pool) return call.take();
-  require_owner(pool->owner_);
-  Lock lock = pool->enter();
-  pool->tend(lock, *this);
+  pool->tend(pool.lock(), *this);
 }
 
 void Coordinator::Pulled::cancel() {
-  const std::shared_ptr<Coordinator> pool = engine.lock();
-  if (!pool) return;
-  require_owner(pool->owner_);
-  const Lock lock = pool->enter();
-  pool->end(*this, "the call was cancelled");
+  const Visit pool(engine);
+  if (pool) pool->end(*this, "the call was cancelled");
 }
 
 void Coordinator::end(Pulled& call, const char* message) {

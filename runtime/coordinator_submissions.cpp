@@ -21,21 +21,14 @@ std::shared_ptr<RunningCall> Coordinator::submit(
   const auto calls = found != functions_.end() ? found->second : begin_function(function, make());
   const Expected& result = *call.result;
   const std::uint64_t task = calls->calls->add(std::move(call));
-  if (driving_) {
-    doorbell_.ring();
-  } else {
-    changed_.notify_all();
-  }
+  call_driver();
   return std::make_shared<Submitted>(weak_from_this(), calls, result, task);
 }
 
 std::shared_ptr<Coordinator::Function> Coordinator::begin_function(
     const FunctionKey& key, std::shared_ptr<SubmittedCalls> calls) {
   const auto function = std::make_shared<Function>(std::move(calls));
-  Job& job = function->calls->job();
-  const CallOptions& options = function->calls->options();
-  function->entry.emplace(job, definition_of(job, options.timeout), options);
-  function->entry->thread = {};
+  prepare(*function, *function->calls);
   functions_.emplace(key, function);
   begin(*function->entry);
   untidy_ = true;  // if nothing comes of the call, it is over
@@ -69,24 +62,18 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
   if (!is_out) function.calls->cancel(task);
   finish_calls();
   untidy_ = true;
-  if (driving_) doorbell_.ring();
+  call_driver();
 }
 
 bool Coordinator::Submitted::wait(std::optional<Time> until) {
-  const std::shared_ptr<Coordinator> pool = engine_.lock();
-  if (!pool) return true;  // it has ended its calls
-  require_owner(pool->owner_);
-  Lock lock = pool->enter();
-  pool->await(lock, result_, until);
-  return result_.ready();
+  Visit pool(engine_);
+  if (pool) pool->await(pool.lock(), result_, until);
+  return !pool || result_.ready();
 }
 
 void Coordinator::Submitted::cancel() {
-  const std::shared_ptr<Coordinator> pool = engine_.lock();
-  if (!pool) return;
-  require_owner(pool->owner_);
-  const Lock lock = pool->enter();
-  if (!result_.ready()) pool->cancel(*function_, task_);
+  const Visit pool(engine_);
+  if (pool && !result_.ready()) pool->cancel(*function_, task_);
 }
 
 void Coordinator::Submitted::tell_again(std::shared_ptr<Expected> again) {

@@ -130,6 +130,13 @@ void InlineEngine::require_usable() {
   if (runner_ == std::this_thread::get_id()) refuse_use_by_own_call();
 }
 
+int InlineEngine::native_handle() {
+  require_usable();
+  const Lock lock(mutex_);
+  if (!silent_bell_) silent_bell_.emplace();
+  return silent_bell_->fd();
+}
+
 void InlineEngine::close() {
   require_usable();
   const Lock lock(mutex_);

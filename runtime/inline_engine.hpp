@@ -16,6 +16,7 @@
 #include "runtime/log.hpp"
 #include "worker/local_task.hpp"
 #include "worker/module.hpp"
+#include "worker/wake.hpp"
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
 
@@ -25,6 +26,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <sys/types.h>
@@ -48,6 +50,9 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   }
   [[nodiscard]] bool takes_submissions() const override { return false; }
   std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
+  /// Never readable: there is never anything to do.
+  int native_handle() override;
+  void poll() override { require_usable(); }
   void close() override;
   /// Waits for calls, runs the finalizer if the initializer has run.
   void join() override;
@@ -95,6 +100,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   std::uint64_t turn_ = 0;
   std::thread::id runner_;  ///< who has the turn
   std::stop_source end_;    ///< of the pool
+  std::optional<Doorbell> silent_bell_;
 
   // Of who has the turn.
   bool is_set_up_ = false;

@@ -58,6 +58,14 @@ detail::Engine& Pool::engine() const {
       "bulkhead: a task cannot use the pool that it runs in; make a new Pool in the task");
 }
 
+int Pool::native_handle() {
+  return engine().native_handle();
+}
+void Pool::poll() {
+  static_cast<void>(engine());
+  const std::shared_ptr<detail::Engine> engine = engine_;  // a callback may end the pool
+  engine->poll();
+}
 void Pool::close() {
   engine().close();
 }

@@ -7,6 +7,7 @@
   public headers include the standard library; never Boost, spdlog or the kernel
   cereal only in the header for those who want it, so that it costs nobody else
   Boost only in worker/, spdlog only in runtime/, kernel headers only in worker/
+  what belongs to another library only in the header for its users
 """
 import pathlib
 import re
@@ -16,6 +17,8 @@ import sys
 CEREAL_HEADERS = ["bulkhead/cereal.hpp", "bulkhead/detail/archive.hpp"]
 CEREAL_USERS = [*CEREAL_HEADERS, "bulkhead/bulkhead.hpp"]
 ORDER = ["serialization", "worker", "runtime"]
+# Headers for users of a library, by the prefix of what that has.
+COMPANIONS = {"bulkhead/asio.hpp": "boost/asio/"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 KERNEL = re.compile(r"^(sys/|linux/|unistd\.h|poll\.h|fcntl\.h|sched\.h|dirent\.h|signal\.h)")
 # What a pure room or a deciding one may ask the C library: who it is, and the words for signals.
@@ -26,7 +29,7 @@ ALLOWED_KERNEL = {
 
 def room_of_public(root: pathlib.Path, name: str) -> str | None:
     for room in ORDER:
-        if (root / room / "include" / name).exists():
+        if any((root / room).glob(f"**/include/{name}")):
             return room
     return None
 
@@ -50,6 +53,8 @@ def complaint(root: pathlib.Path, room: str, header: str, bracket: str, name: st
         if public:
             return "a public header includes an internal one"
         return "points upwards" if ORDER.index(owner) > ORDER.index(room) else None
+    if header in COMPANIONS and name.startswith(COMPANIONS[header]):
+        return None
     if name.startswith("boost/") and (public or room != "worker"):
         return "Boost belongs into worker/'s internal files"
     if name.startswith("spdlog/") and (public or room != "runtime"):
@@ -67,7 +72,7 @@ def main() -> int:
     for room in ORDER:
         for path in sorted((root / room).rglob("*.[ch]pp")):
             parts = path.relative_to(root).parts
-            header = "/".join(parts[2:]) if "include" in parts else ""
+            header = "/".join(parts[parts.index("include") + 1:]) if "include" in parts else ""
             for bracket, name in INCLUDE.findall(path.read_text(encoding="utf-8")):
                 why = complaint(root, room, header, bracket, name)
                 if why:

@@ -3,6 +3,7 @@
 
 #include <bulkhead/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
@@ -10,20 +11,31 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
+#include <utility>
 
 namespace bulkhead::detail {
 namespace {
 
-enum Source : std::uint32_t { kDoorbell, kControl, kZygote, kOutput };
+enum Source : std::uint32_t { kDoorbell, kControl, kZygote, kOutput, kEvents, kTimer };
 
-void watch(int epoll, int fd, Source source, std::uint32_t events) {
+bool change_watch(int epoll, int operation, int fd, Source source, std::uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u32 = source;
-  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
-    throw SystemError("bulkhead: cannot watch a descriptor (epoll_ctl)", errno);
-  }
+  return ::epoll_ctl(epoll, operation, fd, &event) == 0;
+}
+
+void watch(int epoll, int fd, Source source, std::uint32_t events) {
+  if (change_watch(epoll, EPOLL_CTL_ADD, fd, source, events)) return;
+  throw SystemError("bulkhead: cannot watch a descriptor (epoll_ctl)", errno);
+}
+
+Descriptor make_epoll() {
+  Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) throw SystemError("bulkhead: cannot create an epoll descriptor", errno);
+  return epoll;
 }
 
 }  // namespace
@@ -55,9 +67,7 @@ bool Doorbell::usable() const {
   return ::fcntl(fd_.get(), F_GETFD) >= 0 || errno != EBADF;  // a filter may refuse to tell
 }
 
-EventSet::EventSet(int doorbell, int control, int zygote_pidfd)
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) throw SystemError("bulkhead: cannot create an epoll descriptor", errno);
+EventSet::EventSet(int doorbell, int control, int zygote_pidfd) : epoll_(make_epoll()) {
   // Edge-triggered, so that the bell need not be read: each ring is a new edge.
   watch(epoll_.get(), doorbell, kDoorbell, EPOLLIN | EPOLLET);
   watch(epoll_.get(), control, kControl, EPOLLIN);
@@ -82,6 +92,43 @@ Wakeup EventSet::wait(std::chrono::milliseconds timeout) const {
     wakeup.output |= events[static_cast<std::size_t>(i)].data.u32 == kOutput;
   }
   return wakeup;
+}
+
+LoopHandle::LoopHandle(const EventSet& events)
+    : epoll_(make_epoll()),
+      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
+      events_(events.fd()) {
+  if (!timer_) throw SystemError("bulkhead: cannot create a timerfd", errno);
+  watch(epoll_.get(), events_, kEvents, EPOLLIN);
+  // Edge-triggered, so that they need not be read.
+  watch(epoll_.get(), bell_.fd(), kDoorbell, EPOLLIN | EPOLLET);
+  watch(epoll_.get(), timer_.get(), kTimer, EPOLLIN | EPOLLET);
+}
+
+void LoopHandle::call() {
+  if (!std::exchange(called_, true)) bell_.ring();
+}
+
+void LoopHandle::call_after(std::optional<std::chrono::milliseconds> time) {
+  if (!std::exchange(timed_, time.has_value()) && !time) return;
+  const auto ms = time.value_or(std::chrono::milliseconds{0}).count();
+  itimerspec when{};
+  when.it_value.tv_sec = ms / 1000;
+  when.it_value.tv_nsec = ms % 1000 * 1'000'000;
+  ::timerfd_settime(timer_.get(), 0, &when, nullptr);
+}
+
+bool LoopHandle::take() {
+  std::array<epoll_event, 4> events;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+  called_ = false;
+  return std::any_of(events.begin(), events.begin() + std::max(count, 0),
+                     [](const epoll_event& event) { return event.data.u32 == kTimer; });
+}
+
+void LoopHandle::watch_events(bool watches) {
+  if (std::exchange(watches_, watches) == watches) return;
+  change_watch(epoll_.get(), EPOLL_CTL_MOD, events_, kEvents, watches ? EPOLLIN : 0U);
 }
 
 }  // namespace bulkhead::detail

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 namespace bulkhead::detail {
 
@@ -58,9 +59,40 @@ class EventSet {
   void watch_output(int pipe) const;
   /// Sleeps until something happens or `timeout` has passed; negative: no limit.
   [[nodiscard]] Wakeup wait(std::chrono::milliseconds timeout) const;
+  /// Readable if wait() would return at once.
+  [[nodiscard]] int fd() const { return epoll_.get(); }
 
  private:
   Descriptor epoll_;
+};
+
+/// What an event loop of the host's watches: one descriptor that is readable when something has
+/// happened, when it was called, or when its time has come.
+class LoopHandle {
+ public:
+  /// Throws SystemError.
+  explicit LoopHandle(const EventSet& events);
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+  /// Until take().
+  void call();
+  /// Instead of an earlier time; nothing: never.
+  void call_after(std::optional<std::chrono::milliseconds> time);
+  /// Takes note of both. True if its time has come.
+  bool take();
+  /// Somebody else sleeps on the events: they do not make it readable until they do again.
+  void leave_events_alone() { watch_events(false); }
+  void watch_events() { watch_events(true); }
+
+ private:
+  void watch_events(bool watches);
+
+  Descriptor epoll_;
+  Descriptor timer_;
+  Doorbell bell_;
+  int events_;
+  bool watches_ = true;
+  bool called_ = false;
+  bool timed_ = false;
 };
 
 }  // namespace bulkhead::detail

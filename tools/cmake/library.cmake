@@ -32,6 +32,22 @@ set_target_properties(bulkhead PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
   VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
 
+# Headers for users of further libraries, which these targets do not look for: whoever links one has its library.
+function(bulkhead_companion name)
+  add_library(bulkhead_${name} INTERFACE)
+  add_library(bulkhead::${name} ALIAS bulkhead_${name})
+  set(base ${PROJECT_SOURCE_DIR}/runtime/${name}/include)
+  target_sources(bulkhead_${name} INTERFACE FILE_SET HEADERS
+    BASE_DIRS ${base} FILES ${base}/bulkhead/${name}.hpp)
+  target_link_libraries(bulkhead_${name} INTERFACE bulkhead::bulkhead)
+  set_target_properties(bulkhead_${name} PROPERTIES
+    EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
+  install(TARGETS bulkhead_${name} EXPORT bulkhead
+    FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endfunction()
+bulkhead_companion(asio)
+target_link_libraries(bulkhead_asio INTERFACE Threads::Threads)
+
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
 install(TARGETS bulkhead EXPORT bulkhead
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -80,6 +80,14 @@ class AsyncResult {
     });
     return *this;
   }
+  /// The same however it has ended: `f(result)` gets this result.
+  template <class F>
+  const AsyncResult& on_done(F f) const {
+    state_->call_back([f = std::move(f)](detail::AsyncState<R>& state) mutable {
+      f(AsyncResult(std::static_pointer_cast<detail::AsyncState<R>>(state.shared_from_this())));
+    });
+    return *this;
+  }
 
  private:
   friend class Pool;

@@ -198,6 +198,18 @@ class Pool {
     return try_imap(f, std::vector<T>(elements), options);
   }
 
+  // Event loops. From the first call of either of these on, the pool has no thread of its own:
+  // calls that go on by themselves get on, and callbacks are called, in poll() only (and, where a
+  // thread waits for a result, in that). What ends in one turn of the loop calls back in that turn.
+
+  /// A descriptor that becomes readable when there is something for poll() to do: to be watched,
+  /// with epoll or the like, as long as the pool lives; not to be read nor closed. Throws
+  /// SystemError.
+  int native_handle();
+  /// Does what can be done now, for some milliseconds at most, and returns; callbacks take as long
+  /// as they take. Does not throw what they throw (see AsyncResult::on_success).
+  void poll();
+
   /// Takes no more calls; those that run go on.
   void close();
   /// Waits until all calls have returned, lets the workers run their finalizers and leave (they are

@@ -265,6 +265,8 @@ class Engine {
   /// Begins a call that gets on while somebody pulls. Throws what run() throws.
   virtual std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) = 0;
   // See Pool.
+  virtual int native_handle() = 0;
+  virtual void poll() = 0;
   virtual void close() = 0;
   virtual void join() = 0;
   virtual void terminate() = 0;
