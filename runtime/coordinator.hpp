@@ -62,7 +62,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
   std::shared_ptr<RunningCall> submit(const FunctionKey& function,
                                       const std::function<std::shared_ptr<SubmittedCalls>()>& make,
-                                      Submission call) override;
+                                      Submission call,
+                                      std::optional<Clock::time_point> room_until) override;
   [[nodiscard]] bool takes_submissions() const override { return true; }
   std::shared_ptr<Pull> open(std::shared_ptr<PulledCall> call) override;
   int native_handle() override;
@@ -85,6 +86,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   class Pulled;      // one that gets on while somebody pulls
   struct Function;   // calls of it that were submitted
   class Submitted;   // one of them
+  class Room;        // for more of them
   struct Waiter;     // a thread that sleeps
   struct Goal;       // what a thread drives for
   using Lock = std::unique_lock<std::mutex>;
@@ -117,6 +119,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::shared_ptr<Function> begin_function(const FunctionKey& key,
                                            std::shared_ptr<SubmittedCalls> calls);
   void finish_submitted();
+  bool await_room(Lock& lock, Clock::time_point until);
+  [[nodiscard]] bool has_room() const;
   void cancel(Function& function, std::uint64_t task);
   RunReport finish(Entry& entry);
 
@@ -228,6 +232,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   const TimeLimit longest_start_;
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   const bool may_start_helper_;
+  const std::uint64_t most_in_flight_;  ///< calls, of those that wait for room
   WorkerSetup setup_;
   Doorbell doorbell_;
   std::optional<PeekPipe> peek_;  ///< if there are transcripts
@@ -358,14 +363,15 @@ struct Coordinator::Goal {
 
 class Coordinator::Background final : public RunningCall, public Kept {
  public:
-  Background(std::weak_ptr<Coordinator> pool, std::shared_ptr<PendingCall> pending)
-      : engine(std::move(pool)), call(std::move(pending)) {}
+  Background(std::weak_ptr<Coordinator> engine, std::shared_ptr<PendingCall> pending)
+      : pool(std::move(engine)), call(std::move(pending)) {}
 
-  bool wait(std::optional<Time> until) override;
+  void wait_for(const Awaited& goal, std::optional<Time> until) override;
+  [[nodiscard]] const void* engine() const override { return pool.lock().get(); }
   void cancel() override;
   void tell_again(std::shared_ptr<Expected> again) override;
 
-  const std::weak_ptr<Coordinator> engine;
+  const std::weak_ptr<Coordinator> pool;
   std::shared_ptr<PendingCall> call;  ///< null once it has been finished
   std::exception_ptr error;           ///< of the progress function
 };
@@ -380,14 +386,15 @@ class Coordinator::Submitted final : public RunningCall {
  public:
   Submitted(std::weak_ptr<Coordinator> engine, std::shared_ptr<Function> function,
             const Expected& result, std::uint64_t task)
-      : engine_(std::move(engine)), function_(std::move(function)), result_(result), task_(task) {}
+      : pool_(std::move(engine)), function_(std::move(function)), result_(result), task_(task) {}
 
-  bool wait(std::optional<Time> until) override;
+  void wait_for(const Awaited& goal, std::optional<Time> until) override;
+  [[nodiscard]] const void* engine() const override { return pool_.lock().get(); }
   void cancel() override;
   void tell_again(std::shared_ptr<Expected> again) override;
 
  private:
-  const std::weak_ptr<Coordinator> engine_;
+  const std::weak_ptr<Coordinator> pool_;
   const std::shared_ptr<Function> function_;
   const Expected& result_;  ///< it is what calls
   const std::uint64_t task_;

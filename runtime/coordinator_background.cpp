@@ -56,25 +56,22 @@ void Coordinator::finish_calls() {
 // ---------------------------------------------------------------------------------------------------
 // Waiting
 
-bool Coordinator::Background::wait(std::optional<Time> until) {
-  Visit pool(engine);
-  if (!pool || call == nullptr) return true;
-  const std::shared_ptr<Expected> result = call->result();
-  pool->await(pool.lock(), *result, until);
-  return result->ready();
+void Coordinator::Background::wait_for(const Awaited& goal, std::optional<Time> until) {
+  Visit visit(pool);
+  if (visit) visit->await(visit.lock(), goal, until);
 }
 
 void Coordinator::Background::cancel() {
-  const Visit pool(engine);
-  if (!pool || call == nullptr || entry->ending) return;
+  const Visit visit(pool);
+  if (!visit || call == nullptr || entry->ending) return;
   entry->cancel("the call was cancelled");
-  pool->untidy_ = true;
-  pool->call_driver();
+  visit->untidy_ = true;
+  visit->call_driver();
 }
 
 void Coordinator::Background::tell_again(std::shared_ptr<Expected> again) {
-  const std::shared_ptr<Coordinator> pool = engine.lock();
-  if (pool) return pool->tell_again(std::move(again));
+  const std::shared_ptr<Coordinator> engine = pool.lock();
+  if (engine) return engine->tell_again(std::move(again));
   while (again->tell()) {
   }
 }

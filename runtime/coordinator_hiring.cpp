@@ -38,6 +38,7 @@ Coordinator::Coordinator(const Options& options, int workers)
       longest_start_(options.initializer_timeout),
       most_growth_(options.recycle_rss),
       may_start_helper_(options.helper_thread),
+      most_in_flight_(options.max_in_flight),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);

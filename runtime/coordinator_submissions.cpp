@@ -4,6 +4,7 @@
 // job, with a result of its own for each task. It ends when there are none, as code that has ended
 // its calls may be unloaded.
 #include "runtime/coordinator.hpp"
+#include <bulkhead/detail/intake.hpp>
 
 #include <utility>
 
@@ -11,10 +12,11 @@ namespace bulkhead::detail {
 
 std::shared_ptr<RunningCall> Coordinator::submit(
     const FunctionKey& function, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
-    Submission call) {
+    Submission call, std::optional<Clock::time_point> room_until) {
   require_owner(owner_);
-  const Lock lock = enter();
+  Lock lock = enter();
   require_open(state_, cause_);
+  if (room_until && !await_room(lock, *room_until)) return nullptr;
   const Inside inside(inside_);
   start_helper();
   const auto found = functions_.find(function);
@@ -23,6 +25,36 @@ std::shared_ptr<RunningCall> Coordinator::submit(
   const std::uint64_t task = calls->calls->add(std::move(call));
   call_driver();
   return std::make_shared<Submitted>(weak_from_this(), calls, result, task);
+}
+
+/// There is, or there will not be any more calls.
+class Coordinator::Room final : public Awaited {
+ public:
+  explicit Room(const Coordinator& engine) : engine_(engine) {}
+  [[nodiscard]] bool ready() const override {
+    return engine_.state_ != State::open || engine_.has_room();
+  }
+
+ private:
+  const Coordinator& engine_;
+};
+
+bool Coordinator::has_room() const {
+  SubmittedCalls::Load all;
+  for (const auto& [key, function] : functions_) {
+    const SubmittedCalls::Load load = function->calls->load();
+    all.calls += load.calls;
+    all.bytes += load.bytes;
+  }
+  return all.calls < most_in_flight_ && (all.calls == 0 || all.bytes < Intake::kMostBytes);
+}
+
+bool Coordinator::await_room(Lock& lock, Clock::time_point until) {
+  const Room room(*this);
+  await(lock, room, until);
+  if (!room.ready()) return false;
+  require_open(state_, cause_);
+  return true;
 }
 
 std::shared_ptr<Coordinator::Function> Coordinator::begin_function(
@@ -65,20 +97,19 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
   call_driver();
 }
 
-bool Coordinator::Submitted::wait(std::optional<Time> until) {
-  Visit pool(engine_);
-  if (pool) pool->await(pool.lock(), result_, until);
-  return !pool || result_.ready();
+void Coordinator::Submitted::wait_for(const Awaited& goal, std::optional<Time> until) {
+  Visit visit(pool_);
+  if (visit) visit->await(visit.lock(), goal, until);
 }
 
 void Coordinator::Submitted::cancel() {
-  const Visit pool(engine_);
-  if (pool && !result_.ready()) pool->cancel(*function_, task_);
+  const Visit visit(pool_);
+  if (visit && !result_.ready()) visit->cancel(*function_, task_);
 }
 
 void Coordinator::Submitted::tell_again(std::shared_ptr<Expected> again) {
-  const std::shared_ptr<Coordinator> pool = engine_.lock();
-  if (pool) return pool->tell_again(std::move(again));
+  const std::shared_ptr<Coordinator> engine = pool_.lock();
+  if (engine) return engine->tell_again(std::move(again));
   while (again->tell()) {
   }
 }

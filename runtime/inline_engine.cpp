@@ -190,7 +190,8 @@ namespace {
 /// One that has ended.
 class EndedCall final : public RunningCall {
  public:
-  bool wait(std::optional<Time>) override { return true; }
+  void wait_for(const Awaited&, std::optional<Time>) override {}
+  [[nodiscard]] const void* engine() const override { return nullptr; }
   void cancel() override {}
   void tell_again(std::shared_ptr<Expected> result) override {
     while (result->tell()) {

@@ -45,7 +45,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
   std::shared_ptr<RunningCall> submit(const FunctionKey&,
                                       const std::function<std::shared_ptr<SubmittedCalls>()>&,
-                                      Submission) override {
+                                      Submission, std::optional<RunningCall::Time>) override {
     return nullptr;
   }
   [[nodiscard]] bool takes_submissions() const override { return false; }

@@ -60,6 +60,8 @@ int validated_workers(const Options& options, int usable_cpus) {
                           " is 0; it must be at least 1" +
                           " (leave it unset for workers that live as long as the pool)");
   };
+  if (options.max_in_flight == 0)
+    throw InvalidArgument("bulkhead: Options::max_in_flight is 0; it must be 1 or more");
   require_some(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_some(options.recycle_rss, "recycle_rss");
   require_time(options.initializer_timeout, "Options::initializer_timeout");

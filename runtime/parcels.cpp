@@ -28,11 +28,13 @@ void Parcels::add(ParcelBatch batch) {
   bytes_ += batch.bytes();
   batches_.emplace(known_, Kept{known_, std::move(batch)});
   known_ += count;
+  left_ += count;
 }
 
 void Parcels::forget(std::uint64_t task) {
   auto& kept = const_cast<Kept&>(find(task));
   kept.forgotten[task - kept.first] = true;
+  --left_;
   if (--kept.left != 0) return;
   bytes_ -= kept.batch.bytes();
   last_ = nullptr;

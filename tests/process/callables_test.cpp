@@ -18,6 +18,7 @@
 #include <ranges>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <unistd.h>
@@ -342,6 +343,36 @@ TEST_F(CallableTest, StateLargerThanTheRingTravelsInEveryCall) {
     const auto results = pool.map(partial(look_up, table), test::numbers(0, 1000));
     EXPECT_THAT(results, Each(round));
   }
+}
+
+TEST_F(CallableTest, DelayedCallsAreRunInOrder) {
+  Pool pool(2);
+  EXPECT_THAT(pool.run({delayed(power, 2.0, 3.0), delayed(power, 3.0, 2.0)}),
+              ElementsAre(9.0, 8.0));
+  // Of several functions of one type.
+  using Call = decltype(delayed(power, 1.0, 1.0));
+  const auto difference = +[](double a, double b) { return a - b; };
+  std::vector<Call> calls;
+  for (int i = 0; i < 1000; ++i) {
+    calls.push_back(i % 2 == 0 ? delayed(power, 2.0, 1.0 * i)
+                               : delayed(difference, 2.0 * i, 1.0 * i));
+  }
+  const std::vector<double> results = pool.run(calls);
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(results.at(static_cast<std::size_t>(i)), i % 2 == 0 ? double(i) * i : double(i));
+  }
+  pool.run(std::vector{delayed([] {})});
+}
+
+TEST_F(CallableTest, DelayedCallsFailEachByItself) {
+  Pool pool(2);
+  const auto positive = [](int x) {
+    if (x < 0) throw std::out_of_range("negative");
+    return x;
+  };
+  const auto outcomes = pool.try_run({delayed(positive, 1), delayed(positive, -1)});
+  EXPECT_EQ(outcomes.at(0).value_or(0), 1);
+  EXPECT_FALSE(outcomes.at(1));
 }
 
 /// Uses the pool while its state is written.

@@ -298,10 +298,14 @@ TEST_F(MisconductTest, ATaskThatUsesAnInheritedPoolIsToldSo) {
   EXPECT_EQ(elder.apply(same, 5), 5);
 }
 
-// Row 118: task-uses-pool. Its own pool was not complete when the workers were forked.
+// Rows 118 and 195: task-uses-pool, nest-submit-self. Its own pool was not complete when the workers
+// were forked.
 TEST_F(MisconductTest, ATaskThatUsesItsOwnPoolIsToldSo) {
   alignas(Pool) static std::array<std::byte, sizeof(Pool)> place{};
-  const auto use = [](int x) { return reinterpret_cast<Pool*>(place.data())->apply(same, x); };
+  const auto use = [](int x) {
+    Pool& own = *reinterpret_cast<Pool*>(place.data());
+    return x % 2 == 0 ? own.apply(same, x) : own.apply_async(same, x).get();
+  };
   const auto destroy = [](Pool* pool) { pool->~Pool(); };
   const std::unique_ptr<Pool, decltype(destroy)> pool(new (place.data()) Pool(2), destroy);
   const auto outcomes = pool->try_map(use, test::numbers(0, 4));

@@ -15,6 +15,10 @@
 
 namespace bulkhead {
 
+namespace detail {
+struct ResultAccess;
+}
+
 /// The result, of type R, of a call that goes on by itself; as std::shared_future, a handle: copies
 /// are the same result. Thread-safety: any member function may be called from any thread, also on
 /// the same result. A result that is dropped lets its call go on; a pool that ends ends its calls,
@@ -91,6 +95,7 @@ class AsyncResult {
 
  private:
   friend class Pool;
+  friend struct detail::ResultAccess;
   explicit AsyncResult(std::shared_ptr<detail::AsyncState<R>> state) : state_(std::move(state)) {}
 
   std::shared_ptr<detail::AsyncState<R>> state_;

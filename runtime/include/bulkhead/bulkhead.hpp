@@ -19,3 +19,4 @@
 #include <bulkhead/result_stream.hpp>
 #include <bulkhead/this_task.hpp>
 #include <bulkhead/version.hpp>
+#include <bulkhead/wait.hpp>

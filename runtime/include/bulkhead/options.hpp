@@ -77,6 +77,11 @@ struct Options {
   /// For tests: what is to happen to workers, see testing.hpp.
   std::vector<fault::Fault> faults = {};
 
+  /// Of calls that are made one by one (submit, apply_async) so many may be under way before
+  /// submit() waits and try_submit() refuses; 1 or more. They do so too when the arguments of those
+  /// take 64 MiB as encoded.
+  std::size_t max_in_flight = 16384;
+
   /// Calls that nobody waits for (map_async and the like) are looked after by a thread, which the
   /// first of them starts and the pool's end ends: named bulkhead-pool, with all signals blocked.
   /// It also runs callbacks. A Pool that is made later counts it among this process's threads.

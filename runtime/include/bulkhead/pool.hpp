@@ -29,8 +29,10 @@
 #include <bulkhead/remote_error.hpp>
 #include <bulkhead/result_stream.hpp>
 
+#include <chrono>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <tuple>
@@ -99,6 +101,28 @@ class Pool {
     return call<detail::Values, true>(f, std::forward<Range>(range), options);
   }
 
+  /// The calls of a range of delayed(f, a, b...), which may be of different functions of one type;
+  /// otherwise as map().
+  template <std::ranges::input_range Range>
+  auto run(Range&& calls, const CallOptions& options = {}) {
+    return map(detail::Invoke{}, std::forward<Range>(calls), options);
+  }
+  /// The same with outcomes, as try_map().
+  template <std::ranges::input_range Range>
+  auto try_run(Range&& calls, const CallOptions& options = {}) {
+    return try_map(detail::Invoke{}, std::forward<Range>(calls), options);
+  }
+  /// run({delayed(f, 1), delayed(f, 2)}).
+  template <class Call>
+  auto run(std::initializer_list<Call> calls, const CallOptions& options = {}) {
+    return run(std::span<const Call>(calls.begin(), calls.size()), options);
+  }
+  /// try_run({delayed(f, 1), delayed(f, 2)}).
+  template <class Call>
+  auto try_run(std::initializer_list<Call> calls, const CallOptions& options = {}) {
+    return try_run(std::span<const Call>(calls.begin(), calls.size()), options);
+  }
+
   /// f(args...) in a worker. Throws its failure.
   template <class F, class... Args>
   auto apply(const F& f, Args&&... args) {
@@ -141,26 +165,32 @@ class Pool {
   /// f(args...) in a worker, as an AsyncResult<R>.
   template <class F, class... Args>
   auto apply_async(const F& f, Args&&... args) {
-    using Function = std::decay_t<F>;
-    using Arguments = std::tuple<detail::Stored<Args>...>;
-    detail::require_travelling<Function, Arguments, true>();
-    if constexpr (detail::travels<Function, Arguments, true>()) {
-      using Call = detail::EncodedCall<detail::TravellingCall<Function, Arguments, true>>;
-      if constexpr (!Call::kHasState) {
-        if (engine().takes_submissions()) {
-          return submit<Call, Function>(f, Arguments(std::forward<Args>(args)...));
-        }
-      }
-      return apply_async(CallOptions{}, f, std::forward<Args>(args)...);
-    } else {
-      return detail::Mistyped{};
-    }
+    return *enqueue(std::nullopt, f, std::forward<Args>(args)...);
   }
   template <class F, class... Args>
   auto apply_async(const CallOptions& options, const F& f, Args&&... args) {
     std::vector<std::tuple<detail::Stored<Args>...>> arguments;
     arguments.emplace_back(std::forward<Args>(args)...);
     return start<detail::One, true>(f, std::move(arguments), options);
+  }
+
+  // The same for who has more calls to make than are to be under way at a time, see
+  // Options::max_in_flight.
+
+  /// apply_async() as soon as there is room; the thread does the pool's work meanwhile.
+  template <class F, class... Args>
+  auto submit(const F& f, Args&&... args) {
+    return *enqueue(detail::RunningCall::Time::max(), f, std::forward<Args>(args)...);
+  }
+  /// The same if there is room now: a std::optional<AsyncResult<R>>. Of use in event loops.
+  template <class F, class... Args>
+  auto try_submit(const F& f, Args&&... args) {
+    return enqueue(detail::RunningCall::Time::min(), f, std::forward<Args>(args)...);
+  }
+  /// The same if there is room within that time.
+  template <class F, class... Args>
+  auto submit_for(std::chrono::nanoseconds timeout, const F& f, Args&&... args) {
+    return enqueue(detail::time_from_now(timeout), f, std::forward<Args>(args)...);
   }
 
   // Streams: results are read one by one, and elements drawn as the workers can do with them, so
@@ -261,15 +291,41 @@ class Pool {
     }
   }
 
+  /// Nothing: there was no room until then. Without a time there always is.
+  template <class F, class... Args>
+  auto enqueue(std::optional<detail::RunningCall::Time> room_until, const F& f, Args&&... args) {
+    using Function = std::decay_t<F>;
+    using Arguments = std::tuple<detail::Stored<Args>...>;
+    detail::require_travelling<Function, Arguments, true>();
+    if constexpr (detail::travels<Function, Arguments, true>()) {
+      using Call = detail::EncodedCall<detail::TravellingCall<Function, Arguments, true>>;
+      if constexpr (Call::kHasState) {  // travels with the arguments
+        return enqueue(room_until, detail::Invoke{}, f, std::forward<Args>(args)...);
+      } else if (engine().takes_submissions()) {
+        return enqueue_encoded<Call, Function>(room_until, f,
+                                               Arguments(std::forward<Args>(args)...));
+      } else {
+        return std::optional(apply_async(CallOptions{}, f, std::forward<Args>(args)...));
+      }
+    } else {
+      return std::optional(detail::Mistyped{});
+    }
+  }
+
   template <class Call, class Function, class Arguments>
-  AsyncResult<typename Call::Result> submit(const Function& f, const Arguments& arguments) {
+  std::optional<AsyncResult<typename Call::Result>> enqueue_encoded(
+      std::optional<detail::RunningCall::Time> room_until, const Function& f,
+      const Arguments& arguments) {
     const Call call(f);
     auto result = std::make_shared<detail::AsyncState<typename Call::Result>>();
     detail::Submission one;
     one.argument.add(arguments);
     one.result = result;
     const auto make = [&f] { return std::make_shared<detail::FunctionCalls<Call, Function>>(f); };
-    result->track(engine().submit({call.describe(), call.function()}, make, std::move(one)));
+    auto running =
+        engine().submit({call.describe(), call.function()}, make, std::move(one), room_until);
+    if (!running) return std::nullopt;
+    result->track(std::move(running));
     return AsyncResult<typename Call::Result>(std::move(result));
   }
 

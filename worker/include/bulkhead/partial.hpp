@@ -68,4 +68,10 @@ Partial<std::decay_t<F>, detail::Stored<Bound>...> partial(F&& f, Bound&&... bou
   return {std::forward<F>(f), detail::Stored<Bound>(std::forward<Bound>(bound))...};
 }
 
+/// A call that is to be made later, by Pool::run(): partial(f, a, b) with all arguments.
+template <class F, class... Args>
+auto delayed(F&& f, Args&&... args) {
+  return partial(std::forward<F>(f), std::forward<Args>(args)...);
+}
+
 }  // namespace bulkhead

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bulkhead/detail/calls.hpp>
+#include <bulkhead/detail/completions.hpp>
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/detail/map_job.hpp>
@@ -12,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -30,19 +32,47 @@ namespace bulkhead::detail {
 /// Saturates.
 [[nodiscard]] RunningCall::Time time_from_now(std::chrono::nanoseconds timeout);
 
-/// The result, of type R, and who is to hear of it.
-template <class R>
-class AsyncState final : public Expected {
+/// A result without its type, and who waits for it.
+class AsyncStateBase : public Expected {
  public:
-  using Callback = std::function<void(AsyncState&)>;
-
   /// Once, before anything else.
   void track(std::shared_ptr<RunningCall> call) { call_ = std::move(call); }
 
-  bool wait(std::optional<RunningCall::Time> until) { return ready() || call_->wait(until); }
+  [[nodiscard]] bool ready() const final { return ready_.load(std::memory_order_acquire); }
+  bool wait(std::optional<RunningCall::Time> until);
   void cancel() {
     if (!ready()) call_->cancel();
   }
+  [[nodiscard]] RunningCall& call() const { return *call_; }
+  /// Until unwatch(), `completions` hears when it becomes ready, or has: of `index`, once.
+  void watch(Completions& completions, std::size_t index);
+  void unwatch(const Completions& completions);
+  /// Once it is ready.
+  [[nodiscard]] std::exception_ptr error() const { return error_; }
+
+ protected:
+  void become_ready();
+
+  std::exception_ptr error_;
+  std::mutex mutex_;
+
+ private:
+  struct Watcher {
+    Completions* completions;
+    std::size_t index;
+  };
+
+  std::shared_ptr<RunningCall> call_;
+  std::atomic<bool> ready_ = false;
+  std::vector<Watcher> watchers_;
+};
+
+/// The result, of type R, and who is to hear of it.
+template <class R>
+class AsyncState final : public AsyncStateBase {
+ public:
+  using Callback = std::function<void(AsyncState&)>;
+
   void call_back(Callback callback) {
     bool told = false;
     {
@@ -50,12 +80,10 @@ class AsyncState final : public Expected {
       callbacks_.push_back(std::move(callback));
       told = std::exchange(told_, false);
     }
-    if (told) call_->tell_again(shared_from_this());
+    if (told) call().tell_again(shared_from_this());
   }
 
-  [[nodiscard]] bool ready() const override { return ready_.load(std::memory_order_acquire); }
   // Once it is ready.
-  [[nodiscard]] std::exception_ptr error() const { return error_; }
   [[nodiscard]] Placed<R>& value() { return *value_; }
   R take() {
     if (error_) std::rethrow_exception(error_);
@@ -71,7 +99,7 @@ class AsyncState final : public Expected {
     } catch (...) {
       error_ = std::current_exception();
     }
-    ready_.store(true, std::memory_order_release);
+    become_ready();
   }
   bool tell() override {
     Callback next;
@@ -87,12 +115,8 @@ class AsyncState final : public Expected {
   }
 
  private:
-  std::shared_ptr<RunningCall> call_;
   std::optional<Placed<R>> value_;
-  std::exception_ptr error_;
-  std::atomic<bool> ready_ = false;
   std::atomic<bool> taken_ = false;
-  std::mutex mutex_;
   std::deque<Callback> callbacks_;
   bool told_ = false;  ///< nobody is about to call back
 };

@@ -186,11 +186,16 @@ class SubmittedCalls : public KeptCall {
   virtual void cancel(std::uint64_t task) = 0;
   /// True if all have ended.
   [[nodiscard]] virtual bool idle() const = 0;
+  struct Load {
+    std::uint64_t calls = 0;  ///< that have not ended
+    std::uint64_t bytes = 0;  ///< that their arguments take
+  };
+  [[nodiscard]] virtual Load load() const = 0;
   /// Moves the results that have become ready to the end of `ended`.
   virtual void take_ended(std::vector<std::shared_ptr<Expected>>& ended) = 0;
 };
 
-/// Such a call, as seen by who may want its result. Any thread; also when the engine is gone.
+/// One of these, as seen by who may want its result. Any thread; also when the engine is gone.
 class RunningCall {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -200,8 +205,11 @@ class RunningCall {
   RunningCall& operator=(const RunningCall&) = delete;
   virtual ~RunningCall() = default;
 
-  /// Waits until its result is ready, or until then; the thread drives meanwhile. True if it is.
-  virtual bool wait(std::optional<Time> until) = 0;
+  /// Waits until `goal` is reached, or until then; the thread drives meanwhile. Only what this
+  /// engine does may be waited for.
+  virtual void wait_for(const Awaited& goal, std::optional<Time> until) = 0;
+  /// Which engine that is; null if it has gone, and so has ended its calls.
+  [[nodiscard]] virtual const void* engine() const = 0;
   /// Tasks that have not ended are cancelled; those that run are ended.
   virtual void cancel() = 0;
   /// There are functions again that wait for the result, which is ready.
@@ -255,11 +263,12 @@ class Engine {
   virtual RunReport run(Job& job, const CallOptions& options) = 0;
   /// Begins a job that goes on by itself. Throws what run() throws.
   virtual std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) = 0;
-  /// Adds a call of a function to those that there are, made by `make` if there were none. Throws
-  /// what run() throws.
+  /// Adds a call of a function to those that there are, made by `make` if there were none. With
+  /// `room_until` waits until then for room among those that have not ended, as Options say; null
+  /// if there was none. Throws what run() throws.
   virtual std::shared_ptr<RunningCall> submit(
       const FunctionKey& function, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
-      Submission call) = 0;
+      Submission call, std::optional<RunningCall::Time> room_until) = 0;
   /// False: submit() is not to be called.
   [[nodiscard]] virtual bool takes_submissions() const = 0;
   /// Begins a call that gets on while somebody pulls. Throws what run() throws.

@@ -108,8 +108,8 @@ class Parcels {
   void close() { closed_ = true; }
 
   [[nodiscard]] std::uint64_t known() const { return known_; }
-  /// True if all that are known have been forgotten.
-  [[nodiscard]] bool empty() const { return batches_.empty(); }
+  /// Those that have not been forgotten.
+  [[nodiscard]] std::uint64_t left() const { return left_; }
   [[nodiscard]] bool closed() const { return closed_; }
   /// Memory that those take which have not been forgotten.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
@@ -146,6 +146,7 @@ class Parcels {
   std::map<std::uint64_t, Kept> batches_;  ///< by the first task
   mutable const Kept* last_ = nullptr;
   std::uint64_t known_ = 0;
+  std::uint64_t left_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t asked_ = 0;
   bool closed_ = false;

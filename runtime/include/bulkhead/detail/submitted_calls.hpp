@@ -108,7 +108,8 @@ class FunctionCalls final : public SubmittedCalls {
     why.message = CancelledTask().what();
     job_.gather().fail(task, given_up_failure(why, task));
   }
-  [[nodiscard]] bool idle() const override { return parcels_.empty(); }
+  [[nodiscard]] bool idle() const override { return parcels_.left() == 0; }
+  [[nodiscard]] Load load() const override { return {parcels_.left(), parcels_.bytes()}; }
   void take_ended(std::vector<std::shared_ptr<Expected>>& ended) override {
     job_.gather().take_ended(ended);
   }

@@ -113,6 +113,15 @@ constexpr void require_sendable() {
       "call and see every capture");
 }
 
+/// Calls its first argument with the others, so that a callable with state can be one of them.
+struct Invoke {
+  template <class F, class... Args>
+    requires std::is_invocable_v<F, Args...>
+  decltype(auto) operator()(F&& f, Args&&... args) const {
+    return std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
+  }
+};
+
 /// What a wrong call returns, after require_travelling() has said what is wrong:
 /// something that fits most uses, so that the compiler does not add complaints of its own.
 struct Mistyped : std::vector<int> {

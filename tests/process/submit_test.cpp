@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+//
+// Back-pressure: calls that are made one by one, no more at a time than may be under way.
+#include "tests/support/process.hpp"
+#include "tests/support/shared.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+struct State {
+  test::Gated gated;
+};
+const test::Shared<State> state;
+
+int square(int x) {
+  return x * x;
+}
+int wait_for_gate(int x) {
+  return state->gated.wait_for_gate(x);
+}
+std::size_t size_behind_gate(const std::string& text) {
+  wait_for_gate(0);
+  return text.size();
+}
+
+class SubmitTest : public test::ProcessTest {
+ protected:
+  void SetUp() override {
+    ProcessTest::SetUp();
+    state.reset();
+  }
+};
+
+TEST_F(SubmitTest, IsApplyAsyncWhereThereIsRoom) {
+  Pool pool(2);
+  EXPECT_EQ(pool.submit(square, 7).get(), 49);
+  EXPECT_EQ(pool.try_submit(square, 7).value().get(), 49);
+  EXPECT_EQ(pool.submit_for(1s, square, 7).value().get(), 49);
+  pool.submit([] {}).get();
+  EXPECT_EQ(pool.submit(partial([](int a, int b) { return a - b; }, 7), 2).get(), 5);
+}
+
+TEST_F(SubmitTest, IsRefusedWithoutRoom) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 3});
+  std::vector<AsyncResult<int>> results;
+  for (int x = 0; x < 3; ++x) results.push_back(pool.try_submit(wait_for_gate, x).value());
+  EXPECT_FALSE(pool.try_submit(wait_for_gate, 3));
+  EXPECT_FALSE(pool.try_submit(square, 3)) << "another function, the same pool";
+  EXPECT_FALSE(pool.submit_for(20ms, square, 3));
+  const auto beyond = pool.apply_async(square, 3);  // waits for nothing
+  EXPECT_FALSE(pool.try_submit(square, 3));
+  state->gated.gate.add();
+  for (const auto& result : results) result.wait();
+  EXPECT_EQ(beyond.get(), 9);
+  EXPECT_EQ(pool.try_submit(square, 3).value().get(), 9);
+}
+
+TEST_F(SubmitTest, WaitsForRoom) {
+  Pool pool(Options{.workers = 2, .max_in_flight = 4});
+  std::atomic<int> most = 0;
+  std::atomic<int> open = 0;
+  std::vector<AsyncResult<int>> results;
+  for (int x = 0; x < 2000; ++x) {
+    results.push_back(pool.submit(square, x));
+    const int now = ++open;
+    int before = most;
+    while (before < now && !most.compare_exchange_weak(before, now)) {
+    }
+    results.back().on_done([&](const auto&) { --open; });
+  }
+  for (int x = 0; x < 2000; ++x) EXPECT_EQ(results[static_cast<std::size_t>(x)].get(), x * x);
+  EXPECT_TRUE(test::eventually([&] { return open == 0; }));
+}
+
+TEST_F(SubmitTest, HasRoomAgainWhenACallIsCancelledOrFails) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  auto running = pool.submit(wait_for_gate, 1);
+  running.cancel();
+  EXPECT_TRUE(pool.submit_for(test::kPatience, [] { ::_exit(1); }));
+  EXPECT_EQ(pool.submit(square, 3).get(), 9);
+}
+
+TEST_F(SubmitTest, WaitsInSeveralThreads) {
+  Pool pool(Options{.workers = 2, .max_in_flight = 3});
+  std::atomic<int> sum = 0;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int x = 0; x < 200; ++x) sum += pool.submit(square, 1).get();
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(sum, 800);
+}
+
+TEST_F(SubmitTest, NeedsNoHelperThread) {
+  Pool pool(Options{.workers = 2, .max_in_flight = 2, .helper_thread = false});
+  std::vector<AsyncResult<int>> results;
+  for (int x = 0; x < 100; ++x) results.push_back(pool.submit(square, x));
+  EXPECT_EQ(results.back().get(), 99 * 99);
+}
+
+// Row 95: ring-backpressure, for calls that are made one by one.
+TEST_F(SubmitTest, BoundsTheBytesOfArguments) {
+  Pool pool(1);
+  const std::string large(20 << 20, 'x');
+  std::vector<AsyncResult<std::size_t>> results;
+  while (auto result = pool.try_submit(size_behind_gate, large)) results.push_back(*result);
+  EXPECT_EQ(results.size(), 4U) << "64 MiB are full with the fourth";
+  state->gated.gate.add();
+  for (const auto& result : results) EXPECT_EQ(result.get(), large.size());
+}
+
+TEST_F(SubmitTest, TakesOneCallHoweverLargeItsArgument) {
+  Pool pool(1);
+  const std::string large(80 << 20, 'x');
+  state->gated.gate.add();
+  EXPECT_EQ(pool.submit(size_behind_gate, large).get(), large.size());
+}
+
+TEST_F(SubmitTest, EndsWhenAnotherThreadTerminatesThePool) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  const auto running = pool.submit(wait_for_gate, 1);
+  std::jthread other([&] {
+    (void)state->gated.begun.reaches(1);
+    pool.terminate();
+  });
+  EXPECT_THROW((void)pool.submit(square, 1), PoolClosed);
+}
+
+TEST_F(SubmitTest, InACallbackMayWaitForRoom) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  std::atomic<int> value = 0;
+  pool.submit(square, 2).on_success([&](int) {
+    const auto blocker = pool.apply_async(square, 1);
+    value = pool.submit(square, 3).get();
+  });
+  EXPECT_TRUE(test::eventually([&] { return value == 9; }));
+}
+
+TEST_F(SubmitTest, RefusesABoundOfNothing) {
+  try {
+    Pool pool(Options{.workers = 1, .max_in_flight = 0});
+    ADD_FAILURE() << "accepted";
+  } catch (const InvalidArgument& error) {
+    EXPECT_THAT(error.what(), HasSubstr("Options::max_in_flight is 0"));
+  }
+}
+
+TEST_F(SubmitTest, WorksInline) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1, .inline_execution = true});
+  EXPECT_EQ(pool.submit(square, 3).get(), 9);
+  EXPECT_EQ(pool.try_submit(square, 3).value().get(), 9);
+  EXPECT_EQ(pool.submit(partial([](int a, int b) { return a - b; }, 7), 2).get(), 5);
+}
+
+}  // namespace
+}  // namespace bulkhead
