@@ -231,10 +231,16 @@ TakingResults::TakingResults() : before_(std::exchange(taking_results, true)) {}
 TakingResults::~TakingResults() {
   taking_results = before_;
 }
+bool TakingResults::present() {
+  return taking_results;
+}
 
 KeptLoans::KeptLoans() : before_(std::exchange(kept_loans, this)) {}
 KeptLoans::~KeptLoans() {
   kept_loans = before_;
+}
+KeptLoans* KeptLoans::present() {
+  return kept_loans;
 }
 
 }  // namespace bulkhead::detail

@@ -36,6 +36,8 @@ class TakingResults {
   TakingResults(const TakingResults&) = delete;
   TakingResults& operator=(const TakingResults&) = delete;
   ~TakingResults();
+  /// True while one lasts in this thread.
+  [[nodiscard]] static bool present();
 
  private:
   bool before_;

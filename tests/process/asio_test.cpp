@@ -65,14 +65,14 @@ class AsioTest : public test::ProcessTest, public ::testing::WithParamInterface<
   void SetUp() override {
     ProcessTest::SetUp();
     state.reset();
-    pool_.emplace(2);
     io_.emplace();
+    pool_.emplace(2);
     if (GetParam()) loop_.emplace(*pool_, *io_);
   }
   void TearDown() override {
     loop_.reset();
+    pool_.reset();  // whose helper may be about to return from a post
     io_.reset();
-    pool_.reset();
     ProcessTest::TearDown();
   }
   /// Runs what there is until then.
@@ -90,8 +90,8 @@ class AsioTest : public test::ProcessTest, public ::testing::WithParamInterface<
   void end_loop() { loop_.reset(); }
 
  private:
-  std::optional<Pool> pool_;
   std::optional<asio::io_context> io_;
+  std::optional<Pool> pool_;
   std::optional<AsioLoop> loop_;
 };
 

@@ -37,8 +37,8 @@ boost::asio::awaitable<std::string> connection(boost::asio::io_context& io, bulk
 }  // namespace
 
 int main() {
-  bulkhead::Pool pool(2);
   boost::asio::io_context io;
+  bulkhead::Pool pool(2);  // ends first, as its helper thread uses the other
   std::vector<std::future<std::string>> answers;
   for (const double x : {16.0, -1.0, 2.0}) {
     answers.push_back(boost::asio::co_spawn(io, connection(io, pool, x), boost::asio::use_future));

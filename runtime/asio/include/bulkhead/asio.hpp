@@ -5,8 +5,9 @@
 //   auto image = co_await bulkhead::async_get(executor, pool.apply_async(decode, bytes),
 //                                             boost::asio::use_awaitable);
 //
-// By itself this needs nothing but the pool's helper thread. With an AsioLoop there is no other
-// thread: the io_context looks after the pool.
+// By itself this needs nothing but the pool's helper thread, which posts to the executor: its
+// context must outlive the pool. With an AsioLoop there is no other thread: the io_context looks
+// after the pool.
 #pragma once
 
 #include <bulkhead/async_result.hpp>
