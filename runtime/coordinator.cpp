@@ -124,7 +124,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   std::optional<Entry> own;
   {
     const Inside inside(inside_);
-    const Definition& definition = definition_of(job, options.timeout);
+    const Definition& definition = definition_of(job, options);
     own.emplace(job, definition, options);
     begin(*own);
     if (driving_) doorbell_.ring();
@@ -173,20 +173,20 @@ void Coordinator::begin(Entry& entry) {
 void Coordinator::prepare(Kept& kept, KeptCall& call) {
   Job& job = call.job();
   const CallOptions& options = call.options();
-  kept.entry.emplace(job, definition_of(job, options.timeout), options);
+  kept.entry.emplace(job, definition_of(job, options), options);
   kept.entry->thread = {};
   kept.wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
 }
 
-Coordinator::Definition& Coordinator::definition_of(const Job& job, TimeLimit limit) {
+Coordinator::Definition& Coordinator::definition_of(const Job& job, const CallOptions& options) {
   const auto encode = [&] {
-    return encode_definition(job, limit, [this](const void* code) { return token_of(code); });
+    return encode_definition(job, options, [this](const void* code) { return token_of(code); });
   };
-  if (job.has_state() || limit) {
+  if (job.has_state() || !has_usual_terms(options)) {
     temporary_.push_back({next_callable_++, encode(), true});
     return temporary_.back();
   }
-  const auto key = std::pair(job.describe(), job.function());
+  const auto key = std::pair(FunctionKey(job.describe(), job.function()), job.numbers_tasks());
   const auto found = definitions_.find(key);
   if (found != definitions_.end() && ModuleMap::generation() == generation_) return found->second;
   // Where modules have come and gone, the same address may be another function: looked at again.

@@ -106,9 +106,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   struct Definition {
     std::uint32_t number = 0;
     std::vector<std::byte> payload;
-    bool temporary = false;  ///< has state or a time limit of its own: forgotten after the job
+    bool temporary = false;  ///< has state or terms of its own: forgotten after the job
   };
-  Definition& definition_of(const Job& job, TimeLimit limit);
+  Definition& definition_of(const Job& job, const CallOptions& options);
   void forget(const Definition& definition);
   void prepare(Kept& kept, KeptCall& call);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
@@ -285,7 +285,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
       false;  ///< bells are to ring at each step: some worker has been silent for long
 
   std::uint32_t next_callable_ = 1;
-  std::map<std::pair<Describe, const void*>, Definition> definitions_;
+  std::map<std::pair<FunctionKey, bool>, Definition>
+      definitions_;  ///< by Job::numbers_tasks(), too
   std::list<Definition> temporary_;
 };
 

@@ -96,7 +96,7 @@ struct InlineEngine::Call : Definition, ActiveCall {
 
  private:
   Call(const Turn&, InlineEngine& engine, Job& job, const CallOptions& call_options)
-      : Definition{engine.define(job, call_options.timeout)},
+      : Definition{engine.define(job, call_options)},
         ActiveCall{ActiveJob(job, 0, definition, call_options), call_options},
         callable(definition) {
     if (!engine.replay_dir_.empty()) active.saver.emplace(engine.replay_dir_, engine.log_);
@@ -281,12 +281,12 @@ std::shared_ptr<Pull> InlineEngine::open(std::shared_ptr<PulledCall> call) {
   return std::make_shared<Pulled>(shared_from_this(), std::move(call));
 }
 
-std::vector<std::byte> InlineEngine::define(const Job& job, TimeLimit limit) {
+std::vector<std::byte> InlineEngine::define(const Job& job, const CallOptions& options) {
   if (const std::uint64_t now = ModuleMap::generation(); now != generation_) {
     modules_ = ModuleMap::snapshot();
     generation_ = now;
   }
-  return encode_definition(job, limit, [this](const void* code) { return token_of(code); });
+  return encode_definition(job, options, [this](const void* code) { return token_of(code); });
 }
 
 ModuleToken InlineEngine::token_of(const void* function) const {

@@ -73,7 +73,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
 
   void require_usable();
   void end();
-  [[nodiscard]] std::vector<std::byte> define(const Job& job, TimeLimit limit);
+  [[nodiscard]] std::vector<std::byte> define(const Job& job, const CallOptions& options);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
   void step(Call& call);
   bool may_go_on(Call& call);

@@ -59,6 +59,8 @@ void LocalCallable::require_rebuilt(const ModuleMap& modules) {
 
 LocalCallable::Result LocalCallable::call(std::uint64_t number, std::span<const std::byte> argument,
                                           TaskPhase& phase) {
+  present_task->index = rebuilt_.terms.numbered ? number : 0;
+  present_task->seed = rebuilt_.terms.seed;
   phase = TaskPhase::decoding;
   SpanReader bytes(argument);
   SpillWriter result({});

@@ -25,6 +25,8 @@ struct LocalTask {
   using Time = std::chrono::steady_clock::time_point;
   enum class Told : std::uint8_t { nothing, late, cancelled };
 
+  std::uint64_t index = 0;  ///< in its call
+  std::uint64_t seed = 0;   ///< of its call
   int attempt = 1;
   std::optional<Time> deadline;
   std::stop_token stop;      ///< of its call

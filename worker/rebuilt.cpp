@@ -24,7 +24,9 @@ const void* resolve(const ModuleMap& modules, ModuleToken token) {
 void rebuild(const ModuleMap& modules, ByteReader& definition, Rebuilt& to) {
   const void* describe = resolve(modules, definition.get<ModuleToken>());
   const auto function = definition.get<ModuleToken>();
-  to.limit = std::chrono::nanoseconds(definition.get<std::int64_t>());
+  to.terms.limit = std::chrono::nanoseconds(definition.get<std::int64_t>());
+  to.terms.seed = definition.get<std::uint64_t>();
+  to.terms.numbered = definition.get<std::uint64_t>() != 0;
   const Callable& callable = reinterpret_cast<Describe>(const_cast<void*>(describe))();
   to.object = callable.make(function.build != 0 ? resolve(modules, function) : nullptr, definition);
   to.callable = &callable;

@@ -5,10 +5,10 @@
 #pragma once
 
 #include "worker/module.hpp"
+#include "worker/task_terms.hpp"
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/callable.hpp>
 
-#include <chrono>
 #include <string>
 
 namespace bulkhead::detail {
@@ -16,7 +16,7 @@ namespace bulkhead::detail {
 struct Rebuilt {
   const Callable* callable = nullptr;
   void* object = nullptr;
-  std::chrono::nanoseconds limit{0};  ///< of each of its tasks; zero: none
+  TaskTerms terms;  ///< of each of its tasks
 
   void drop() {
     if (callable != nullptr) callable->drop(object);

@@ -61,7 +61,9 @@ class ServedRun final : public TaskRun {
                 setup.faults.empty() ? channel.deaf() : kAlways, calm(),
                 setup.fences == Fences::equal),
         channel_(channel),
-        faults_(setup.faults) {}
+        faults_(setup.faults) {
+    set_task_index(task_);
+  }
 
   /// Claims the task of the present frame, as begin() does those of a run.
   bool claim_frame(const FrameHeader& header, std::uint64_t begun, bool timed) {
@@ -181,6 +183,7 @@ class Server {
     const auto number = message.get<std::uint32_t>();
     message.finish();
     name_process(("bulkhead-" + std::to_string(number)).c_str());
+    set_worker_number(number);
     set_up(number);
     try {
       meet_faults(setup_.faults, fault::Point::worker_starts);
@@ -338,7 +341,7 @@ class Server {
 
   void administer(const FrameHeader& header, const std::byte* payload) {
     current_ = nullptr;
-    set_task_limit({});
+    set_task_terms({});
     forget_broadcasts();
     MessageReader message(channel_, header, payload);
     if (header.kind == FrameKind::define) {
@@ -365,11 +368,11 @@ class Server {
     if (current_ == nullptr || number != current_number_) {
       current_ = &callables_[number];
       current_number_ = number;
-      set_task_limit(current_->limit);
+      set_task_terms(current_->terms);
     }
     return *current_;
   }
-  static bool is_timed(const Entry& entry) { return entry.limit.count() != 0; }
+  static bool is_timed(const Entry& entry) { return entry.terms.limit.count() != 0; }
 
   void drop(std::uint32_t number) {
     const auto found = callables_.find(number);

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: MIT
 //
-// What a worker knows of its present task's time, attempt and stop, for bulkhead::this_task. One
-// per process; a copy of the worker that a task has forked has none.
+// What a worker knows of itself and of its present task's time, attempt, number and stop, for
+// bulkhead::this_task. One per process; a copy of the worker that a task has forked has none.
 #pragma once
 
 #include "worker/memory.hpp"
+#include "worker/task_terms.hpp"
 
-#include <chrono>
 #include <cstdint>
 
 namespace bulkhead::detail {
 
 /// From now on this process is a worker that counts its tasks in `words`.
 void begin_task_clock(OutboxWords& words);
+/// It has this place in its pool.
+void set_worker_number(std::uint32_t number);
 /// There will be no more tasks.
 void end_task_clock();
-/// Tasks that begin from now on have this limit; zero: none.
-void set_task_limit(std::chrono::nanoseconds limit);
+/// They hold for the tasks that begin from now on.
+void set_task_terms(const TaskTerms& terms);
+/// There the number is of the task that runs, in its call.
+void set_task_index(const std::uint64_t& index);
 /// The time of a task that has a limit begins now: it is about to be claimed, or has waited for a
 /// piece of its argument.
 void restart_task_time();

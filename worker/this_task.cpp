@@ -3,6 +3,7 @@
 #include "worker/local_task.hpp"
 #include "worker/task_clock.hpp"
 #include <bulkhead/this_task.hpp>
+#include <bulkhead/this_worker.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -20,6 +21,10 @@ struct TaskClock {
   pid_t process = 0;
   std::atomic<detail::OutboxWords*> words{nullptr};  ///< not mapped in copies of the process
   std::atomic<std::int64_t> limit{0};                ///< ns
+  std::atomic<std::uint64_t> seed{0};
+  std::atomic<bool> numbered{true};
+  std::atomic<const std::uint64_t*> index{nullptr};
+  std::atomic<int> worker{-1};
   std::atomic<int> attempt{0};
   std::atomic<std::uint64_t> asks{0};     ///< the task that wants to be told
   std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
@@ -67,8 +72,18 @@ void end_task_clock() {
   task_clock.words = nullptr;
 }
 
-void set_task_limit(std::chrono::nanoseconds limit) {
-  task_clock.limit.store(limit.count(), std::memory_order_relaxed);
+void set_worker_number(std::uint32_t number) {
+  task_clock.worker = static_cast<int>(number);
+}
+
+void set_task_terms(const TaskTerms& terms) {
+  task_clock.limit.store(terms.limit.count(), std::memory_order_relaxed);
+  task_clock.seed.store(terms.seed, std::memory_order_relaxed);
+  task_clock.numbered.store(terms.numbered, std::memory_order_relaxed);
+}
+
+void set_task_index(const std::uint64_t& index) {
+  task_clock.index = &index;
 }
 
 void restart_task_time() {
@@ -126,6 +141,18 @@ std::optional<Time> deadline() {
   return limit > Time::max() - std::max(begin, Time{}) ? Time::max() : begin + limit;
 }
 
+std::uint64_t index() {
+  if (const detail::LocalTask* task = detail::present_local_task()) return task->index;
+  const bool known = present_task() != 0 && task_clock.numbered.load(std::memory_order_relaxed);
+  return known ? *task_clock.index.load() : 0;
+}
+
+std::uint64_t seed() {
+  if (const detail::LocalTask* task = detail::present_local_task())
+    return detail::seed_of(task->seed, task->index);
+  return detail::seed_of(task_clock.seed.load(std::memory_order_relaxed), index());
+}
+
 int attempt() {
   if (const detail::LocalTask* task = detail::present_local_task()) return task->attempt;
   return task_clock.words.load() != nullptr ? task_clock.attempt.load(std::memory_order_relaxed)
@@ -144,4 +171,14 @@ bool stop_requested() {
 }
 
 }  // namespace this_task
+
+int this_worker::number() {
+  if (detail::LocalScope::depth() != 0) return 0;
+  return task_clock.worker.load(std::memory_order_relaxed);
+}
+
+int detail::process_number() {
+  return own_pid();
+}
+
 }  // namespace bulkhead

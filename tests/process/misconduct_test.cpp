@@ -298,8 +298,8 @@ TEST_F(MisconductTest, ATaskThatUsesAnInheritedPoolIsToldSo) {
   EXPECT_EQ(elder.apply(same, 5), 5);
 }
 
-// Rows 118 and 195: task-uses-pool, nest-submit-self. Its own pool was not complete when the workers
-// were forked.
+// Rows 118 and 195: task-uses-pool, nest-submit-self. Its own pool was not complete when the
+// workers were forked.
 TEST_F(MisconductTest, ATaskThatUsesItsOwnPoolIsToldSo) {
   alignas(Pool) static std::array<std::byte, sizeof(Pool)> place{};
   const auto use = [](int x) {

@@ -184,7 +184,7 @@ TEST_F(WaitTest, GivesAResultThatIsThereThreeTimesOnce) {
 TEST_F(WaitTest, GivesWhatIsThereAndThenSaysWhatIsMissing) {
   Pool pool(3);
   const std::vector results{pool.apply_async(wait_for_gate, 1), pool.apply_async(square, 2),
-                      pool.apply_async(wait_for_gate, 3), pool.apply_async(square, 4)};
+                            pool.apply_async(wait_for_gate, 3), pool.apply_async(square, 4)};
   results[3].cancel();
   results[1].wait();
   results[3].wait();

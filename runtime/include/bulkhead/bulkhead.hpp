@@ -17,6 +17,8 @@
 #include <bulkhead/remote_error.hpp>
 #include <bulkhead/replay.hpp>
 #include <bulkhead/result_stream.hpp>
+#include <bulkhead/shared.hpp>
 #include <bulkhead/this_task.hpp>
+#include <bulkhead/this_worker.hpp>
 #include <bulkhead/version.hpp>
 #include <bulkhead/wait.hpp>

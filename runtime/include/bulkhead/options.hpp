@@ -150,6 +150,9 @@ struct CallOptions {
   /// the task has started, it gets a SIGTERM and, a second later, a SIGKILL. Default: no limit.
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
 
+  /// What this_task::seed() is derived from.
+  std::uint64_t seed = 0;
+
   /// Once a stop is requested, the tasks of the call that have not ended are cancelled; those that
   /// run are ended as on a timeout. Results that are there already are kept: try_map() returns
   /// them, map() throws the cancellation.

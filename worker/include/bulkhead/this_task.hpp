@@ -12,12 +12,22 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 
 namespace bulkhead::this_task {
 
 /// When the task is out of time (CallOptions::timeout); nothing if it may take as long as it likes.
 [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> deadline();
+
+/// The index of the task's element in its call, from 0. 0 in a call made by apply() and the like,
+/// and outside of tasks.
+[[nodiscard]] std::uint64_t index();
+
+/// A number for the task's random numbers, say std::mt19937_64(seed()): the same for the same
+/// CallOptions::seed and index(), whatever worker runs the task and however often, and different
+/// for others.
+[[nodiscard]] std::uint64_t seed();
 
 /// Which try at the task this is; the first is 1. Outside of tasks: 0.
 [[nodiscard]] int attempt();

@@ -75,6 +75,8 @@ class Job {
   [[nodiscard]] virtual bool has_state() const { return false; }
   /// Writes the functor's state. May throw.
   virtual void encode_state(ByteWriter&) const {}
+  /// False: what numbers the tasks have is of no meaning to the user.
+  [[nodiscard]] virtual bool numbers_tasks() const { return true; }
   /// True if tasks after a failed one need not be run.
   [[nodiscard]] virtual bool stops_at_failure() const = 0;
 

@@ -208,6 +208,11 @@ class MapJob final : public Job {
   [[nodiscard]] const void* function() const override { return call_.function(); }
   [[nodiscard]] bool has_state() const override { return Call::kHasState; }
   void encode_state(ByteWriter& out) const override { call_.encode_state(out); }
+  [[nodiscard]] bool numbers_tasks() const override {
+    return !requires {
+      Gather::kIsOfSingleCalls;
+    };
+  }
   [[nodiscard]] bool stops_at_failure() const override { return Gather::kStopsAtFailure; }
 
   Supply supply(std::uint64_t wanted) override {

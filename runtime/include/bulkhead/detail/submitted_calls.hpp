@@ -31,6 +31,7 @@ template <class R>
 class Promises {
  public:
   static constexpr bool kStopsAtFailure = false;
+  static constexpr bool kIsOfSingleCalls = true;
   using Result = void;
 
   void expect(std::uint64_t) {}
