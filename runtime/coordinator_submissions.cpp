@@ -89,7 +89,7 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
       continue;
     }
     after_drain(slot);
-    is_out = true;
+    is_out |= slot.holds(function.entry->active, task);
   }
   if (!is_out) function.calls->cancel(task);
   finish_calls();

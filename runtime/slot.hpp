@@ -95,6 +95,10 @@ class Slot {
   /// The same for one task of `job`: what else has not begun is taken back as well.
   bool abandon(const ActiveJob& job, std::uint64_t task, const std::string& why, Time now,
                Fences fences);
+  /// True if the task of `job` is with the worker.
+  [[nodiscard]] bool holds(const ActiveJob& job, std::uint64_t task) const {
+    return queue_.holds(&job, task);
+  }
   /// A worker that starts is out of time: it is doomed, unless it has become ready by now.
   void end_start(const std::string& why, Time now, Fences fences);
   /// If the running task is out of time, the worker is doomed. True if it was worth a look.

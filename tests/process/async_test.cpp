@@ -408,6 +408,19 @@ TEST_F(AsyncTest, ACallThatIsCancelledBeforeItBeganIsOverAtOnce) {
   }
 }
 
+TEST_F(AsyncTest, ACallThatWaitsAtAWorkerForAnotherIsCancelledAtOnce) {
+  Pool pool(1);
+  const auto running = pool.apply_async(at_gate, 0);
+  EXPECT_TRUE(state->begun.reaches(1));
+  const auto waiting = pool.apply_async(square, 4);
+  EXPECT_FALSE(waiting.wait(20ms));  // it is given out meanwhile
+  waiting.cancel();
+  EXPECT_THROW((void)waiting.get(), CancelledError);
+  EXPECT_FALSE(running.ready());
+  state->gate.add();
+  EXPECT_EQ(running.get(), 0);
+}
+
 TEST_F(AsyncTest, OneOfManyCallsOfAFunctionCanBeCancelled) {
   Pool pool(1);
   const auto running = pool.apply_async(at_gate, 0);
