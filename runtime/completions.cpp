@@ -3,6 +3,7 @@
 #include <bulkhead/detail/completions.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_set>
 #include <utility>
 
@@ -15,22 +16,21 @@ Completions::Results distinct(Completions::Results results) {
   return results;
 }
 
-/// Null if there are none, or several.
-const void* engine_of(const Completions::Results& results) {
-  const void* engine = nullptr;
+bool have_one_engine(const Completions::Results& results) {
+  std::unordered_set<const void*> engines;
   for (const auto& result : results) {
-    if (result->ready()) continue;
-    const void* its = result->call().engine();
-    if (engine != nullptr && its != engine) return nullptr;
-    engine = its;
+    if (!result->ready()) engines.insert(result->call().engine());
   }
-  return engine;
+  return engines.size() <= 1;
 }
+
+/// Of each of several engines.
+constexpr std::chrono::milliseconds kTurn{2};
 
 }  // namespace
 
 Completions::Completions(Results results)
-    : results_(distinct(std::move(results))), engine_(engine_of(results_)) {
+    : results_(distinct(std::move(results))), is_of_one_engine_(have_one_engine(results_)) {
   order_.reserve(results_.size());
   for (std::size_t i = 0; i < results_.size(); ++i) results_[i]->watch(*this, i);
 }
@@ -43,7 +43,6 @@ void Completions::note(std::size_t index) {
   const std::lock_guard lock(mutex_);
   order_.push_back(index);
   noted_ = order_.size();
-  changed_.notify_all();
 }
 
 std::size_t Completions::operator[](std::size_t before) const {
@@ -51,29 +50,34 @@ std::size_t Completions::operator[](std::size_t before) const {
   return order_.at(before);
 }
 
-/// Who waits for one engine drives it; several are left to those who look after them.
+/// Who waits for one engine drives it, and sleeps there. Those that are waited for beside others
+/// take turns.
 std::size_t Completions::wait(std::size_t count, std::optional<RunningCall::Time> until) {
   count = std::min(count, results_.size());
   wanted_ = count;
-  if (RunningCall* call = ready() ? nullptr : only_engine()) {
-    call->wait_for(*this, until);
-  } else {
-    std::unique_lock lock(mutex_);
-    const auto reached = [this] { return ready(); };
-    if (until) {
-      changed_.wait_until(lock, *until, reached);
-    } else {
-      changed_.wait(lock, reached);
+  do {
+    const std::vector<RunningCall*> calls = one_of_each_engine();
+    const auto turn_ends = RunningCall::Time::clock::now() + kTurn;
+    const auto next = until ? std::min(*until, turn_ends) : turn_ends;
+    for (RunningCall* call : calls) {
+      if (ready()) break;
+      call->wait_for(*this, calls.size() == 1 ? until : next);
     }
-  }
+  } while (!ready() && (!until || RunningCall::Time::clock::now() < *until));
   return std::min(noted_.load(), count);
 }
 
-/// Any call of it that has not ended; null if there are several, or it has gone.
-RunningCall* Completions::only_engine() {
-  if (engine_ == nullptr) return nullptr;
+/// Calls that have not ended.
+std::vector<RunningCall*> Completions::one_of_each_engine() {
   while (first_open_ < results_.size() && results_[first_open_]->ready()) ++first_open_;
-  return first_open_ < results_.size() ? &results_[first_open_]->call() : nullptr;
+  std::vector<RunningCall*> calls;
+  std::unordered_set<const void*> engines;
+  for (std::size_t i = first_open_; i < results_.size(); ++i) {
+    RunningCall& call = results_[i]->call();
+    if (!results_[i]->ready() && engines.insert(call.engine()).second) calls.push_back(&call);
+    if (is_of_one_engine_ && !calls.empty()) break;
+  }
+  return calls;
 }
 
 }  // namespace bulkhead::detail

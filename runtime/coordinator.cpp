@@ -120,14 +120,14 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
   Lock lock = enter();
   require_open(state_, cause_);
   // Gone before the lock is: nobody rings after the pool may have ended.
-  const std::stop_callback wake(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
+  const std::stop_callback wake(options.stop, [this] { static_cast<void>(own_bell_.ring()); });
   std::optional<Entry> own;
   {
     const Inside inside(inside_);
     const Definition& definition = definition_of(job, options);
     own.emplace(job, definition, options);
     begin(*own);
-    if (driving_) doorbell_.ring();
+    if (driving_) own_bell_.ring();
   }
   Entry& entry = *own;
   std::exception_ptr error;
@@ -146,7 +146,7 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
       error = std::current_exception();
       entry.active.abandon("its call was given up");
       untidy_ = true;
-      if (driving_) doorbell_.ring();
+      if (driving_) own_bell_.ring();
     }
   }
   RunReport report = finish(entry);
@@ -175,7 +175,7 @@ void Coordinator::prepare(Kept& kept, KeptCall& call) {
   const CallOptions& options = call.options();
   kept.entry.emplace(job, definition_of(job, options), options);
   kept.entry->thread = {};
-  kept.wake.emplace(options.stop, [this] { static_cast<void>(doorbell_.ring()); });
+  kept.wake.emplace(options.stop, [this] { static_cast<void>(own_bell_.ring()); });
 }
 
 Coordinator::Definition& Coordinator::definition_of(const Job& job, const CallOptions& options) {

@@ -120,7 +120,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
                                            std::shared_ptr<SubmittedCalls> calls);
   void finish_submitted();
   bool await_room(Lock& lock, Clock::time_point until);
-  [[nodiscard]] bool has_room() const;
+  [[nodiscard]] bool has_room(bool counts_untold) const;
   void cancel(Function& function, std::uint64_t task);
   RunReport finish(Entry& entry);
 
@@ -144,6 +144,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void help();
   bool attend(Lock& lock);
   void tell(Lock& lock);
+  void end_telling(Lock& lock);
   [[nodiscard]] bool report_due() const;
   bool report_progress(Lock& lock);
 
@@ -234,7 +235,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   const bool may_start_helper_;
   const std::uint64_t most_in_flight_;  ///< calls, of those that wait for room
   WorkerSetup setup_;
-  Doorbell doorbell_;
+  Doorbell doorbell_;             ///< the workers'
+  Doorbell own_bell_;             ///< of this process's threads: no worker can make that one block
   std::optional<PeekPipe> peek_;  ///< if there are transcripts
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<EventSet> events_;
@@ -264,6 +266,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::deque<Ended> ended_;   ///< of those, with callbacks to be called
   std::thread::id teller_{};  ///< the thread that calls them
   std::vector<Waiter*> waiters_;
+  int waiting_for_room_ = 0;        ///< threads
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
   std::thread helper_;

@@ -77,6 +77,7 @@ void Coordinator::Background::tell_again(std::shared_ptr<Expected> again) {
 }
 
 void Coordinator::tell_again(std::shared_ptr<Expected> result) {
+  require_owner(owner_);
   Lock lock = enter();
   ended_.push_back({std::move(result)});
   if (tells_itself()) {
@@ -87,6 +88,10 @@ void Coordinator::tell_again(std::shared_ptr<Expected> result) {
 }
 
 void Coordinator::await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until) {
+  if (!result.ready() && !driving_ && until && Clock::now() >= *until) {
+    drive(lock, {.awaited = &result, .is_glance = true});  // who only asks helps a little, too
+    if (tells_itself()) attend(lock);
+  }
   while (!result.ready() && (!until || Clock::now() < *until)) {
     const auto soon = Clock::now() + kProgressInterval;
     const auto next = until ? std::min(*until, soon) : soon;
@@ -126,7 +131,7 @@ void Coordinator::call_teller() {
 /// There is something new for who drives, or would.
 void Coordinator::call_driver() {
   if (driving_) {
-    doorbell_.ring();
+    own_bell_.ring();
   } else {
     if (loop_) loop_->call();
     changed_.notify_all();
@@ -164,7 +169,11 @@ void Coordinator::start_helper() {
 void Coordinator::help() {
   Lock lock = enter();
   while (!helper_leaves_ || (!loop_ && !ended_.empty())) {
-    if (!loop_ && attend(lock)) continue;
+    if (!loop_ && attend(lock)) {
+      // However long it has taken, others are not to wait until there is nothing to tell any more.
+      if (!driving_ && goes_on_alone()) drive(lock, {.is_helpers = true, .is_glance = true});
+      continue;
+    }
     if (!loop_ && !driving_ && goes_on_alone() && waiters_.empty()) {
       drive(lock, {.is_helpers = true});
       continue;
@@ -205,9 +214,17 @@ void Coordinator::tell(Lock& lock) {
   };
   for (bool first = true; call_back(first); first = false) {
   }
+  end_telling(lock);
+}
+
+void Coordinator::end_telling(Lock& lock) {
   lock = enter();
   teller_ = {};
   changed_.notify_all();
+  if (loop_ && !polling_ && !ended_.empty()) loop_->call();
+  if (waiting_for_room_ == 0) return;
+  call_leaving();
+  if (driving_) own_bell_.ring();
 }
 
 /// True if a call that nobody waits for is to tell of its progress.
@@ -234,9 +251,7 @@ bool Coordinator::report_progress(Lock& lock) {
     } catch (...) {
       error = std::current_exception();
     }
-    lock = enter();
-    teller_ = {};
-    changed_.notify_all();
+    end_telling(lock);
     if (background->call == nullptr) return true;
     background->entry->last_report = Clock::now();  // however long it has taken
     if (!error) return true;
@@ -258,12 +273,14 @@ void Coordinator::dismiss() {
     helper_leaves_ = true;
     changed_.notify_all();
   }
-  if (!helper_.joinable()) return;
   if (helper_.get_id() == std::this_thread::get_id()) {
     helper_.detach();
-  } else {
-    helper_.join();
+    return;
   }
+  if (helper_.joinable()) helper_.join();
+  // Callbacks may still use the pool: not to be left to the destructor.
+  Lock lock = enter();
+  await_idle(lock);
 }
 
 }  // namespace bulkhead::detail

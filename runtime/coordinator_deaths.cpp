@@ -223,7 +223,7 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   }
   finish_calls();
   if (state == State::broken) log_.error(cause_);
-  doorbell_.ring();
+  own_bell_.ring();
   changed_.notify_all();
 }
 

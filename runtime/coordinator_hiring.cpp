@@ -60,7 +60,8 @@ Coordinator::Coordinator(const Options& options, int workers)
   if (setup_.voice.has_streams()) peek_.emplace();
   generation_ = ModuleMap::generation();
   zygote_ = std::make_unique<Zygote>(setup_, doorbell_, workers);
-  events_ = std::make_unique<EventSet>(doorbell_.fd(), zygote_->control_fd(), zygote_->pidfd());
+  events_ = std::make_unique<EventSet>(doorbell_.fd(), own_bell_.fd(), zygote_->control_fd(),
+                                       zygote_->pidfd());
   slots_.resize(static_cast<std::size_t>(workers));
   if (options.max_tasks_per_worker) {
     for (Slot& slot : slots_) slot.set_share(*options.max_tasks_per_worker);

@@ -27,7 +27,7 @@ void Coordinator::begin_polling() {
   if (loop_) return;
   loop_.emplace(*events_);
   loop_->call();
-  if (driving_) doorbell_.ring();  // it may be the helper
+  if (driving_) own_bell_.ring();  // it may be the helper
 }
 
 void Coordinator::poll() {
@@ -39,9 +39,9 @@ void Coordinator::poll() {
   // Those that are added by callbacks have their turn when the loop has had its own.
   for (std::size_t left = ended_.size(); left != 0 && attend(lock); --left) {
   }
-  while (report_due() && attend(lock)) {
+  for (std::size_t left = background_.size(); left != 0 && report_due() && attend(lock); --left) {
   }
-  if (!ended_.empty()) loop_->call();
+  if (!ended_.empty() && teller_ == std::thread::id{}) loop_->call();
 }
 
 void Coordinator::look_after(Lock& lock, bool time_has_come) {

@@ -60,7 +60,7 @@ void Coordinator::end(Pulled& call, const char* message) {
   if (!call.kept || call.entry->ending) return;
   call.entry->cancel(message);
   untidy_ = true;
-  if (driving_) doorbell_.ring();
+  if (driving_) own_bell_.ring();
 }
 
 /// One pass, so that the workers get what there is.
@@ -71,7 +71,7 @@ void Coordinator::tend(Lock& lock, Pulled& call) {
   }
   call.entry->thread = std::this_thread::get_id();
   if (driving_) {
-    doorbell_.ring();
+    own_bell_.ring();
   } else if (call.kept) {
     drive(lock, {.awaited = &*call.entry, .is_glance = true});
   }

@@ -30,17 +30,22 @@ std::shared_ptr<RunningCall> Coordinator::submit(
 /// There is, or there will not be any more calls.
 class Coordinator::Room final : public Awaited {
  public:
-  explicit Room(const Coordinator& engine) : engine_(engine) {}
+  Room(const Coordinator& engine, bool counts_untold)
+      : engine_(engine), counts_untold_(counts_untold) {}
   [[nodiscard]] bool ready() const override {
-    return engine_.state_ != State::open || engine_.has_room();
+    return engine_.state_ != State::open || engine_.has_room(counts_untold_);
   }
 
  private:
   const Coordinator& engine_;
+  const bool counts_untold_;
 };
 
-bool Coordinator::has_room() const {
+/// Results that are to be told of count too, unless it is the waiting thread that tells, or may be
+/// the one that runs the event loop.
+bool Coordinator::has_room(bool counts_untold) const {
   SubmittedCalls::Load all;
+  if (counts_untold) all.calls = ended_.size();
   for (const auto& [key, function] : functions_) {
     const SubmittedCalls::Load load = function->calls->load();
     all.calls += load.calls;
@@ -50,8 +55,15 @@ bool Coordinator::has_room() const {
 }
 
 bool Coordinator::await_room(Lock& lock, Clock::time_point until) {
-  const Room room(*this);
+  while (tells_itself() && attend(lock)) {
+  }
+  const bool asks_only = until == Clock::time_point::min();
+  const bool others_tell =
+      !tells_itself() && teller_ != std::this_thread::get_id() && (!loop_ || asks_only);
+  const Room room(*this, others_tell);
+  ++waiting_for_room_;
   await(lock, room, until);
+  --waiting_for_room_;
   if (!room.ready()) return false;
   require_open(state_, cause_);
   return true;

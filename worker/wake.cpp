@@ -67,9 +67,11 @@ bool Doorbell::usable() const {
   return ::fcntl(fd_.get(), F_GETFD) >= 0 || errno != EBADF;  // a filter may refuse to tell
 }
 
-EventSet::EventSet(int doorbell, int control, int zygote_pidfd) : epoll_(make_epoll()) {
+EventSet::EventSet(int doorbell, int own_bell, int control, int zygote_pidfd)
+    : epoll_(make_epoll()) {
   // Edge-triggered, so that the bell need not be read: each ring is a new edge.
   watch(epoll_.get(), doorbell, kDoorbell, EPOLLIN | EPOLLET);
+  watch(epoll_.get(), own_bell, kDoorbell, EPOLLIN | EPOLLET);
   watch(epoll_.get(), control, kControl, EPOLLIN);
   watch(epoll_.get(), zygote_pidfd, kZygote, EPOLLIN);
 }

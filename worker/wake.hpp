@@ -54,7 +54,7 @@ struct Wakeup {
 class EventSet {
  public:
   /// Throws SystemError.
-  EventSet(int doorbell, int control, int zygote_pidfd);
+  EventSet(int doorbell, int own_bell, int control, int zygote_pidfd);
   /// Wakes for what comes through this pipe, too, until it is closed. Throws SystemError.
   void watch_output(int pipe) const;
   /// Sleeps until something happens or `timeout` has passed; negative: no limit.

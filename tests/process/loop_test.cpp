@@ -9,13 +9,18 @@
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <exception>
+#include <fcntl.h>
 #include <functional>
 #include <optional>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <sys/epoll.h>
 #include <thread>
 #include <unistd.h>
@@ -396,6 +401,81 @@ TEST_F(LoopTest, MayPollWithoutAHandle) {
     pool.poll();
     return result.ready();
   }));
+}
+
+TEST_F(LoopTest, GetsOnThoughReportsTakeLongerThanTheirInterval) {
+  Pool pool(1);
+  Loop loop(pool);
+  const auto dawdle = [](const Progress&) { std::this_thread::sleep_for(120ms); };
+  const auto nap = [](int x) {
+    std::this_thread::sleep_for(20ms);
+    return x;
+  };
+  auto first = pool.map_async(nap, numbers(0, 10), CallOptions{.progress = dawdle});
+  auto second = pool.map_async(nap, numbers(0, 10), CallOptions{.progress = dawdle});
+  EXPECT_TRUE(loop.until([&] { return first.ready() && second.ready(); }));
+}
+
+TEST_F(LoopTest, MayPollInACallbackAtTheEndOfThePool) {
+  bool called = false;
+  {
+    Pool pool(1);
+    static_cast<void>(pool.native_handle());
+    pool.apply_async(hang, 1).on_done([&](const auto&) {
+      pool.poll();
+      called = true;
+    });
+  }
+  EXPECT_TRUE(called);
+}
+
+TEST_F(LoopTest, IsLeftAloneWhileACallbackRunsElsewhere) {
+  Pool pool(1);
+  test::Tally begun;
+  test::Tally gate;
+  pool.apply_async(square, 1).on_success([&](int) {
+    begun.add();
+    EXPECT_TRUE(gate.reaches(1));
+  });
+  ASSERT_TRUE(begun.reaches(1));  // in the helper
+  Loop loop(pool);
+  bool called = false;
+  auto other = pool.apply_async(square, 2).on_success([&](int) { called = true; });
+  EXPECT_TRUE(loop.until([&] { return other.ready(); }));
+  const int before = loop.wakes;
+  while (loop.turn(300ms) && loop.wakes - before < 100) {
+  }
+  EXPECT_LT(loop.wakes - before, 100);
+  EXPECT_FALSE(called);
+  gate.add();
+  EXPECT_TRUE(loop.until([&] { return called; }));
+}
+
+// The bell that workers ring is theirs to break.
+TEST_F(LoopTest, EndsThoughATaskHasMadeTheBellBlock) {
+  Pool pool(1);
+  Loop loop(pool);
+  const auto clog = [](int x) {
+    for (int fd = 3; fd < 100; ++fd) {
+      std::array<char, 64> target{};
+      const std::string link = "/proc/self/fd/" + std::to_string(fd);
+      if (::readlink(link.c_str(), target.data(), target.size() - 1) < 0) continue;
+      if (std::string_view(target.data()).find("eventfd") == std::string_view::npos) continue;
+      ::fcntl(fd, F_SETFL, 0);
+      const std::uint64_t most = ~std::uint64_t{0} - 1;
+      ::fcntl(fd, F_SETFL, O_NONBLOCK);
+      static_cast<void>(!::write(fd, &most, sizeof most));
+      ::fcntl(fd, F_SETFL, 0);
+    }
+    return hang(x);
+  };
+  auto running = pool.apply_async(clog, 1);
+  auto waiting = pool.apply_async(square, 2);
+  for (int i = 0; i < 20; ++i) static_cast<void>(loop.turn(10ms));
+  waiting.cancel();
+  EXPECT_TRUE(loop.until([&] { return waiting.ready(); }));
+  pool.terminate();
+  EXPECT_TRUE(running.ready());
 }
 
 }  // namespace

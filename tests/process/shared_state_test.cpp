@@ -255,5 +255,61 @@ TEST_F(SharedStateTest, IsDroppedByWorkersThatAreSentOthers) {
   EXPECT_LE(pool.apply(mappings), before + 2);
 }
 
+/// A result of a size of its own, made of bytes that a task has taken from elsewhere.
+struct Forged {
+  std::vector<std::byte> bytes;
+};
+
+/// Of another size than the state that it was forged from.
+using Other = Shared<Wide>;
+
+}  // namespace
+
+template <>
+struct Codec<Forged> {
+  static void encode(const Forged& forged, ByteWriter& out) {
+    out.write(forged.bytes.data(), forged.bytes.size());
+  }
+  static Forged decode(ByteReader& in) {
+    const Other taken = Codec<Other>::decode(in);  // what the host takes it for
+    static_cast<void>(taken.load());
+    return {};
+  }
+};
+
+namespace {
+
+TEST_F(SharedStateTest, ATicketOfAnotherTypeIsRefused) {
+  const Shared<char> small('x');
+  Pool pool(1);
+  const auto forge = [](const Shared<char>& shared) {
+    bulkhead::detail::SpillWriter out({});
+    Codec<Shared<char>>::encode(shared, out);
+    return Forged{out.take()};
+  };
+  const auto outcomes = pool.try_map(forge, std::vector{small});
+  ASSERT_FALSE(outcomes.at(0));
+  EXPECT_THAT(outcomes[0].failure().what(), HasSubstr("another type"));
+  EXPECT_EQ(small.load(), 'x');
+}
+
+// The values are the task's to spoil, but nothing else.
+TEST_F(SharedStateTest, ATaskThatWritesOverAllOfItHarmsNobody) {
+  Pool pool(1);
+  for (const int fill : {0, 0xff, 0x41}) {
+    const SharedArray<Wide> values(3);
+    const auto scribble = [](const SharedArray<Wide>& shared, int byte) {
+      auto* elements = reinterpret_cast<std::byte*>(shared.elements().data());
+      const std::size_t before = 4096 + (sizeof(Wide) + 63) / 64 * 64;
+      std::fill_n(elements - before, before + shared.elements().size_bytes(), std::byte(byte));
+    };
+    pool.apply(scribble, values, fill);
+    values.store(1, Wide{});
+    EXPECT_EQ(values.load(1).parts[5], 0);
+    EXPECT_EQ(
+        pool.apply([](const SharedArray<Wide>& same) { return same.load(1).parts[7]; }, values), 0);
+  }
+}
+
 }  // namespace
 }  // namespace bulkhead

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -167,6 +168,30 @@ TEST_F(SubmitTest, WorksInline) {
   EXPECT_EQ(pool.submit(square, 3).get(), 9);
   EXPECT_EQ(pool.try_submit(square, 3).value().get(), 9);
   EXPECT_EQ(pool.submit(partial([](int a, int b) { return a - b; }, 7), 2).get(), 5);
+}
+
+TEST_F(SubmitTest, LeavesTheArgumentsOfARefusedCallAlone) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  const auto blocker = pool.submit(wait_for_gate, 1);
+  std::string text(100, 'x');
+  EXPECT_FALSE(pool.try_submit(size_behind_gate, std::move(text)));
+  EXPECT_FALSE(pool.submit_for(1ms, size_behind_gate, std::move(text)));
+  EXPECT_EQ(text.size(), 100U);
+  state->gated.gate.add();
+}
+
+// Law of the bound: also of what nobody has been told of yet.
+TEST_F(SubmitTest, WaitsForCallbacksThatAreSlow) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 4});
+  std::atomic<int> told = 0;
+  for (int x = 0; x < 40; ++x) {
+    pool.submit(square, x).on_done([&](const auto&) {
+      test::work_for(2ms);
+      ++told;
+    });
+    EXPECT_LE(x - told, 8);
+  }
+  EXPECT_TRUE(test::eventually([&] { return told == 40; }));
 }
 
 }  // namespace

@@ -147,5 +147,13 @@ TEST_F(SeedTest, BelongsToTheIndexWhichTasksKnow) {
   EXPECT_THAT(fork_map(run, numbers(5, 8)), ElementsAre(0, 1, 2));
 }
 
+TEST_F(ThisWorkerTest, KeepsOneThingOfAType) {
+  Pool pool(Options{.workers = 2, .initializer = [] {
+                      worker_local<std::string>([] { return "made in the initializer"; });
+                    }});
+  const auto look = [](int) { return worker_local<std::string>(); };
+  EXPECT_THAT(pool.map(look, numbers(0, 20)), Each("made in the initializer"));
+}
+
 }  // namespace
 }  // namespace bulkhead

@@ -231,5 +231,49 @@ TEST_F(WaitTest, WorksInline) {
   EXPECT_EQ(sum, 25);
 }
 
+TEST_F(WaitTest, DrivesSeveralPoolsThatHaveNoHelpers) {
+  Pool first(Options{.workers = 1, .helper_thread = false});
+  Pool second(Options{.workers = 1, .helper_thread = false});
+  const std::vector results{first.apply_async(square, 2), second.apply_async(square, 3)};
+  EXPECT_THAT(wait(results).done, SizeIs(2));
+}
+
+TEST_F(WaitTest, MayBeInACallbackForResultsOfSeveralPools) {
+  Pool first(1);
+  Pool second(Options{.workers = 1, .risk_locks_held_by_other_threads = true});
+  test::Tally done;
+  first.apply_async(square, 1).on_success([&](int) {
+    const std::vector results{first.apply_async(square, 2), second.apply_async(square, 3)};
+    EXPECT_THAT(wait(results).done, SizeIs(2));
+    done.add();
+  });
+  EXPECT_TRUE(done.reaches(1));
+}
+
+TEST_F(WaitTest, GivesTheRestAfterATimeout) {
+  Pool pool(1);
+  const std::vector results{pool.apply_async(square, 1), pool.apply_async(wait_for_gate, 2),
+                            pool.apply_async(square, 3)};
+  auto completed = as_completed(results, 50ms);
+  std::vector<int> values;
+  EXPECT_THROW(
+      {
+        for (const auto& result : completed) values.push_back(result.get());
+      },
+      NotReady);
+  state->gated.gate.add();
+  (void)wait(results);
+  for (const auto& result : completed) values.push_back(result.get());
+  EXPECT_THAT(values, ElementsAre(1, 2, 9));
+}
+
+TEST_F(WaitTest, GetsOnAlsoForWhoOnlyAsks) {
+  Pool pool(Options{.workers = 1, .helper_thread = false});
+  const std::vector results{pool.apply_async(square, 2)};
+  EXPECT_TRUE(test::eventually([&] { return wait(results, WaitFor::all, 0ms).pending.empty(); }));
+  const auto other = pool.apply_async(square, 3);
+  EXPECT_TRUE(test::eventually([&] { return other.wait(0ms); }));
+}
+
 }  // namespace
 }  // namespace bulkhead

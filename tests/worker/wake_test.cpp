@@ -21,11 +21,12 @@ class Bell : public ::testing::Test {
   [[nodiscard]] bool wakes() const { return events_.wait(0ms).bell; }
 
   Doorbell doorbell;
+  Doorbell own_bell;
 
  private:
   Descriptor control_{::eventfd(0, EFD_CLOEXEC)};
   Descriptor zygote_{::eventfd(0, EFD_CLOEXEC)};
-  EventSet events_{doorbell.fd(), control_.get(), zygote_.get()};
+  EventSet events_{doorbell.fd(), own_bell.fd(), control_.get(), zygote_.get()};
 };
 
 TEST_F(Bell, IsSilentAtFirst) {

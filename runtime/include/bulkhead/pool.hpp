@@ -184,13 +184,13 @@ class Pool {
   }
   /// The same if there is room now: a std::optional<AsyncResult<R>>. Of use in event loops.
   template <class F, class... Args>
-  auto try_submit(const F& f, Args&&... args) {
-    return enqueue(detail::RunningCall::Time::min(), f, std::forward<Args>(args)...);
+  auto try_submit(const F& f, const Args&... args) {
+    return enqueue(detail::RunningCall::Time::min(), f, args...);
   }
   /// The same if there is room within that time.
   template <class F, class... Args>
-  auto submit_for(std::chrono::nanoseconds timeout, const F& f, Args&&... args) {
-    return enqueue(detail::time_from_now(timeout), f, std::forward<Args>(args)...);
+  auto submit_for(std::chrono::nanoseconds timeout, const F& f, const Args&... args) {
+    return enqueue(detail::time_from_now(timeout), f, args...);
   }
 
   // Streams: results are read one by one, and elements drawn as the workers can do with them, so
@@ -228,16 +228,17 @@ class Pool {
     return try_imap(f, std::vector<T>(elements), options);
   }
 
-  // Event loops. From the first call of either of these on, the pool has no thread of its own:
-  // calls that go on by themselves get on, and callbacks are called, in poll() only (and, where a
-  // thread waits for a result, in that). What ends in one turn of the loop calls back in that turn.
+  // Event loops. From the first call of either of these on, the pool's helper thread does nothing,
+  // and is not started: calls that go on by themselves get on in poll() (and where a thread waits
+  // for any), and callbacks are called there; at the end of the pool in join() and the destructor.
 
   /// A descriptor that becomes readable when there is something for poll() to do: to be watched,
   /// with epoll or the like, as long as the pool lives; not to be read nor closed. Throws
   /// SystemError.
   int native_handle();
   /// Does what can be done now, for some milliseconds at most, and returns; callbacks take as long
-  /// as they take. Does not throw what they throw (see AsyncResult::on_success).
+  /// as they take. Does not throw what they throw (see AsyncResult::on_success). Throws SystemError
+  /// the first time, if the system refuses the descriptors.
   void poll();
 
   /// Takes no more calls; those that run go on.

@@ -5,8 +5,7 @@
 //   auto [done, pending] = bulkhead::wait(results, bulkhead::WaitFor::first, 100ms);
 //   for (auto& result : bulkhead::as_completed(results)) use(result.get());
 //
-// The thread that waits does the pool's work meanwhile. Results may be of several pools; then those
-// must be looked after by their helper threads, or by others.
+// The thread that waits does the pool's work meanwhile; results may be of several pools.
 #pragma once
 
 #include <bulkhead/async_result.hpp>
@@ -40,7 +39,7 @@ struct ResultAccess {
     return AsyncResult<R>(std::static_pointer_cast<AsyncState<R>>(state));
   }
   template <class Results>
-  static Completions::Results states_of(const Results& results) {
+  static Completions::Results states_of(Results& results) {
     Completions::Results states;
     for (const auto& result : results) states.push_back(state_of(result));
     return states;
@@ -76,7 +75,7 @@ struct WaitResult {
 /// error. Whether a call has ended well does not matter. A result that is in the range more than
 /// once counts once.
 template <std::ranges::input_range Results, class R = detail::ValueOfRange<Results>>
-WaitResult<R> wait(const Results& results, WaitFor goal = WaitFor::all,
+WaitResult<R> wait(Results&& results, WaitFor goal = WaitFor::all,
                    std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
   using detail::ResultAccess;
   detail::Completions completions(ResultAccess::states_of(results));
@@ -92,7 +91,8 @@ WaitResult<R> wait(const Results& results, WaitFor goal = WaitFor::all,
 }
 
 /// Results in the order in which they come: a range to be gone through once, by one thread. To go
-/// on waits for the next, and throws NotReady if the time is up; then one may go on all the same.
+/// on waits for the next, and throws NotReady if the time is up. Then begin() goes on with those
+/// that have come meanwhile.
 template <class R>
 class Completed {
  public:
@@ -121,7 +121,7 @@ class Completed {
   };
 
   Iterator begin() {
-    if (taken_ == 0) advance();
+    if (!current_) advance();
     return Iterator(this);
   }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
@@ -146,7 +146,7 @@ class Completed {
 
 /// The results of the range as they come, each once. All of them must be there within `timeout`.
 template <std::ranges::input_range Results, class R = detail::ValueOfRange<Results>>
-Completed<R> as_completed(const Results& results,
+Completed<R> as_completed(Results&& results,
                           std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
   return {detail::ResultAccess::states_of(results), timeout};
 }

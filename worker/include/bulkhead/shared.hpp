@@ -7,7 +7,8 @@
 //   const bulkhead::SharedArray<double> best(100);             // zeros
 //
 // What std::atomic can do without a lock is atomic; everything else is behind a lock that a worker
-// may hold while it dies: the value is then what it was before. Handles are cheap to copy, may be
+// may hold while it dies: the value is then what it was before. (Who hangs in update() holds up all
+// others; a call's timeout ends a task that does.) Handles are cheap to copy, may be
 // arguments, parts of arguments, bound by partial(), or global if they are older than the pool; all
 // copies are the same state, which lives as long as one of them does in the process that made it
 // (and takes one descriptor there). Workers keep what they were sent last. They may be used at any
@@ -32,7 +33,7 @@
 namespace bulkhead {
 namespace detail {
 
-/// Elements of a fixed size, which all processes can write, and a lock that outlives its owner.
+/// Elements of a fixed size, which all processes can write.
 struct SharedMemory {
   BroadcastTicket ticket;
   std::span<std::byte> elements;
@@ -49,7 +50,7 @@ struct SharedMemory {
                                                                std::size_t element);
 /// `change` gets the bytes of a copy of an element, which take its place when it returns. One
 /// caller at a time.
-void change_shared(SharedMemory& memory, std::size_t at, std::size_t size,
+void change_shared(SharedMemory& memory, std::size_t at,
                    const std::function<void(std::byte*)>& change);
 
 /// A handle that refers to nothing was used.
@@ -127,7 +128,7 @@ class SharedArray {
       }
     } else {
       T copy{};
-      detail::change_shared(memory(), i * sizeof(T), sizeof(T), [&](std::byte* bytes) {
+      detail::change_shared(memory(), i * sizeof(T), [&](std::byte* bytes) {
         std::memcpy(&copy, bytes, sizeof(T));
         f(copy);
         std::memcpy(bytes, &copy, sizeof(T));
@@ -207,7 +208,11 @@ struct Codec<Shared<T>> {
   static void encode(const Shared<T>& value, ByteWriter& out) {
     Codec<SharedArray<T>>::encode(value.cell_, out);
   }
-  static Shared<T> decode(ByteReader& in) { return Shared<T>(Codec<SharedArray<T>>::decode(in)); }
+  static Shared<T> decode(ByteReader& in) {
+    auto cell = Codec<SharedArray<T>>::decode(in);
+    if (cell.size() > 1) throw DecodeError("a Shared of another type");
+    return cell.size() == 0 ? Shared<T>() : Shared<T>(std::move(cell));
+  }
 };
 
 }  // namespace bulkhead

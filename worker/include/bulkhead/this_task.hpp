@@ -25,8 +25,9 @@ namespace bulkhead::this_task {
 [[nodiscard]] std::uint64_t index();
 
 /// A number for the task's random numbers, say std::mt19937_64(seed()): the same for the same
-/// CallOptions::seed and index(), whatever worker runs the task and however often, and different
-/// for others.
+/// CallOptions::seed and index(), whatever worker runs the task and however often, and another for
+/// others. All calls made by apply(), apply_async() and submit() have the same: give them one of
+/// their own as an argument.
 [[nodiscard]] std::uint64_t seed();
 
 /// Which try at the task this is; the first is 1. Outside of tasks: 0.

@@ -20,7 +20,13 @@ namespace this_worker {
 
 namespace detail {
 [[nodiscard]] int process_number();
-}
+
+template <class T>
+struct WorkerLocal {
+  static inline T* value = nullptr;
+  static inline int process = 0;  ///< whose that is: one that was inherited is the parent's
+};
+}  // namespace detail
 
 /// The T of this worker: each process has one of its own, which `make()` makes when it is first
 /// asked for, and which lasts as long as the process. It is not destroyed, as workers leave by
@@ -28,13 +34,12 @@ namespace detail {
 /// tasks do.
 template <class T, class Make>
 T& worker_local(Make make) {
-  static T* value = nullptr;
-  static int owner = 0;
-  if (owner != detail::process_number()) {  // one that was inherited is the parent's
-    value = new T(make());
-    owner = detail::process_number();
+  using Local = detail::WorkerLocal<T>;
+  if (Local::process != detail::process_number()) {
+    Local::value = new T(make());
+    Local::process = detail::process_number();
   }
-  return *value;
+  return *Local::value;
 }
 template <class T>
 T& worker_local() {

@@ -15,6 +15,7 @@
 
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -26,7 +27,6 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/version.hpp>
 #if BOOST_ASIO_VERSION >= 102000  // Boost 1.77
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -35,6 +35,9 @@
 namespace bulkhead {
 
 namespace detail {
+
+template <class T>
+concept AsioContext = std::is_convertible_v<T&, boost::asio::execution_context&>;
 
 template <class R>
 struct AsioSignature {
@@ -148,51 +151,52 @@ auto async_get(Context& context, AsyncResult<R> result, Token&& token) {
 
 /// Has a pool looked after by the threads that run an Asio executor: see Pool::poll(). Callbacks
 /// run there, one at a time. As long as it is there the executor has work to do: io_context::run()
-/// does not return. It must not outlive the pool. Thread-safety: as a distinct object of Asio's.
+/// does not return. It must not outlive the pool, nor the executor's context. Any thread may
+/// destroy it.
 class AsioLoop {
  public:
   /// Throws what Pool::native_handle() throws, and boost::system::system_error.
   AsioLoop(Pool& pool, const boost::asio::any_io_executor& executor)
       : state_(std::make_shared<State>(pool, executor)) {
+    const std::lock_guard lock(state_->mutex);
     state_->watch(state_);
   }
-  template <class Context>
-    requires std::is_convertible_v<Context&, boost::asio::execution_context&> AsioLoop(
-        Pool& pool, Context& context)
-        : AsioLoop(pool, context.get_executor()) {}
-    AsioLoop(const AsioLoop&) = delete;
-    AsioLoop& operator=(const AsioLoop&) = delete;
-    /// The pool's calls do not get on any more, unless somebody waits for them.
-    ~AsioLoop() {
-      state_->stop();
+  template <detail::AsioContext Context>
+  AsioLoop(Pool& pool, Context& context) : AsioLoop(pool, context.get_executor()) {}
+  AsioLoop(const AsioLoop&) = delete;
+  AsioLoop& operator=(const AsioLoop&) = delete;
+  /// Waits for a poll that another thread is just making. The pool's calls do not get on any more,
+  /// unless somebody waits for them.
+  ~AsioLoop() { state_->stop(); }
+
+ private:
+  struct State {
+    State(Pool& looked_after, const boost::asio::any_io_executor& executor)
+        : pool(looked_after), descriptor(executor, looked_after.native_handle()) {}
+    // Not to be closed.
+    ~State() { stop(); }
+
+    void watch(const std::shared_ptr<State>& self) {
+      using boost::asio::posix::stream_descriptor;
+      descriptor.async_wait(stream_descriptor::wait_read,
+                            [self](const boost::system::error_code& error) {
+                              const std::lock_guard lock(self->mutex);
+                              if (error || !self->descriptor.is_open()) return;
+                              self->pool.poll();
+                              if (self->descriptor.is_open()) self->watch(self);
+                            });
+    }
+    void stop() {
+      const std::lock_guard lock(mutex);
+      if (descriptor.is_open()) descriptor.release();
     }
 
-   private:
-    struct State {
-      State(Pool& looked_after, const boost::asio::any_io_executor& executor)
-          : pool(looked_after),
-            descriptor(boost::asio::make_strand(executor), looked_after.native_handle()) {}
-      // Not to be closed.
-      ~State() { stop(); }
+    std::recursive_mutex mutex;  ///< a callback may end the loop
+    Pool& pool;
+    boost::asio::posix::stream_descriptor descriptor;
+  };
 
-      void watch(const std::shared_ptr<State>& self) {
-        using boost::asio::posix::stream_descriptor;
-        descriptor.async_wait(stream_descriptor::wait_read,
-                              [self](const boost::system::error_code& error) {
-                                if (error || !self->descriptor.is_open()) return;
-                                self->pool.poll();
-                                if (self->descriptor.is_open()) self->watch(self);
-                              });
-      }
-      void stop() {
-        if (descriptor.is_open()) descriptor.release();
-      }
-
-      Pool& pool;
-      boost::asio::posix::stream_descriptor descriptor;
-    };
-
-    std::shared_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace bulkhead

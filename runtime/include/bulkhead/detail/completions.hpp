@@ -7,7 +7,6 @@
 #include <bulkhead/detail/job.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -38,13 +37,12 @@ class Completions final : public Awaited {
   void note(std::size_t index);
 
  private:
-  [[nodiscard]] RunningCall* only_engine();
+  [[nodiscard]] std::vector<RunningCall*> one_of_each_engine();
 
   const Results results_;
-  const void* engine_ = nullptr;  ///< of all that were not ready; null if that is several
-  std::size_t first_open_ = 0;    ///< all before are ready
+  const bool is_of_one_engine_;  ///< those that were not ready at first
+  std::size_t first_open_ = 0;   ///< all before are ready
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
   std::vector<std::size_t> order_;
   std::atomic<std::size_t> noted_ = 0;
   std::atomic<std::size_t> wanted_ = 0;
