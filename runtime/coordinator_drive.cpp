@@ -248,9 +248,11 @@ void Coordinator::heed_stops() {
   for (Entry* entry : jobs_) untidy_ |= entry->heed_stop();
 }
 
-/// A worker that a task has made lie about its sleep would not be woken otherwise.
+/// A worker that a task has made lie about its sleep would not be woken otherwise, nor one that
+/// cannot ring.
 void Coordinator::rouse() {
   last_rouse_ = last_control_check_;
+  doorbell_.empty();
   for (Slot& slot : slots_) {
     if (slot.expect_answers(true)) after_drain(slot);
     if (slot.alive() && !slot.idle()) slot.link().wake_anyway();

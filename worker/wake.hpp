@@ -31,6 +31,8 @@ class Doorbell {
   explicit Doorbell(Descriptor fd) : fd_(std::move(fd)) {}
   /// False if the descriptor is not there any more (a task closed it).
   bool ring() const;
+  /// Who rings waits for that, if a task has filled the bell and made it block. Never waits itself.
+  void empty() const;
   /// False if the descriptor was closed.
   [[nodiscard]] bool usable() const;
   [[nodiscard]] int fd() const { return fd_.get(); }
