@@ -183,17 +183,21 @@ Coordinator::Definition& Coordinator::definition_of(const Job& job, const CallOp
     return encode_definition(job, options, [this](const void* code) { return token_of(code); });
   };
   if (job.has_state() || !has_usual_terms(options)) {
-    temporary_.push_back({next_callable_++, encode(), true});
+    temporary_.push_back({next_callable_++, encode(), true, 0});
     return temporary_.back();
   }
   const auto key = std::pair(FunctionKey(job.describe(), job.function()), job.numbers_tasks());
   const auto found = definitions_.find(key);
-  if (found != definitions_.end() && ModuleMap::generation() == generation_) return found->second;
+  const std::uint64_t generation = ModuleMap::generation();
+  if (found != definitions_.end() && found->second.generation == generation) return found->second;
   // Where modules have come and gone, the same address may be another function: looked at again.
   std::vector<std::byte> payload = encode();
-  if (found != definitions_.end()) return found->second;
-  return definitions_.emplace(key, Definition{next_callable_++, std::move(payload), false})
-      .first->second;
+  if (found == definitions_.end()) {
+    const Definition made{next_callable_++, std::move(payload), false, generation};
+    return definitions_.emplace(key, made).first->second;
+  }
+  found->second.generation = generation;
+  return found->second;
 }
 
 void Coordinator::forget(const Definition& definition) {
@@ -206,11 +210,15 @@ ModuleToken Coordinator::token_of(const void* function) const {
   const std::optional<ModuleToken> then = setup_.modules.token(function);
   // A module may have been replaced by another at the same address since the snapshot.
   const bool unchanged = ModuleMap::generation() == generation_;
-  if (then && (unchanged || ModuleMap::snapshot().token(function) == then)) return *then;
-  throw Error(
-      "bulkhead: the function is in " + ModuleMap::name_of(function) +
-      ", which was loaded after the pool's workers were forked, so they do not have it; make the "
-      "Pool after loading the module");
+  if (then && (unchanged || ModuleMap::present().token(function) == then)) return *then;
+  throw Error("bulkhead: the function is in " + ModuleMap::name_of(function) +
+              (start_method_ == StartMethod::fork
+                   ? ", which was loaded after the pool's workers were forked, so they do not have "
+                     "it; make "
+                     "the Pool after loading the module"
+                   : ", which was loaded after bulkhead::init(), so the pool's workers do not have "
+                     "it; load "
+                     "the module before, or make a Pool with StartMethod::fork after that"));
 }
 
 void Coordinator::report_progress(Lock& lock, Entry& entry, bool last) {

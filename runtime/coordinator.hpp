@@ -19,6 +19,7 @@
 #include "runtime/log.hpp"
 #include "runtime/restarts.hpp"
 #include "runtime/slot.hpp"
+#include "runtime/startup.hpp"
 #include "worker/broadcast.hpp"
 #include "worker/serve.hpp"
 #include "worker/spin.hpp"
@@ -52,9 +53,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Forks the zygote and the workers. `options` have been validated. Throws SystemError, and
-  /// leaves nothing behind, if the system refuses any of it.
-  Coordinator(const Options& options, int workers);
+  /// Starts the zygote and the workers. `options` have been validated. Throws SystemError, and what
+  /// Start::launch() throws, and leaves nothing behind, if the system refuses any of it.
+  Coordinator(const Options& options, int workers, const Start& start);
   /// Terminates.
   ~Coordinator() override;
 
@@ -107,6 +108,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
     std::uint32_t number = 0;
     std::vector<std::byte> payload;
     bool temporary = false;  ///< has state or terms of its own: forgotten after the job
+    std::uint64_t generation = 0;  ///< of the loaded modules when it was last looked up
   };
   Definition& definition_of(const Job& job, const CallOptions& options);
   void forget(const Definition& definition);
@@ -234,6 +236,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   const bool may_start_helper_;
   const std::uint64_t most_in_flight_;  ///< calls, of those that wait for room
+  const StartMethod start_method_;
+  const std::uint64_t generation_;  ///< of the loaded modules when the workers' snapshot was taken
   WorkerSetup setup_;
   Doorbell doorbell_;             ///< the workers'
   Doorbell own_bell_;             ///< of this process's threads: no worker can make that one block
@@ -254,10 +258,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   bool driving_ = false;
   bool untidy_ = false;  ///< tidy() has something to do though there may be no progress
   State state_ = State::open;
-  bool leaving_ = false;          ///< workers have been asked to leave: none is replaced
-  std::string cause_;             ///< why the pool is broken
-  int refusal_ = 0;               ///< errno of the last fork that was refused
-  std::uint64_t generation_ = 0;  ///< of the loaded modules when the zygote was forked
+  bool leaving_ = false;  ///< workers have been asked to leave: none is replaced
+  std::string cause_;     ///< why the pool is broken
+  int refusal_ = 0;       ///< errno of the last fork that was refused
   std::string last_start_failure_;
   std::list<Entry*> jobs_;                                      ///< in the order of their calls
   std::list<std::shared_ptr<Background>> background_;           ///< those that nobody need wait for

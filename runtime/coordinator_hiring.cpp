@@ -30,7 +30,7 @@ constexpr milliseconds kSparePause{10000};
 
 }  // namespace
 
-Coordinator::Coordinator(const Options& options, int workers)
+Coordinator::Coordinator(const Options& options, int workers, const Start& start)
     : owner_(own_pid()),
       cpus_(usable_cpus()),
       log_(options.logger),
@@ -39,6 +39,8 @@ Coordinator::Coordinator(const Options& options, int workers)
       most_growth_(options.recycle_rss),
       may_start_helper_(options.helper_thread),
       most_in_flight_(options.max_in_flight),
+      start_method_(start.method()),
+      generation_(start.generation()),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);
@@ -58,8 +60,7 @@ Coordinator::Coordinator(const Options& options, int workers)
     forward_logs(logger, std::move(sender));
   };
   if (setup_.voice.has_streams()) peek_.emplace();
-  generation_ = ModuleMap::generation();
-  zygote_ = std::make_unique<Zygote>(setup_, doorbell_, workers);
+  zygote_ = std::make_unique<Zygote>(start.launch(setup_, doorbell_), workers);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), own_bell_.fd(), zygote_->control_fd(),
                                        zygote_->pidfd());
   slots_.resize(static_cast<std::size_t>(workers));

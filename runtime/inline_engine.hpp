@@ -87,8 +87,8 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   const int workers_;
   const Log log_;
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
-  std::function<void()> initializer_;
-  std::function<void()> finalizer_;
+  const Hook initializer_;
+  const Hook finalizer_;
 
   std::mutex mutex_;
   /// The turn is somebody else's, a call has ended, or the pool has.

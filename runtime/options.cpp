@@ -115,13 +115,22 @@ void require_shallow(int pools_deep) {
               "does a function that makes a Pool call itself there?");
 }
 
+void require_single_thread(int threads) {
+  if (threads <= 1) return;
+  throw Error("bulkhead: this process has " + std::to_string(threads) +
+              " threads already when it comes to bulkhead::init(), whose snapshot would hold their "
+              "locks locked for ever; call it first thing in main");
+}
+
 void require_forkable(const Options& options, int threads) {
   if (threads <= 1 || options.risk_locks_held_by_other_threads) return;
   throw Error(
       "bulkhead: this process has " + std::to_string(threads) +
       " threads, and workers are forked from it: a lock that another thread holds now would stay "
       "locked for ever in every worker. Make the Pool, or call fork_map, before starting threads; "
-      "or, if you know that no such lock matters, set Options::risk_locks_held_by_other_threads");
+      "call bulkhead::init() first thing in main and make Pools at any time; or, if you know that "
+      "no "
+      "such lock matters, set Options::risk_locks_held_by_other_threads");
 }
 
 void require_sensible(const CallOptions& options) {

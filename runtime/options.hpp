@@ -25,6 +25,8 @@ inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 void require_sensible(const Limits& limits);
 /// Throws Error if this is a task in a pool in a task in a pool, and so on.
 void require_shallow(int pools_deep);
+/// Throws Error if there are other threads in the process that calls bulkhead::init().
+void require_single_thread(int threads);
 /// Throws Error if forking now would copy locks that other threads hold.
 void require_forkable(const Options& options, int threads);
 /// Throws InvalidArgument if an option of a call makes no sense.

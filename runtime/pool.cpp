@@ -3,6 +3,7 @@
 #include "runtime/inline_engine.hpp"
 #include "runtime/options.hpp"
 #include "runtime/replay.hpp"
+#include "runtime/startup.hpp"
 #include "worker/host.hpp"
 #include "worker/replay_file.hpp"
 #include "worker/reset.hpp"
@@ -25,8 +26,10 @@ std::shared_ptr<detail::Engine> make_engine(Options options) {
   const bool is_inline = detail::is_inline(options, ::secure_getenv("BULKHEAD_INLINE"));
   if (is_inline) return std::make_shared<detail::InlineEngine>(options, workers);
   detail::require_shallow(detail::pools_deep());
-  detail::require_forkable(options, detail::thread_count());
-  return std::make_shared<detail::Coordinator>(options, workers);
+  const detail::Start start(options, detail::startup());
+  if (start.method() == StartMethod::fork)
+    detail::require_forkable(options, detail::thread_count());
+  return std::make_shared<detail::Coordinator>(options, workers, start);
 }
 
 /// A thread that is not in this copy of the process may have been in the midst of changing it when

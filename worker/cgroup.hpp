@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace bulkhead::detail {
 
@@ -21,12 +22,15 @@ class PoolCgroup {
   /// None: the limits name no cgroup. Throws InvalidArgument or SystemError, which name the folder,
   /// if that is no cgroup of version 2, or not ours to use.
   explicit PoolCgroup(const Limits& limits);
+  /// One that another process has made, and looks after.
+  PoolCgroup(std::string path, std::uint64_t memory) : path_(std::move(path)), memory_(memory) {}
   PoolCgroup(const PoolCgroup&) = delete;
   PoolCgroup& operator=(const PoolCgroup&) = delete;
   /// Removes what is left, in the process that made it.
   ~PoolCgroup();
 
   explicit operator bool() const { return !path_.empty(); }
+  [[nodiscard]] const std::string& path() const { return path_; }
 
   // Of one worker.
 

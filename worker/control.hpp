@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The messages between coordinator and zygote: one SEQPACKET datagram each, of fixed size, some
-// with descriptors. Both ends are of one build.
+// The messages between coordinator and zygote, and to those who make zygotes: one SEQPACKET
+// datagram each, of fixed size, some with descriptors. Both ends are of one build.
 #pragma once
 
 #include "worker/descriptor.hpp"
@@ -21,6 +21,14 @@ enum class ControlKind : std::uint32_t {
   fork,
   kill,  ///< a signal, value, to the worker's process group
   end,   ///< kill all workers and leave
+  // coordinator to a process that is to become, or to fork, its zygote
+  /// With descriptors: doorbell, pidfd of the coordinator, setup (see sent_setup.hpp), and, to the
+  /// fork server, the zygote's end of the control socket.
+  launch,
+  // the answer
+  /// From the fork server: pid, value: 0 or an errno; with its pidfd. From a spawned program:
+  /// value: its threads.
+  launched,
   // zygote to coordinator
   started,      ///< pid
   fork_failed,  ///< value: errno
@@ -39,6 +47,8 @@ struct ControlMessage {
 };
 
 inline constexpr std::size_t kMostControlDescriptors = 5;
+/// Where the control socket is among the descriptors of ControlKind::launch.
+inline constexpr std::size_t kLaunchSocket = 3;
 /// Those that did not come are empty.
 using ControlDescriptors = std::array<Descriptor, kMostControlDescriptors>;
 

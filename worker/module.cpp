@@ -244,6 +244,15 @@ const Module* ModuleMap::find(const void* address) const {
   return segment == nullptr ? nullptr : &modules_[segment->module];
 }
 
+const ModuleMap& ModuleMap::present() {
+  thread_local ModuleMap modules;
+  thread_local std::optional<std::uint64_t> seen;
+  const std::uint64_t now = generation();
+  if (seen != now) modules = snapshot();
+  seen = now;
+  return modules;
+}
+
 std::optional<ModuleToken> ModuleMap::token(const void* address) const {
   const Module* module = find(address);
   if (module == nullptr) return std::nullopt;

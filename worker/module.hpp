@@ -45,6 +45,10 @@ class ModuleMap {
   /// The modules loaded now. Takes the loader's lock: not for signal handlers.
   static ModuleMap snapshot();
 
+  /// The same, taken again only when modules have come or gone since. For the calling thread, until
+  /// its next call.
+  static const ModuleMap& present();
+
   /// Token of an address inside an executable segment of a module; nullopt elsewhere, and for a
   /// module that cannot be told from another one (same build at the same path).
   std::optional<ModuleToken> token(const void* address) const;

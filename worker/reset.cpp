@@ -93,6 +93,10 @@ int pools_deep() {
   return deep;
 }
 
+void set_pools_deep(int pools) {
+  deep = pools;
+}
+
 void become_worker(const char* name) {
   ++deep;
   name_process(name);

@@ -34,6 +34,8 @@ void become_worker(const char* name);
 
 /// How many pools this process is in: 0 in a host, 1 in a worker, 2 in a worker of a worker's pool.
 [[nodiscard]] int pools_deep();
+/// For a process that is no fork of its pool's host.
+void set_pools_deep(int pools);
 
 /// What `ps` shows of this process.
 void name_process(const char* name);

@@ -11,6 +11,7 @@
 #include "worker/module.hpp"
 #include "worker/voice.hpp"
 #include "worker/wake.hpp"
+#include <bulkhead/hook.hpp>
 #include <bulkhead/limits.hpp>
 #include <bulkhead/testing.hpp>
 
@@ -22,13 +23,14 @@
 
 namespace bulkhead::detail {
 
-/// What all workers of a pool are told. Lives in the memory that they inherit from the zygote.
+/// What all workers of a pool are told. Lives in the memory that they inherit from the zygote; a
+/// zygote that is no fork of the coordinator is sent it.
 struct WorkerSetup {
   std::size_t ring_bytes = 0;
   Fences fences = best_fences();
   ModuleMap modules = ModuleMap::snapshot();  ///< taken before the fork, so the same in all of them
-  std::function<void()> initializer;
-  std::function<void()> finalizer;
+  Hook initializer;
+  Hook finalizer;
   Limits limits;
   std::shared_ptr<const PoolCgroup> cgroup;  ///< null: none
   VoicePlan voice;

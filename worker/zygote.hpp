@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // The zygote: a process with one thread that holds a snapshot of the host as it was when the pool
-// began, forks workers from it, reaps them, and tells the coordinator how they ended. It never runs
-// a task. When the coordinator ends, however it ends, the zygote kills all workers and leaves;
-// should the zygote itself be killed, the kernel kills the workers (parent-death signal).
+// began, or earlier (see launch.hpp), forks workers from it, reaps them, and tells the coordinator
+// how they ended. It never runs a task. When the coordinator ends, however it ends, the zygote
+// kills all workers and leaves; should the zygote itself be killed, the kernel kills the workers
+// (parent-death signal).
 #pragma once
 
 #include "worker/control.hpp"
 #include "worker/descriptor.hpp"
-#include "worker/serve.hpp"
-#include "worker/wake.hpp"
+#include "worker/launch.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -21,9 +21,7 @@ namespace bulkhead::detail {
 /// The coordinator's handle on its zygote. One thread at a time.
 class Zygote {
  public:
-  /// Forks. `setup` and `doorbell` are used by the workers through the snapshot. Throws
-  /// SystemError.
-  Zygote(const WorkerSetup& setup, const Doorbell& doorbell, int workers);
+  Zygote(NewZygote zygote, int workers);
   Zygote(const Zygote&) = delete;
   Zygote& operator=(const Zygote&) = delete;
   /// Kills all workers and the zygote and waits until they are gone, for about a second at most;

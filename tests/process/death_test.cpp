@@ -397,17 +397,16 @@ TEST_F(DeathTest, DuringAnOrderlyEndIsToldAndHoldsUpNothing) {
 TEST_F(DeathTest, WorkersThatKillEachOtherHangNobody) {
   for (const int parties : {1, 2, 5, static_cast<int>(kMaxParties)}) {
     state.reset();
-    static std::uint32_t everyone = 0;
-    everyone = static_cast<std::uint32_t>(parties);
+    const auto everyone = static_cast<std::uint32_t>(parties);
     Pool pool(parties);
-    const auto task = [](std::uint32_t x) {
+    const auto task = [](std::uint32_t everyone, std::uint32_t x) {
       state->pids[x] = ::getpid();
       state->begun.add();
       if (!state->begun.reaches(everyone)) return false;
       ::kill(state->pids[(x + 1) % everyone], SIGKILL);
       return true;
     };
-    const auto outcomes = pool.try_map(task, test::numbers(0U, everyone));
+    const auto outcomes = pool.try_map(partial(task, everyone), test::numbers(0U, everyone));
     ASSERT_THAT(outcomes, SizeIs(everyone));
     for (const auto& outcome : outcomes) {
       if (outcome) {

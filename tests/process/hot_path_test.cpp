@@ -8,6 +8,7 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/start.hpp"
 #include <bulkhead/pool.hpp>
 
 #include <algorithm>
@@ -177,6 +178,7 @@ std::uint64_t system_calls_of(Body body) {
 
 TEST_F(HotPathTest, ATaskMakesNoSystemCall) {
   if (test::kSanitized) GTEST_SKIP() << "sanitizers make system calls of their own";
+  BULKHEAD_FORK_ONLY("workers of others are not under the traced process");
   const auto calls_for = [](int tasks) {
     return system_calls_of([tasks] {
       Pool pool(2);

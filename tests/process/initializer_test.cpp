@@ -8,6 +8,7 @@
 #include <bulkhead/pool.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -60,11 +61,11 @@ std::size_t count(const std::string& text, const std::string& word) {
 // Row 119: init-runs.
 TEST_F(InitializerTest, RunsOncePerWorkerBeforeItsFirstTask) {
   state.reset();
-  const std::string name = "captured";
-  Pool pool(Options{.workers = 3, .initializer = [&name] {
-                      greeting = "hello, " + name;
-                      state->starts.add();
-                    }});
+  const auto greet = [](const std::string& name) {
+    greeting = "hello, " + name;
+    state->starts.add();
+  };
+  Pool pool(Options{.workers = 3, .initializer = partial(greet, "captured")});
   EXPECT_THAT(pool.map([](int) { return greeting; }, test::numbers(0, 100)),
               Each("hello, captured"));
   EXPECT_TRUE(state->starts.reaches(3));
@@ -77,7 +78,7 @@ TEST_F(InitializerTest, RunsOncePerWorkerBeforeItsFirstTask) {
 
 struct Start {
   const char* name;
-  std::function<void()> initializer;
+  Hook initializer;
   const char* text;
 };
 
@@ -276,13 +277,15 @@ TEST_F(FinalizerTest, ThatThrowsIsLoggedAndHoldsUpNothing) {
 
 // Row 77: die-exit-hook.
 TEST_F(FinalizerTest, ThatCrashesHoldsUpNothing) {
-  for (const auto victim : {test::kills_itself, test::segfaults, test::leaves_with_code_one,
-                            test::exits_with_code_42}) {
+  static constexpr std::array kVictims{test::kills_itself, test::segfaults,
+                                       test::leaves_with_code_one, test::exits_with_code_42};
+  const auto end_with = [](std::size_t victim) {
+    state->ends.add();
+    kVictims.at(victim)(0);
+  };
+  for (std::size_t victim = 0; victim < kVictims.size(); ++victim) {
     state.reset();
-    Pool pool(Options{.workers = 2, .finalizer = [victim] {
-                        state->ends.add();
-                        victim(0);
-                      }});
+    Pool pool(Options{.workers = 2, .finalizer = partial(end_with, victim)});
     EXPECT_EQ(pool.apply(same, 1), 1);
     pool.close();
     pool.join();

@@ -4,6 +4,7 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/start.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
 
@@ -281,6 +282,7 @@ TEST_F(MisconductTest, ArgumentsAndResultsAreFreedOnBothSides) {
 
 // Row 118: task-uses-pool.
 TEST_F(MisconductTest, ATaskThatUsesAnInheritedPoolIsToldSo) {
+  BULKHEAD_FORK_ONLY("others inherit none");
   static Pool* outer = nullptr;
   Pool elder(1);
   outer = &elder;

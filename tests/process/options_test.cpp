@@ -4,6 +4,7 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/start.hpp"
 #include <bulkhead/pool.hpp>
 
 #include <chrono>
@@ -93,6 +94,7 @@ TEST_F(OptionsTest, ByDefaultThereIsOneWorkerForEachCpuThatMayBeUsed) {
 
 // Row 176: host-threads-first.
 TEST_F(OptionsTest, AProcessWithOtherThreadsIsRefusedAndToldWhatToDo) {
+  BULKHEAD_FORK_ONLY("others fork no process with threads");
   const test::Shared<test::Tally> gate;
   std::thread other([&gate] {
     gate->add();

@@ -21,6 +21,8 @@
 namespace bulkhead {
 namespace {
 
+const test::Shared<test::Tally> finalized;
+
 using namespace std::chrono_literals;
 using RecyclingTest = test::ProcessTest;
 
@@ -92,9 +94,9 @@ TEST_F(RecyclingTest, CountsTasksThatThrowAndNotThoseOfAPredecessorThatDied) {
 }
 
 TEST_F(RecyclingTest, AWorkerThatLeavesRunsItsFinalizer) {
-  const test::Shared<test::Tally> finalized;
-  Pool pool(Options{
-      .workers = 1, .finalizer = [&finalized] { finalized->add(); }, .max_tasks_per_worker = 1});
+  finalized.reset();
+  Pool pool(
+      Options{.workers = 1, .finalizer = [] { finalized->add(); }, .max_tasks_per_worker = 1});
   EXPECT_EQ(pool.map(own_pid, numbers(5)).size(), 5U);
   EXPECT_TRUE(finalized->reaches(4));
   pool.close();

@@ -4,6 +4,7 @@
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
+#include "tests/support/start.hpp"
 #include <bulkhead/pool.hpp>
 #include <bulkhead/shared.hpp>
 
@@ -66,6 +67,7 @@ TEST_F(SharedStateTest, MayBeYoungerThanThePool) {
 }
 
 TEST_F(SharedStateTest, MayBeGlobalIfItIsOlderThanThePool) {
+  BULKHEAD_FORK_ONLY("others inherit nothing of the test's");
   static std::optional<Shared<long>> counter(std::in_place, 0);
   {
     Pool pool(2);

@@ -38,6 +38,11 @@ struct State {
 };
 const test::Shared<State> state;
 
+template <class Counts>
+void note_number(Counts& counts) {
+  ++counts[static_cast<std::size_t>(this_worker::number())];
+}
+
 std::uint64_t seed_of_task(int) {
   return this_task::seed();
 }
@@ -48,10 +53,9 @@ std::uint64_t index_of_task(const std::string&) {
 TEST_F(ThisWorkerTest, KnowsItsNumber) {
   state.reset();
   EXPECT_EQ(this_worker::number(), -1);
-  const auto note = [](auto& counts) { ++counts[static_cast<std::size_t>(this_worker::number())]; };
   Pool pool(Options{.workers = 3,
-                    .initializer = [note] { note(state->begun); },
-                    .finalizer = [note] { note(state->ended); }});
+                    .initializer = [] { note_number(state->begun); },
+                    .finalizer = [] { note_number(state->ended); }});
   const auto seen = pool.map([](int) { return this_worker::number(); }, numbers(0, 1000));
   EXPECT_THAT(seen, Each(::testing::AllOf(::testing::Ge(0), ::testing::Lt(3))));
   pool.close();

@@ -103,9 +103,22 @@ TEST(Options, RefuseToForkAProcessWithOtherThreads) {
     EXPECT_STREQ(error.what(),
                  "bulkhead: this process has 3 threads, and workers are forked from it: a lock "
                  "that another thread holds now would stay locked for ever in every worker. Make "
-                 "the Pool, or call fork_map, before starting threads; or, if you know that no "
-                 "such lock matters, set "
-                 "Options::risk_locks_held_by_other_threads");
+                 "the Pool, or call fork_map, before starting threads; call bulkhead::init() first "
+                 "thing in main and make Pools at any time; or, if you know that no such lock "
+                 "matters, set Options::risk_locks_held_by_other_threads");
+  }
+}
+
+TEST(Options, RefuseToTakeASnapshotOfAProcessWithOtherThreads) {
+  EXPECT_NO_THROW(require_single_thread(1));
+  try {
+    require_single_thread(3);
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "bulkhead: this process has 3 threads already when it comes to bulkhead::init(), "
+                 "whose snapshot would hold their locks locked for ever; call it first thing in "
+                 "main");
   }
 }
 

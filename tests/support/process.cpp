@@ -3,6 +3,7 @@
 
 #include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/start.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/broadcast.hpp>
 
@@ -34,6 +35,7 @@ constexpr int kFailed = 3;
 [[noreturn]] void run_and_leave(const std::function<void()>& body) {
   const bool failed_before = ::testing::Test::HasFailure();
   try {
+    prepare_start();
     body();
   } catch (const std::exception& error) {
     ADD_FAILURE() << "uncaught in a fork: " << error.what();

@@ -19,15 +19,21 @@ namespace bulkhead::test {
 /// Longest wait for what should happen at once: only a hang takes so long.
 inline constexpr std::chrono::seconds kPatience{30};
 
-/// Zeroed memory that this process shares with its later forks. Never given back.
-void* map_shared(std::size_t bytes);
+/// Memory that this process shares with its later forks: zeroed. Never given back. Where pools are
+/// tested whose workers are of this program started anew, it has that memory at the same calls:
+/// then it is not zeroed in there.
+struct SharedMemory {
+  void* begin;
+  bool is_new;  ///< no process has it yet
+};
+SharedMemory map_shared(std::size_t bytes);
 
 /// A T in memory that this process and its later forks share.
 template <class T>
   requires std::is_trivially_destructible_v<T>
 class Shared {
  public:
-  Shared() : value_(new (map_shared(sizeof(T))) T{}) {}
+  Shared() : Shared(map_shared(sizeof(T))) {}
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
 
@@ -37,6 +43,9 @@ class Shared {
   void reset() const { new (value_) T{}; }
 
  private:
+  explicit Shared(SharedMemory memory)
+      : value_(memory.is_new ? new (memory.begin) T{} : static_cast<T*>(memory.begin)) {}
+
   T* value_;
 };
 

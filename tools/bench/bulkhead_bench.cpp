@@ -7,6 +7,7 @@
 #include "workloads.hpp"
 #include <bulkhead/broadcast.hpp>
 #include <bulkhead/fork_map.hpp>
+#include <bulkhead/init.hpp>
 #include <bulkhead/pool.hpp>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <cstring>
 #include <numeric>
+#include <poll.h>
 #include <ranges>
 #include <signal.h>
 #include <span>
@@ -61,6 +63,20 @@ bench::Figure latency(const bench::Request& request) {
   });
 }
 
+/// As latency(), but asynchronous: submitted, and completed by an event loop that watches the pool.
+bench::Figure async_latency(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  pollfd loop{pool.native_handle(), POLLIN, 0};
+  return bench::latency(request, [&](std::int64_t x) {
+    auto result = pool.submit(&bench::increment, x);
+    while (!result.ready()) {
+      ::poll(&loop, 1, -1);
+      pool.poll();
+    }
+    return result.get();
+  });
+}
+
 bench::Figure stream(const bench::Request& request) {
   bulkhead::Pool pool(options(request));
   return bench::stream(request, [&](std::size_t size) {
@@ -102,6 +118,12 @@ bench::Figure startup(const bench::Request& request) {
   });
 }
 
+/// The same from the snapshot of a process that has touched nothing yet.
+bench::Figure startup_after_init(const bench::Request& request) {
+  bulkhead::init();
+  return startup(request);
+}
+
 /// A map of `work` over seeds.
 auto work(bulkhead::Pool& pool) {
   return [&pool](std::uint64_t steps, const auto& seeds) {
@@ -130,8 +152,10 @@ bench::Figure uneven(const bench::Request& request) {
                        [&](const auto& durations) { return pool.map(&bench::busy, durations); });
 }
 
-/// From the death of the only worker, killed while it idles, to the next answer.
+/// From the death of the only worker, killed while it idles, to the next answer; in a process that
+/// has touched `parameter` MiB before.
 bench::Figure recovery(const bench::Request& request) {
+  const bench::Ballast ballast(request.parameter);
   bulkhead::Pool pool(options(request));
   std::vector<double> taken(request.size);
   for (double& one : taken) {
@@ -152,6 +176,11 @@ bench::Figure recovery(const bench::Request& request) {
     bench::require(pool.apply([] { return ::getpid(); }) != worker, "the worker has not died");
   }
   return {bench::median(std::move(taken)) * 1e3, "ms"};
+}
+
+bench::Figure recovery_after_init(const bench::Request& request) {
+  bulkhead::init();
+  return recovery(request);
 }
 
 /// CPU time that a pool uses in `size` seconds after its last call.
@@ -251,16 +280,19 @@ int main(int argc, char** argv) {
   return bench::run_program(argc, argv,
                             {{"noop", noop},
                              {"latency", latency},
+                             {"async-latency", async_latency},
                              {"stream", stream},
                              {"small", small},
                              {"large", large},
                              {"payload", payload},
                              {"startup", startup},
+                             {"startup-after-init", startup_after_init},
                              {"cpu", cpu},
                              {"speedup", speedup},
                              {"duration", duration},
                              {"uneven", uneven},
                              {"recovery", recovery},
+                             {"recovery-after-init", recovery_after_init},
                              {"idle", idle},
                              {"fork-map", fork_map},
                              {"broadcast", broadcast}});

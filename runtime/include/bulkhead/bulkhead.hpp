@@ -10,6 +10,8 @@
 #include <bulkhead/error.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/fork_map.hpp>
+#include <bulkhead/hook.hpp>
+#include <bulkhead/init.hpp>
 #include <bulkhead/options.hpp>
 #include <bulkhead/outcome.hpp>
 #include <bulkhead/partial.hpp>

@@ -108,6 +108,12 @@ struct ForkMap {
           "bulkhead: Options::replay_dir is of no use to fork_map, whose function and elements are "
           "not sent as bytes, so there are none to save; use Pool::map");
     }
+    if (options.start.value_or(StartMethod::fork) != StartMethod::fork) {
+      throw InvalidArgument(
+          "bulkhead: Options::start of a fork_map must be StartMethod::fork: its workers see this "
+          "process's memory as it is now; use Pool::map");
+    }
+    options.start = StartMethod::fork;
     const Context context{f, elements};
     const InheritedCall<Context> what(context);
     const auto count = static_cast<std::uint64_t>(std::ranges::size(elements));

@@ -3,6 +3,7 @@
 // What can be chosen about a pool, and about one call. Everything has a default that serves.
 #pragma once
 
+#include <bulkhead/hook.hpp>
 #include <bulkhead/limits.hpp>
 #include <bulkhead/output.hpp>
 #include <bulkhead/testing.hpp>
@@ -28,6 +29,12 @@ enum class StartMethod : std::uint8_t {
   /// Forked from a snapshot of this process taken by the Pool's constructor: workers see all that
   /// was in memory then. Refused if the process has other threads at that moment.
   fork,
+  /// Forked from a snapshot of this process taken by bulkhead::init(): pools can be made in any
+  /// thread, at any time, and cost the same however large this process has become.
+  forkserver,
+  /// Forked from this program started anew, as far as bulkhead::init(): workers share no memory
+  /// with this process, and have its present environment and directory.
+  spawn,
 };
 
 /// Options of a pool.
@@ -38,13 +45,13 @@ struct Options {
 
   /// Runs in each worker before its first task. If it throws, that worker does not start; if it
   /// keeps throwing, the pool is broken and says why.
-  std::function<void()> initializer = nullptr;
+  Hook initializer = nullptr;
   /// Longest time from the fork of a worker to the end of its initializer. A worker that takes
   /// longer is killed, and counts as one whose initializer has thrown. Default: no limit.
   std::optional<std::chrono::nanoseconds> initializer_timeout = std::nullopt;
   /// Runs in each worker that leaves in order: after close() and join(), not after terminate().
   /// What it throws goes to the logger only.
-  std::function<void()> finalizer = nullptr;
+  Hook finalizer = nullptr;
 
   /// What each worker may use: see limits.hpp.
   Limits limits = {};
@@ -62,7 +69,9 @@ struct Options {
   /// What becomes of that which tasks write to standard output and standard error.
   Output output = Output::inherit;
 
-  StartMethod start = StartMethod::fork;
+  /// Default: what bulkhead::init() was told, forkserver as a rule; fork if it was not called in
+  /// this process. fork_map always forks.
+  std::optional<StartMethod> start = std::nullopt;
 
   /// Gets what happens to workers: starts, crashes, refused forks. And what tasks log: in workers,
   /// this logger, spdlog's default logger and all registered ones write here, each message in the
@@ -89,8 +98,9 @@ struct Options {
   /// the pool, and callbacks run in a thread that waits.
   bool helper_thread = true;
 
-  /// Fork even if this process has other threads. Any lock that one of them holds at that moment
-  /// stays locked for ever in every worker: malloc is safe, most other libraries are not.
+  /// Of StartMethod::fork: fork even if this process has other threads. Any lock that one of them
+  /// holds at that moment stays locked for ever in every worker: malloc is safe, most other
+  /// libraries are not.
   bool risk_locks_held_by_other_threads = false;
 
   /// For debugging: tasks run in the calling process and thread, one at a time, and no process,

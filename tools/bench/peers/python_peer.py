@@ -314,6 +314,7 @@ def fork_map(request: Request) -> Figure:
 WORKLOADS: dict[str, Callable[[Request], Figure]] = {
     "noop": noop,
     "latency": latency,
+    "async-latency": latency,  # an executor's apply() is a future that is waited for
     "stream": stream,
     "small": small,
     "large": large,

@@ -51,6 +51,7 @@ def _python(name: str, rate: float, module: str = "", package: str = "") -> Peer
 
 
 BULKHEAD = Peer("bulkhead", _built("bulkhead_bench"), rate=50e6)
+AFTER_INIT = Peer("bulkhead, init()", _built("bulkhead_bench"), mode="{mode}-after-init")
 
 POOL = _python("multiprocessing.Pool", 10e6)
 POOL_1 = _python("multiprocessing.Pool chunksize=1", 60e3)

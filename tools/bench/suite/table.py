@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.peers import (
-    ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
+    AFTER_INIT, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
     FUTEX_TWO_CORES, GNU_PARALLEL, JOBLIB, JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY,
     MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB, THREADS, Peer,
 )
@@ -111,6 +111,8 @@ WORKLOADS = [
     Workload("latency-64-one-cpu", "us", {BULKHEAD: 10_000, POOL: 2_000}, mode="latency",
              workers=64, one_cpu=True, quick_part=4),
 
+    Workload("async-latency", "us", {BULKHEAD: 10_000, EXECUTOR: 5_000}, workers=1, quick_part=4),
+
     # Bytes there and back.
     Workload("small", "items/s", quick_part=4, sizes={
         BULKHEAD: 20_000, POOL: 20_000, POOL_1: 20_000, EXECUTOR: 20_000, JOBLIB: 20_000,
@@ -131,12 +133,14 @@ WORKLOADS = [
              parameter=100_000, tasks=durations(200)),
 
     # Processes that come, go and wait.
-    Workload("startup", "ms", {BULKHEAD: 20, POOL: 20, EXECUTOR: 20, FORK: 20}),
-    Workload("startup-4gib", "ms", {BULKHEAD: 5, POOL: 5, FORK: 5}, mode="startup",
+    Workload("startup", "ms", {BULKHEAD: 20, AFTER_INIT: 20, POOL: 20, EXECUTOR: 20, FORK: 20}),
+    Workload("startup-4gib", "ms", {BULKHEAD: 5, AFTER_INIT: 5, POOL: 5, FORK: 5}, mode="startup",
              parameter=4096, needs_gib=8, most_rounds=5),
     Workload("recovery", "ms", workers=1, sizes={
         BULKHEAD: 50, POOL: 1, EXECUTOR: 50, JOBLIB: 10, FORK: 50, DEATH: 50,
     }),
+    Workload("recovery-4gib", "ms", {BULKHEAD: 20, AFTER_INIT: 50}, mode="recovery", workers=1,
+             parameter=4096, needs_gib=8, most_rounds=5),
     Workload("fork-map-64mib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=64,
              needs_gib=1),
     Workload("fork-map-1gib", "ms", {BULKHEAD: 1000, POOL: 1000}, mode="fork-map", parameter=1024,
