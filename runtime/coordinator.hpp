@@ -69,6 +69,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   int native_handle() override;
   void poll() override;
   void close() override;
+  bool drain(Clock::time_point until) override;
   void join() override;
   void terminate() override;
   void dismiss() override;
@@ -87,13 +88,15 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   struct Function;   // calls of it that were submitted
   class Submitted;   // one of them
   class Room;        // for more of them
+  class Quiet;       // nothing is under way
   struct Waiter;     // a thread that sleeps
   struct Goal;       // what a thread drives for
   using Lock = std::unique_lock<std::mutex>;
 
   // Entering and leaving.
   [[nodiscard]] Lock enter();
-  void await_idle(Lock& lock);
+  [[nodiscard]] bool calls(std::thread::id thread) const;
+  bool await_idle(Lock& lock, std::optional<Clock::time_point> until = std::nullopt);
 
   /// A result that is ready; of a call, also what is to be told of its progress.
   struct Ended {

@@ -162,12 +162,25 @@ void InlineEngine::end() {
   end_.request_stop();
 }
 
+/// True if this thread is in a call.
+bool InlineEngine::is_calling() const {
+  return std::find(calls_.begin(), calls_.end(), std::this_thread::get_id()) != calls_.end();
+}
+
+bool InlineEngine::drain(RunningCall::Time until) {
+  require_usable();
+  Lock lock(mutex_);
+  require_outside("drain", is_calling());
+  if (state_ == State::open) state_ = State::closed;
+  return changed_.wait_until(lock, until, [this] { return calls_.empty(); });
+}
+
 void InlineEngine::join() {
   require_usable();
   {
     Lock lock(mutex_);
-    const auto self = std::this_thread::get_id();
-    require_joinable(state_, std::find(calls_.begin(), calls_.end(), self) != calls_.end());
+    require_outside("join", is_calling());
+    require_ending(state_);
     changed_.wait(lock, [this] { return calls_.empty(); });
     if (state_ != State::closed) return;
   }

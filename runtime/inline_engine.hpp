@@ -54,6 +54,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   int native_handle() override;
   void poll() override { require_usable(); }
   void close() override;
+  bool drain(RunningCall::Time until) override;
   /// Waits for calls, runs the finalizer if the initializer has run.
   void join() override;
   /// Ends calls of other threads between two tasks. Does not wait for them.
@@ -72,6 +73,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   class Pulled;
 
   void require_usable();
+  [[nodiscard]] bool is_calling() const;
   void end();
   [[nodiscard]] std::vector<std::byte> define(const Job& job, const CallOptions& options);
   [[nodiscard]] ModuleToken token_of(const void* function) const;

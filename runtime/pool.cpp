@@ -69,6 +69,9 @@ void Pool::poll() {
 void Pool::close() {
   engine().close();
 }
+bool Pool::drain(std::chrono::nanoseconds timeout) {
+  return engine().drain(detail::time_from_now(timeout));
+}
 void Pool::join() {
   engine().join();
 }

@@ -243,6 +243,12 @@ class Pool {
 
   /// Takes no more calls; those that run go on.
   void close();
+  /// Closes, and waits until all calls have ended and callbacks have returned, no longer than that:
+  /// true if they have. Whoever can wait no longer then terminates; a service ends with
+  /// close(); drain(10s); terminate(). What an unread stream has not drawn yet has not ended.
+  /// Callbacks that run in this thread (see Options::helper_thread) are not cut short. Throws Error
+  /// in a call of the same thread.
+  bool drain(std::chrono::nanoseconds timeout);
   /// Waits until all calls have returned, lets the workers run their finalizers and leave (they are
   /// killed after 30 s). To be called after close() or terminate(): throws Error otherwise.
   void join();

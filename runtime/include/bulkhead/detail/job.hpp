@@ -279,6 +279,7 @@ class Engine {
   virtual int native_handle() = 0;
   virtual void poll() = 0;
   virtual void close() = 0;
+  virtual bool drain(RunningCall::Time until) = 0;
   virtual void join() = 0;
   virtual void terminate() = 0;
   /// The last call: terminates. No thread of the engine's is left, but where one of them calls.
