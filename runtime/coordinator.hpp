@@ -73,8 +73,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void join() override;
   void terminate() override;
   void dismiss() override;
+  void resize(int workers) override;
 
-  [[nodiscard]] int workers() const override { return static_cast<int>(slots_.size()); }
+  [[nodiscard]] int workers() const override { return size_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:
@@ -215,11 +216,13 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void after_drain(Slot& slot);
   void weigh(Slot& slot, Clock::time_point now);
   void retire(Slot& slot);
+  void add_place();
+  void send_away(Slot& slot);
+  void drop_places();
   void signal(const Slot& slot, int number);
   void give_up(State state, FailureKind kind, std::string why);
   void abandon_jobs(FailureKind kind);
   [[nodiscard]] bool anyone_alive() const;
-  [[nodiscard]] std::uint32_t number_of(const Slot& slot) const;
 
   /// A worker that is there already when another dies, so that a death costs no fork: it waits
   /// before its initializer.
@@ -234,6 +237,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   const Log log_;
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
   const TimeLimit longest_start_;
+  const std::optional<std::uint64_t> most_tasks_;   ///< of a worker that is not recycled
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   const bool may_start_helper_;
   const std::uint64_t most_in_flight_;  ///< calls, of those that wait for room
@@ -273,8 +277,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
   std::thread helper_;
-  std::vector<Slot> slots_;
-  bool unheard_ = false;  ///< a worker may have said more than its answers
+  std::atomic<int> size_;   ///< workers that were asked for
+  std::deque<Slot> slots_;  ///< theirs, and behind them those of workers that are to leave
+  bool unheard_ = false;    ///< a worker may have said more than its answers
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before

@@ -64,6 +64,7 @@ void Coordinator::drive(Lock& lock, const Goal& goal) {
 /// Before a pass: steps back for others, and looks at what is not in the rings.
 Coordinator::Clock::time_point Coordinator::look_around(Lock& lock, bool gets_on) {
   yield_to_others(lock, gets_on);
+  drop_places();
   auto now = Clock::now();
   if (now - last_control_check_ >= kControlInterval) {
     hear_zygote();
@@ -138,12 +139,13 @@ bool Coordinator::stream(Slot& slot, Clock::time_point now, Clock::time_point en
 
 bool Coordinator::feed(Slot& slot, Clock::time_point now) {
   bool fed = slot.pump();
+  const auto workers = static_cast<std::uint64_t>(size_.load(std::memory_order_relaxed));
   for (Entry* entry : jobs_) {
     if (entry->done()) continue;
     ActiveJob& job = entry->active;
     const std::uint64_t unsent =
         job.ledger.total() ? job.ledger.unsent() : std::numeric_limits<std::uint64_t>::max();
-    const std::uint64_t window = job.pace.window(unsent, slots_.size());
+    const std::uint64_t window = job.pace.window(unsent, workers);
     // Who reads a stream is away in between, and a worker that is done with a long task would wait.
     fed |=
         slot.feed(job, entry->pulled != nullptr ? std::max(window, kLeastOfStream) : window, now);
@@ -303,7 +305,8 @@ milliseconds Coordinator::patience() {
     if (slot.killed_at) until(*slot.killed_at);
     if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
-    if (slot.state() != Slot::State::vacant || leaving_ || !restarts_.allowed()) continue;
+    const bool missing = slot.state() == Slot::State::vacant && slot.has_place();
+    if (!missing || leaving_ || !restarts_.allowed()) continue;
     until(restarts_.not_before());
   }
   for (const Entry* entry : jobs_) {

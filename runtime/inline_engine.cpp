@@ -153,6 +153,14 @@ void InlineEngine::dismiss() {
   end();
 }
 
+void InlineEngine::resize(int workers) {
+  require_usable();
+  require_workers(workers, "the number of workers for Pool::resize");
+  const Lock lock(mutex_);
+  require_open(state_, cause_);
+  workers_ = workers;
+}
+
 void InlineEngine::end() {
   {
     const Lock lock(mutex_);

@@ -20,6 +20,7 @@
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -60,6 +61,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   /// Ends calls of other threads between two tasks. Does not wait for them.
   void terminate() override;
   void dismiss() override;
+  void resize(int workers) override;
   [[nodiscard]] int workers() const override { return workers_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
@@ -86,7 +88,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
 
   const pid_t owner_;
   const int depth_;  ///< of tasks within tasks, where the pool belongs
-  const int workers_;
+  std::atomic<int> workers_;
   const Log log_;
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
   std::function<void()> initializer_;

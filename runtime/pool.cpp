@@ -78,6 +78,9 @@ void Pool::join() {
 void Pool::terminate() {
   engine().terminate();
 }
+void Pool::resize(int workers) {
+  engine().resize(workers);
+}
 int Pool::workers() const {
   return engine().workers();
 }

@@ -32,6 +32,9 @@ namespace bulkhead::detail {
 
 class Slot {
  public:
+  /// `number` is its place in the pool.
+  explicit Slot(std::uint32_t number = 0) : number_(number) {}
+
   enum class State : std::uint8_t { vacant, starting, ready, doomed };
   using Time = std::chrono::steady_clock::time_point;
 
@@ -48,8 +51,8 @@ class Slot {
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
-  /// `number` is its place in the pool. It hears of that with the next publish().
-  void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number);
+  /// It hears of its number with the next publish().
+  void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid);
   void started(int pid) { pid_ = pid; }
   /// What the worker says beside its answers goes there, until it is buried.
   void listen(std::unique_ptr<Transcript> transcript) { transcript_ = std::move(transcript); }
@@ -115,14 +118,18 @@ class Slot {
   void set_share(std::uint64_t tasks) { share_ = tasks; }
   /// It is given no more tasks, and those that wait are taken back.
   void wear_out(Fences fences);
-  /// True if it has done its share, and has nothing left: time to dismiss it.
-  [[nodiscard]] bool spent() const {
-    return state_ == State::ready && !dismissed_ && share_left() == 0 && idle();
-  }
+  /// Its place is to go: it is given no more tasks, and those that wait are taken back.
+  void lose_place(Fences fences);
+  /// It has its place again.
+  void regain_place() { has_place_ = true; }
+  [[nodiscard]] bool has_place() const { return has_place_; }
+  /// True if it has done its share, or lost its place, and has nothing left: time to dismiss it.
+  [[nodiscard]] bool spent() const { return !dismissed_ && share_left() == 0 && has_nothing(); }
   /// Asks the worker to run the finalizer and leave.
   void dismiss();
   [[nodiscard]] bool dismissed() const { return dismissed_; }
 
+  [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool alive() const { return state_ == State::starting || state_ == State::ready; }
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
@@ -132,9 +139,7 @@ class Slot {
   /// Tasks with the worker, the running one included.
   [[nodiscard]] std::uint64_t load() const { return queue_.size(); }
   /// Has nothing to do, and could be given something.
-  [[nodiscard]] bool idle() const {
-    return alive() && queue_.empty() && outbound_.empty() && !revoking_;
-  }
+  [[nodiscard]] bool idle() const { return has_nothing() && !dismissed_ && share_left() != 0; }
   /// True if tasks wait that could be taken back.
   [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > kept(); }
   /// How long those will wait, by what tasks of their kind have taken so far.
@@ -187,7 +192,10 @@ class Slot {
   /// Tasks that it may still be given.
   [[nodiscard]] std::uint64_t share_left() const {
     const std::uint64_t given = sent_ - skipped_;
-    return worn_out_ || given >= share_ ? 0 : share_ - given;
+    return worn_out_ || !has_place_ || given >= share_ ? 0 : share_ - given;
+  }
+  [[nodiscard]] bool has_nothing() const {
+    return alive() && queue_.empty() && outbound_.empty() && !revoking_;
   }
   void settled(const Settled& settled);
   void note_answers(std::uint64_t count);
@@ -209,6 +217,8 @@ class Slot {
   [[nodiscard]] bool is_due(Time now);
   void doom(std::string why, FailureKind fate = FailureKind::crashed);
 
+  const std::uint32_t number_;
+  bool has_place_ = true;
   State state_ = State::vacant;
   std::uint64_t epoch_ = 0;
   int pid_ = 0;

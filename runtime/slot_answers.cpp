@@ -209,7 +209,7 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
   const std::string what = details.type_name + ": " + details.message;
   has_complained_ = true;
   complaint_ = header.task == kSetupComplaint ? details.message
-               : dismissed_                   ? "a finalizer threw " + what
+               : state_ == State::ready       ? "a finalizer threw " + what
                                               : "the initializer threw " + what;
   return true;
 }

@@ -66,7 +66,7 @@ class SlotTest : public testing::Test {
     words_ = &outbox_words(*outbox_);
     answers_ = std::make_unique<RingWriter>(outbox_data(*outbox_), kRingBytes, &words_->tail,
                                             &outbox_head_);
-    slot_.begin(std::move(link), 1, 0, 0);
+    slot_.begin(std::move(link), 1, 0);
   }
 
   void worker_is_given_tasks() {

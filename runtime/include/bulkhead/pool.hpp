@@ -256,7 +256,14 @@ class Pool {
   /// tasks. Bounded to about two seconds. Again, or after close(): does no harm.
   void terminate();
 
-  /// Number of workers.
+  /// From now on the pool is to have so many workers, 1 to 1024, also in the midst of calls. Those
+  /// that come are forked from the same snapshot as the first ones. Those that go have the highest
+  /// numbers: they get no new tasks, what waits there goes to others, the task that runs comes to
+  /// its end, then the finalizer runs; a call that hangs there holds its worker. Does not wait for
+  /// any of that, some of which happens when the pool is used next. Throws InvalidArgument,
+  /// PoolClosed, BrokenPool.
+  void resize(int workers);
+  /// Number of workers that was asked for last.
   [[nodiscard]] int workers() const;
 
  private:
