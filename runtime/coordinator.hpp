@@ -213,6 +213,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
   void note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame);
   void replace_missing(Clock::time_point now);
+  bool recall(Clock::time_point now);
+  [[nodiscard]] bool has_work();
   void after_drain(Slot& slot);
   void weigh(Slot& slot, Clock::time_point now);
   void retire(Slot& slot);

@@ -75,7 +75,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   const bool starting = slot.state() == Slot::State::starting || slot.overdue;
   const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
   const Slot::Corpse corpse = slot.bury();
-  if (!starting && !leaving_ && slot.has_place()) {
+  if (!starting && !leaving_ && slot.lacks_worker()) {
     promote_spare(slot);
     if (slot.alive()) {
       feed(slot, now);
@@ -96,7 +96,9 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   if (starting && slot.has_place()) {
     note_failed_start(who, slot.has_complained(), cause);
   } else if (retired || starting) {
-    log_.debug(who + ", has left, as its share of tasks or memory was used up, or its place gone");
+    log_.debug(
+        who +
+        ", has left: its share of tasks or memory was used up, its place gone, or nothing to do");
   } else {
     const std::string cost =
         corpse.begun.empty() ? "" : "; in task " + std::to_string(corpse.begun[0].tasks.first);
@@ -169,6 +171,7 @@ void Coordinator::after_drain(Slot& slot) {
     if (slot.dismissed()) slot.killed_at = Clock::now() + kFinalizerTime;
     if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
   }
+  if (slot.has_left() && !slot.killed_at) slot.killed_at = Clock::now() + kFinalizerTime;
   const std::string complaint = slot.take_complaint();
   if (!complaint.empty()) {
     if (slot.dismissed()) log_.error(complaint);

@@ -92,6 +92,7 @@ bool Coordinator::pass(Clock::time_point now) {
     now = Clock::now();
     first_to_stream_ = (i + 1) % count;
   }
+  progress |= recall(now);
   if (progress) {
     impatient_ = false;
     tidy();
@@ -305,8 +306,7 @@ milliseconds Coordinator::patience() {
     if (slot.killed_at) until(*slot.killed_at);
     if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
-    const bool missing = slot.state() == Slot::State::vacant && slot.has_place();
-    if (!missing || leaving_ || !restarts_.allowed()) continue;
+    if (!slot.lacks_worker() || leaving_ || !restarts_.allowed()) continue;
     until(restarts_.not_before());
   }
   for (const Entry* entry : jobs_) {

@@ -50,6 +50,7 @@ Coordinator::Coordinator(const Options& options, int workers)
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;
+  setup_.idle_timeout = options.idle_timeout;
   setup_.limits = options.limits;
   if (!options.limits.cgroup.empty()) {
     setup_.cgroup = std::make_shared<const PoolCgroup>(options.limits);
@@ -186,7 +187,7 @@ void Coordinator::note_refusal(int error) {
 bool Coordinator::lacks_spare() const {
   if (spare_.link || !zygote_ || leaving_ || !restarts_.allowed()) return false;
   return std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return slot.state() == Slot::State::ready || !slot.has_place();
+    return slot.state() == Slot::State::ready || !slot.has_place() || slot.rests();
   });
 }
 
@@ -228,12 +229,32 @@ void Coordinator::hear_of_spare(const ControlMessage& message) {
 void Coordinator::replace_missing(Clock::time_point now) {
   if (leaving_ || !zygote_) return;
   for (Slot& slot : slots_) {
-    const bool missing = slot.state() == Slot::State::vacant && slot.has_place();
-    if (missing && restarts_.allowed() && now >= restarts_.not_before()) rehire(slot);
+    if (slot.lacks_worker() && restarts_.allowed() && now >= restarts_.not_before()) rehire(slot);
   }
   if (anyone_alive() || !restarts_.hopeless()) return;
   give_up(State::broken, FailureKind::not_run,
           "bulkhead: the pool is broken, no worker can be started: " + last_start_failure_);
+}
+
+/// Workers that have left for want of tasks have successors once the others have all that they can
+/// take. True if any task was given to one.
+bool Coordinator::recall(Clock::time_point now) {
+  if (!setup_.idle_timeout || leaving_) return false;
+  bool any = false;
+  for (Slot& slot : slots_) {
+    if (!slot.rests() || !has_work()) continue;
+    slot.recall();
+    if (restarts_.allowed() && now >= restarts_.not_before()) rehire(slot);
+    if (slot.alive() && feed(slot, now)) any = true;
+    if (slot.alive()) slot.publish();
+  }
+  return any;
+}
+
+/// True if a task could be given out.
+bool Coordinator::has_work() {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [](Entry* entry) { return !entry->done() && entry->active.has_work(); });
 }
 
 // ---------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ int validated_workers(const Options& options, int usable_cpus) {
   require_some(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_some(options.recycle_rss, "recycle_rss");
   require_time(options.initializer_timeout, "Options::initializer_timeout");
+  require_time(options.idle_timeout, "Options::idle_timeout");
   if (options.output > Output::discard) {
     throw InvalidArgument("bulkhead: Options::output is " +
                           std::to_string(static_cast<int>(options.output)) +

@@ -128,6 +128,16 @@ class Slot {
   /// Asks the worker to run the finalizer and leave.
   void dismiss();
   [[nodiscard]] bool dismissed() const { return dismissed_; }
+  /// The present worker, or the last one, has left by itself, as there was nothing to do.
+  [[nodiscard]] bool has_left() const { return has_left_; }
+  /// There is something to do again.
+  void recall() { has_left_ = false; }
+  /// True if there is no worker, and ought to be one.
+  [[nodiscard]] bool lacks_worker() const {
+    return state_ == State::vacant && has_place_ && !has_left_;
+  }
+  /// True if there will be no worker before there is something to do.
+  [[nodiscard]] bool rests() const { return state_ == State::vacant && has_place_ && has_left_; }
 
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] State state() const { return state_; }
@@ -179,6 +189,7 @@ class Slot {
   bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_skipped(const FrameHeader& header, const std::byte* payload);
+  bool take_leave(const FrameHeader& header);
   bool take_complaint(const FrameHeader& header, std::span<const std::byte> bytes);
   bool answers_front(const FrameHeader& header) const;
 
@@ -232,6 +243,7 @@ class Slot {
   std::uint64_t share_ = ~std::uint64_t{0};
   bool worn_out_ = false;
   bool dismissed_ = false;
+  bool has_left_ = false;
   bool revoking_ = false;  ///< tasks below revoked_to_ are still to be answered or skipped
   std::uint64_t revoked_to_ = 0;
   std::set<std::uint32_t> defined_;    ///< callables that the worker knows

@@ -113,6 +113,8 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
       return take_exception(header, bytes);
     case FrameKind::skipped:
       return take_skipped(header, payload);
+    case FrameKind::leaves:
+      return take_leave(header);
     case FrameKind::waits:
       link_->answers().advance();
       link_->owe_wake();
@@ -195,6 +197,18 @@ bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
   give_back(queue_.size());
   skipped_ += count;
   settled_ = revoked_to_;
+  revoking_ = false;
+  return true;
+}
+
+/// It has begun none of the tasks that it has not answered, and will not.
+bool Slot::take_leave(const FrameHeader& header) {
+  if (state_ != State::ready || header.task != settled_ || link_->tasks_begun() != settled_)
+    return false;
+  link_->answers().advance();
+  dismissed_ = has_left_ = true;
+  give_back(queue_.size());
+  outbound_.clear();
   revoking_ = false;
   return true;
 }
