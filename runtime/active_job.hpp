@@ -33,12 +33,14 @@ struct ActiveJob {
         callable(number),
         define(definition),
         timeout(options.timeout),
+        priority(options.priority),
         attempts(options.retries) {}
 
   Job& job;
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
   const TimeLimit timeout;               ///< of each task, from when it begins
+  const int priority;
   Ledger ledger;
   Pace pace;
   Attempts attempts;

@@ -202,8 +202,13 @@ RunReport Coordinator::finish(Entry& entry) {
 void Coordinator::begin(Entry& entry) {
   if (!replay_dir_.empty()) entry.active.saver.emplace(replay_dir_, log_);
   entry.active.prime();
-  entry.place = jobs_.insert(jobs_.end(), &entry);
+  const auto before = std::find_if(jobs_.rbegin(), jobs_.rend(), [&](const Entry* other) {
+    return other->options.priority >= entry.options.priority;
+  });
+  entry.place = jobs_.insert(before.base(), &entry);
   entry.heed_stop();
+  if (!is_ranked()) return;
+  for (Slot& slot : slots_) make_way(slot);
 }
 
 /// All that may fail when a call begins that is kept.

@@ -175,6 +175,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   bool serve(Slot& slot, Clock::time_point now);
   bool stream(Slot& slot, Clock::time_point now, Clock::time_point end);
   bool feed(Slot& slot, Clock::time_point now);
+  [[nodiscard]] bool is_ranked() const;
+  void make_way(Slot& slot);
+  void take_turns();
   void tidy();
   void keep_time(Clock::time_point now);
   void heed_stops();
@@ -268,7 +271,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   int refusal_ = 0;               ///< errno of the last fork that was refused
   std::uint64_t generation_ = 0;  ///< of the loaded modules when the zygote was forked
   std::string last_start_failure_;
-  std::list<Entry*> jobs_;                                      ///< in the order of their calls
+  std::list<Entry*> jobs_;                                      ///< by priority, then in turns
   std::list<std::shared_ptr<Background>> background_;           ///< those that nobody need wait for
   std::list<std::shared_ptr<Pulled>> pulled_;                   ///< those that somebody pulls
   std::map<FunctionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way

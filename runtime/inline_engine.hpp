@@ -28,10 +28,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <sys/types.h>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -101,7 +103,8 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   std::string cause_;                   ///< why the pool is broken
   std::vector<std::thread::id> calls_;  ///< the threads that are in one
   std::uint64_t next_turn_ = 0;
-  std::uint64_t turn_ = 0;
+  /// Who wants a turn: the negative priority of its call, and a number; the least is next.
+  std::set<std::pair<std::int64_t, std::uint64_t>> line_;
   std::thread::id runner_;  ///< who has the turn
   std::stop_source end_;    ///< of the pool
   std::optional<Doorbell> silent_bell_;

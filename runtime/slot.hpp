@@ -152,7 +152,15 @@ class Slot {
   [[nodiscard]] bool idle() const { return has_nothing() && !dismissed_ && share_left() != 0; }
   /// True if tasks wait that could be taken back.
   [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > kept(); }
-  /// How long those will wait, by what tasks of their kind have taken so far.
+  /// True if some of those are of calls with a lower priority.
+  [[nodiscard]] bool has_waiting_below(int priority) const {
+    return has_waiting() && queue_.any_below(priority, kept());
+  }
+  /// True if the running task is of such a call.
+  [[nodiscard]] bool runs_below(int priority) const {
+    return !queue_.empty() && queue_.front().job->priority < priority;
+  }
+  /// How long the waiting ones will wait, by what tasks of their kind have taken so far.
   [[nodiscard]] std::chrono::nanoseconds waiting() const {
     return queue_.front().job->pace.per_task() * static_cast<std::int64_t>(queue_.size() - kept());
   }

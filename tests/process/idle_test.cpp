@@ -139,6 +139,7 @@ struct Slow {
   }
 };
 
+// Row 131.
 TEST_F(IdleTest, ArgumentsThatAreEncodedSlowly) {
   Pool pool(with(2, 100us));
   std::vector<Slow> elements(100);
@@ -218,6 +219,7 @@ TEST_F(IdleTest, TasksThatDieAreReplacedAsEver) {
   }
 }
 
+// Row 131.
 TEST_F(IdleTest, APoolWhoseWorkersHaveLeftEndsInOrder) {
   Pool pool(with(2, 1ms));
   EXPECT_TRUE(all_leave(test::zygote_of(pool)));

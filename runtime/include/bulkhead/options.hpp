@@ -158,6 +158,12 @@ struct CallOptions {
   /// the task has started, it gets a SIGTERM and, a second later, a SIGKILL. Default: no limit.
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
 
+  /// Tasks of calls with a higher priority are given out before those of lower ones, which get what
+  /// is left: nothing, as long as the others have enough for all workers. What waits at a worker is
+  /// overtaken, too; what runs is not interrupted. Calls of equal priority take turns. Calls
+  /// without options, as by submit(), have 0. Any number.
+  int priority = 0;
+
   /// What this_task::seed() is derived from.
   std::uint64_t seed = 0;
 
