@@ -203,8 +203,8 @@ bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
 
 /// It has begun none of the tasks that it has not answered, and will not.
 bool Slot::take_leave(const FrameHeader& header) {
-  if (state_ != State::ready || header.task != settled_ || link_->tasks_begun() != settled_)
-    return false;
+  if (state_ != State::ready || inbound_ || has_left_) return false;
+  if (header.task != settled_ || link_->tasks_begun() != settled_) return false;
   link_->answers().advance();
   dismissed_ = has_left_ = true;
   give_back(queue_.size());
