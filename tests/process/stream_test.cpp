@@ -668,7 +668,7 @@ TEST_F(StreamTest, OutlivesItsPool) {
 
 TEST_F(StreamTest, GoesOnWhenThePoolIsClosed) {
   Pool pool(2);
-  auto stream = pool.imap(square, Counted(1000));
+  auto stream = pool.imap(square, Counted(1000), {.buffersize = 10});
   EXPECT_EQ(stream.next(), 0);
   pool.close();
   EXPECT_THROW(static_cast<void>(pool.imap(square, Counted(1))), PoolClosed);
