@@ -33,12 +33,14 @@ struct ActiveJob {
         callable(number),
         define(definition),
         timeout(options.timeout),
+        priority(options.priority),
         attempts(options.retries) {}
 
   Job& job;
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
   const TimeLimit timeout;               ///< of each task, from when it begins
+  const int priority;
   Ledger ledger;
   Pace pace;
   Attempts attempts;
@@ -103,6 +105,12 @@ struct ActiveJob {
   }
   /// Asks the source for its first element, so that an empty job is known to be done.
   void prime() { draw(1); }
+  /// True if a task could be given out; draws on the source for that, if need be.
+  bool has_work() {
+    if (full) return false;
+    if (ledger.unsent() == 0 && ledger.wants_more()) draw(1);
+    return ledger.has_work();
+  }
   /// Gives out at most `most` tasks, drawing on the source where that is needed. A task that has
   /// failed before comes alone.
   TaskRange take(std::uint64_t most) {

@@ -31,10 +31,14 @@ void require_open(PoolState state, const std::string& cause) {
   }
 }
 
-void require_joinable(PoolState state, bool calling) {
-  if (calling) {
-    throw Error("bulkhead: join() from within a call of the same thread would wait for itself");
-  }
+void require_outside(const std::string& what, bool calling) {
+  if (!calling) return;
+  throw Error("bulkhead: " + what +
+              "() from within a call of the same thread, or beside a stream that it has not read "
+              "to its end, would wait for itself");
+}
+
+void require_ending(PoolState state) {
   if (state == PoolState::open)
     throw Error(
         "bulkhead: join() before close() or terminate() would wait for ever; call close() first");

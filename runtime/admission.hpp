@@ -17,8 +17,10 @@ enum class PoolState : std::uint8_t { open, closed, terminated, broken };
 void require_owner(pid_t owner);
 /// Throws PoolClosed, or BrokenPool with the cause, unless the pool takes calls.
 void require_open(PoolState state, const std::string& cause);
-/// Throws Error if join() would wait for ever; `calling`: this thread is in a call of the pool.
-void require_joinable(PoolState state, bool calling);
+/// Throws Error if this thread is in a call of the pool, whose end it wants to wait for by `what`.
+void require_outside(const std::string& what, bool calling);
+/// Throws Error if the pool is open: to join it would wait for ever.
+void require_ending(PoolState state);
 /// Throws Error.
 [[noreturn]] void refuse_use_by_own_call();
 

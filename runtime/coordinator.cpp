@@ -67,25 +67,62 @@ void Coordinator::close() {
   if (state_ == State::open) state_ = State::closed;
 }
 
-void Coordinator::await_idle(Lock& lock) {
-  const bool calls_back = teller_ == std::this_thread::get_id();
-  const auto told = [&] { return calls_back || (ended_.empty() && teller_ == std::thread::id{}); };
-  while (!jobs_.empty() || driving_ || !told()) {
+/// All calls have ended, nobody drives, and what there was to tell has been told; or time is up.
+class Coordinator::Quiet final : public Awaited {
+ public:
+  Quiet(const Coordinator& engine, std::optional<Clock::time_point> until)
+      : engine_(engine), until_(until) {}
+  [[nodiscard]] bool ready() const override { return all_ended() || time_is_up(); }
+  /// What a callback waits for is not the end of callbacks.
+  [[nodiscard]] bool all_ended() const {
+    const bool told = engine_.ended_.empty() && engine_.teller_ == std::thread::id{};
+    return engine_.jobs_.empty() && !engine_.driving_ && (told || engine_.teller_ == self_);
+  }
+
+ private:
+  [[nodiscard]] bool time_is_up() const { return until_ && Clock::now() >= *until_; }
+
+  const Coordinator& engine_;
+  const std::optional<Clock::time_point> until_;
+  const std::thread::id self_ = std::this_thread::get_id();
+};
+
+/// False if that took until then.
+bool Coordinator::await_idle(Lock& lock, std::optional<Clock::time_point> until) {
+  const Quiet quiet(*this, until);
+  const auto soon = [&](milliseconds time) {
+    return std::min(Clock::now() + time, until.value_or(Clock::time_point::max()));
+  };
+  while (!quiet.ready()) {
     if ((loop_ || !helper_.joinable()) && attend(lock)) continue;
     if (driving_ || !goes_on_alone()) {
-      sleep_until(lock, nullptr, Clock::now() + kBelt);
+      sleep_until(lock, &quiet, soon(kBelt));
     } else {
-      drive(lock, {nullptr, Clock::now() + kProgressInterval});
+      drive(lock, {nullptr, soon(kProgressInterval)});
     }
   }
+  return quiet.all_ended();
+}
+
+/// True if that thread is in one, or reads its results.
+bool Coordinator::calls(std::thread::id thread) const {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [&](const Entry* job) { return job->thread == thread; });
+}
+
+bool Coordinator::drain(Clock::time_point until) {
+  require_owner(owner_);
+  Lock lock = enter();
+  require_outside("drain", calls(std::this_thread::get_id()));
+  if (state_ == State::open) state_ = State::closed;
+  return await_idle(lock, until);
 }
 
 void Coordinator::join() {
   require_owner(owner_);
   Lock lock = enter();
-  const auto self = std::this_thread::get_id();
-  require_joinable(state_, std::any_of(jobs_.begin(), jobs_.end(),
-                                       [&](Entry* job) { return job->thread == self; }));
+  require_outside("join", calls(std::this_thread::get_id()));
+  require_ending(state_);
   await_idle(lock);
   if (!zygote_) return;
   const Inside inside(inside_);
@@ -165,8 +202,13 @@ RunReport Coordinator::finish(Entry& entry) {
 void Coordinator::begin(Entry& entry) {
   if (!replay_dir_.empty()) entry.active.saver.emplace(replay_dir_, log_);
   entry.active.prime();
-  entry.place = jobs_.insert(jobs_.end(), &entry);
+  const auto before = std::find_if(jobs_.rbegin(), jobs_.rend(), [&](const Entry* other) {
+    return other->options.priority >= entry.options.priority;
+  });
+  entry.place = jobs_.insert(before.base(), &entry);
   entry.heed_stop();
+  if (!is_ranked()) return;
+  for (Slot& slot : slots_) make_way(slot);
 }
 
 /// All that may fail when a call begins that is kept.

@@ -70,11 +70,13 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   int native_handle() override;
   void poll() override;
   void close() override;
+  bool drain(Clock::time_point until) override;
   void join() override;
   void terminate() override;
   void dismiss() override;
+  void resize(int workers) override;
 
-  [[nodiscard]] int workers() const override { return static_cast<int>(slots_.size()); }
+  [[nodiscard]] int workers() const override { return size_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:
@@ -88,13 +90,15 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   struct Function;   // calls of it that were submitted
   class Submitted;   // one of them
   class Room;        // for more of them
+  class Quiet;       // nothing is under way
   struct Waiter;     // a thread that sleeps
   struct Goal;       // what a thread drives for
   using Lock = std::unique_lock<std::mutex>;
 
   // Entering and leaving.
   [[nodiscard]] Lock enter();
-  void await_idle(Lock& lock);
+  [[nodiscard]] bool calls(std::thread::id thread) const;
+  bool await_idle(Lock& lock, std::optional<Clock::time_point> until = std::nullopt);
 
   /// A result that is ready; of a call, also what is to be told of its progress.
   struct Ended {
@@ -173,6 +177,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   bool serve(Slot& slot, Clock::time_point now);
   bool stream(Slot& slot, Clock::time_point now, Clock::time_point end);
   bool feed(Slot& slot, Clock::time_point now);
+  [[nodiscard]] bool is_ranked() const;
+  void make_way(Slot& slot);
+  void take_turns();
   void tidy();
   void keep_time(Clock::time_point now);
   void heed_stops();
@@ -211,14 +218,18 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void tell_of_death(const Slot::Corpse& corpse, FailureDetails blame);
   void note_failed_rebuilding(std::uint32_t callable, const FailureDetails& blame);
   void replace_missing(Clock::time_point now);
+  bool recall(Clock::time_point now);
+  [[nodiscard]] bool has_work();
   void after_drain(Slot& slot);
   void weigh(Slot& slot, Clock::time_point now);
   void retire(Slot& slot);
+  void add_place();
+  void send_away(Slot& slot);
+  void drop_places();
   void signal(const Slot& slot, int number);
   void give_up(State state, FailureKind kind, std::string why);
   void abandon_jobs(FailureKind kind);
   [[nodiscard]] bool anyone_alive() const;
-  [[nodiscard]] std::uint32_t number_of(const Slot& slot) const;
 
   /// A worker that is there already when another dies, so that a death costs no fork: it waits
   /// before its initializer.
@@ -233,6 +244,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   const Log log_;
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
   const TimeLimit longest_start_;
+  const std::optional<std::uint64_t> most_tasks_;   ///< of a worker that is not recycled
   const std::optional<std::uint64_t> most_growth_;  ///< bytes; of a worker that is not recycled
   const bool may_start_helper_;
   const std::uint64_t most_in_flight_;  ///< calls, of those that wait for room
@@ -262,7 +274,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::string cause_;     ///< why the pool is broken
   int refusal_ = 0;       ///< errno of the last fork that was refused
   std::string last_start_failure_;
-  std::list<Entry*> jobs_;                                      ///< in the order of their calls
+  std::list<Entry*> jobs_;                                      ///< by priority, then in turns
   std::list<std::shared_ptr<Background>> background_;           ///< those that nobody need wait for
   std::list<std::shared_ptr<Pulled>> pulled_;                   ///< those that somebody pulls
   std::map<FunctionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way
@@ -273,8 +285,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
   std::thread helper_;
-  std::vector<Slot> slots_;
-  bool unheard_ = false;  ///< a worker may have said more than its answers
+  std::atomic<int> size_;   ///< workers that were asked for
+  std::deque<Slot> slots_;  ///< theirs, and behind them those of workers that are to leave
+  bool unheard_ = false;    ///< a worker may have said more than its answers
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before

@@ -52,7 +52,7 @@ void Coordinator::hear(const ControlMessage& message) {
   switch (message.kind) {
     case ControlKind::started:
       slot.started(message.pid);
-      log_.debug("worker " + std::to_string(number_of(slot)) + " is process " +
+      log_.debug("worker " + std::to_string(slot.number()) + " is process " +
                  std::to_string(message.pid));
       return;
     case ControlKind::fork_failed:
@@ -75,7 +75,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   const bool starting = slot.state() == Slot::State::starting || slot.overdue;
   const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
   const Slot::Corpse corpse = slot.bury();
-  if (!starting && !leaving_) {
+  if (!starting && !leaving_ && slot.lacks_worker()) {
     promote_spare(slot);
     if (slot.alive()) {
       feed(slot, now);
@@ -92,11 +92,13 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   tell_of_death(corpse, blame);
   if (leaving_) return;
   const std::string who =
-      "worker " + std::to_string(number_of(slot)) + ", process " + std::to_string(message.pid);
-  if (starting) {
+      "worker " + std::to_string(slot.number()) + ", process " + std::to_string(message.pid);
+  if (starting && slot.has_place()) {
     note_failed_start(who, slot.has_complained(), cause);
-  } else if (retired) {
-    log_.debug(who + ", has left, as its share of tasks or memory was used up");
+  } else if (retired || starting) {
+    log_.debug(
+        who +
+        ", has left: its share of tasks or memory was used up, its place gone, or nothing to do");
   } else {
     const std::string cost =
         corpse.begun.empty() ? "" : "; in task " + std::to_string(corpse.begun[0].tasks.first);
@@ -166,15 +168,17 @@ void Coordinator::after_drain(Slot& slot) {
   if (slot.take_ready()) {
     restarts_.succeeded();
     slot.killed_at.reset();
+    if (slot.dismissed()) slot.killed_at = Clock::now() + kFinalizerTime;
     if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
   }
+  if (slot.has_left() && !slot.killed_at) slot.killed_at = Clock::now() + kFinalizerTime;
   const std::string complaint = slot.take_complaint();
   if (!complaint.empty()) {
     if (slot.dismissed()) log_.error(complaint);
     last_start_failure_ = complaint;
   }
   if (!slot.take_doom()) return;
-  const std::string who = "worker " + std::to_string(number_of(slot));
+  const std::string who = "worker " + std::to_string(slot.number());
   if (slot.may_tidy_up()) {
     log_.warn(who + " is ended: " + slot.verdict());
     slot.killed_at = Clock::now() + kGrace;
@@ -202,7 +206,8 @@ void Coordinator::weigh(Slot& slot, Clock::time_point now) {
 
 void Coordinator::retire(Slot& slot) {
   slot.dismiss();
-  slot.killed_at = Clock::now() + kFinalizerTime;
+  // Time for the initializer comes first, if it is not through.
+  if (slot.state() == Slot::State::ready) slot.killed_at = Clock::now() + kFinalizerTime;
 }
 
 /// Ends all processes, and all jobs with the given reason.

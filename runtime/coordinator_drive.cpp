@@ -64,6 +64,7 @@ void Coordinator::drive(Lock& lock, const Goal& goal) {
 /// Before a pass: steps back for others, and looks at what is not in the rings.
 Coordinator::Clock::time_point Coordinator::look_around(Lock& lock, bool gets_on) {
   yield_to_others(lock, gets_on);
+  drop_places();
   auto now = Clock::now();
   if (now - last_control_check_ >= kControlInterval) {
     hear_zygote();
@@ -91,13 +92,32 @@ bool Coordinator::pass(Clock::time_point now) {
     now = Clock::now();
     first_to_stream_ = (i + 1) % count;
   }
+  progress |= recall(now);
   if (progress) {
     impatient_ = false;
     tidy();
   }
-  // Each job is served first in its turn.
-  if (jobs_.size() > 1) jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
+  take_turns();
   return progress;
+}
+
+/// True if there are calls of several priorities.
+bool Coordinator::is_ranked() const {
+  return !jobs_.empty() && jobs_.front()->active.priority != jobs_.back()->active.priority;
+}
+
+/// Of the jobs of one priority each is served first in its turn.
+void Coordinator::take_turns() {
+  for (auto first = jobs_.begin(); first != jobs_.end();) {
+    const int priority = (*first)->options.priority;
+    const auto end =
+        is_ranked()
+            ? std::find_if(first, jobs_.end(),
+                           [&](const Entry* entry) { return entry->options.priority != priority; })
+            : jobs_.end();
+    jobs_.splice(end, jobs_, first);
+    first = end;
+  }
 }
 
 bool Coordinator::serve(Slot& slot, Clock::time_point now) {
@@ -138,17 +158,36 @@ bool Coordinator::stream(Slot& slot, Clock::time_point now, Clock::time_point en
 
 bool Coordinator::feed(Slot& slot, Clock::time_point now) {
   bool fed = slot.pump();
+  const bool ranked = is_ranked();
+  if (ranked) make_way(slot);
+  const auto workers = static_cast<std::uint64_t>(size_.load(std::memory_order_relaxed));
+  std::optional<int> least;  // nothing of a lower priority
   for (Entry* entry : jobs_) {
     if (entry->done()) continue;
     ActiveJob& job = entry->active;
+    if (least && job.priority < *least) break;
     const std::uint64_t unsent =
         job.ledger.total() ? job.ledger.unsent() : std::numeric_limits<std::uint64_t>::max();
-    const std::uint64_t window = job.pace.window(unsent, slots_.size());
-    // Who reads a stream is away in between, and a worker that is done with a long task would wait.
-    fed |=
-        slot.feed(job, entry->pulled != nullptr ? std::max(window, kLeastOfStream) : window, now);
+    const std::uint64_t window = job.pace.window(unsent, workers);
+    // Not behind a task that matters less, and may be long: whoever gets done first takes it.
+    if (!ranked || !slot.runs_below(job.priority)) {
+      // Who reads a stream is away in between, and a worker that is done with a long task would
+      // wait.
+      fed |=
+          slot.feed(job, entry->pulled != nullptr ? std::max(window, kLeastOfStream) : window, now);
+    }
+    if (ranked && job.has_work()) least = job.priority;
   }
   return fed;
+}
+
+/// If there is something to give out, what waits at the worker and matters less goes back.
+void Coordinator::make_way(Slot& slot) {
+  for (Entry* entry : jobs_) {
+    if (entry->done() || !entry->active.has_work()) continue;
+    if (slot.has_waiting_below(entry->active.priority)) slot.revoke_waiting(setup_.fences);
+    return;
+  }
 }
 
 /// After progress: jobs that were stopped want their waiting tasks back, those that were abandoned
@@ -303,7 +342,7 @@ milliseconds Coordinator::patience() {
     if (slot.killed_at) until(*slot.killed_at);
     if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
-    if (slot.state() != Slot::State::vacant || leaving_ || !restarts_.allowed()) continue;
+    if (!slot.lacks_worker() || leaving_ || !restarts_.allowed()) continue;
     until(restarts_.not_before());
   }
   for (const Entry* entry : jobs_) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// How workers come into a pool: the first ones, their successors, the spare.
+// How workers come into a pool: the first ones, their successors, the spare; and how their number
+// changes.
 #include "runtime/coordinator.hpp"
 #include "runtime/log_forwarding.hpp"
+#include "runtime/options.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/error.hpp>
 
@@ -25,6 +27,8 @@ constexpr milliseconds kSpareAge{20};
 /// The successor of a spare that was used is forked after this time, when the work that it took
 /// over has begun; or at the end of the next call.
 constexpr milliseconds kSpareDelay{2};
+/// The zygote has been asked for more workers than it has got round to: not for more before then.
+constexpr milliseconds kBusyZygote{1};
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
 constexpr milliseconds kSparePause{10000};
 
@@ -36,16 +40,19 @@ Coordinator::Coordinator(const Options& options, int workers, const Start& start
       log_(options.logger),
       replay_dir_(options.replay_dir),
       longest_start_(options.initializer_timeout),
+      most_tasks_(options.max_tasks_per_worker),
       most_growth_(options.recycle_rss),
       may_start_helper_(options.helper_thread),
       most_in_flight_(options.max_in_flight),
       start_method_(start.method()),
       generation_(start.generation()),
+      size_(workers),
       spare_due_(Clock::now() + kSpareAge),
       restarts_(workers) {
   setup_.ring_bytes = std::bit_ceil(options.ring_bytes);
   setup_.initializer = options.initializer;
   setup_.finalizer = options.finalizer;
+  setup_.idle_timeout = options.idle_timeout;
   setup_.limits = options.limits;
   if (!options.limits.cgroup.empty()) {
     setup_.cgroup = std::make_shared<const PoolCgroup>(options.limits);
@@ -63,10 +70,7 @@ Coordinator::Coordinator(const Options& options, int workers, const Start& start
   zygote_ = std::make_unique<Zygote>(start.launch(setup_, doorbell_), workers);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), own_bell_.fd(), zygote_->control_fd(),
                                        zygote_->pidfd());
-  slots_.resize(static_cast<std::size_t>(workers));
-  if (options.max_tasks_per_worker) {
-    for (Slot& slot : slots_) slot.set_share(*options.max_tasks_per_worker);
-  }
+  for (int i = 0; i < workers; ++i) add_place();
   hire_all();
 }
 
@@ -128,9 +132,9 @@ void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t ep
   if (!setup_.voice.silent()) {
     for (const int pipe : link->voice().fds()) events_->watch_output(pipe);
     transcript =
-        std::make_unique<Transcript>(*link, peek_ ? &*peek_ : nullptr, log_, number_of(slot));
+        std::make_unique<Transcript>(*link, peek_ ? &*peek_ : nullptr, log_, slot.number());
   }
-  slot.begin(std::move(link), epoch, pid, number_of(slot));
+  slot.begin(std::move(link), epoch, pid);
   slot.listen(std::move(transcript));
   if (longest_start_) slot.killed_at = later(Clock::now(), *longest_start_);
 }
@@ -166,6 +170,7 @@ void Coordinator::rehire(Slot& slot) {
     slot.publish();
     error = request(slot.link(), slot.epoch(), Zygote::Duty::work);
     if (error != 0) slot.bury();
+    if (error == EAGAIN) return restarts_.put_off(Clock::now() + kBusyZygote);
   } catch (const SystemError& refused) {
     error = refused.error_number();
   }
@@ -182,8 +187,9 @@ void Coordinator::note_refusal(int error) {
 /// True if there is none, and all workers are at work: a spare's fork should not delay theirs.
 bool Coordinator::lacks_spare() const {
   if (spare_.link || !zygote_ || leaving_ || !restarts_.allowed()) return false;
-  return std::all_of(slots_.begin(), slots_.end(),
-                     [](const Slot& slot) { return slot.state() == Slot::State::ready; });
+  return std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.state() == Slot::State::ready || !slot.has_place() || slot.rests();
+  });
 }
 
 /// Asks for a spare worker if one is missing, and due, and costs next to nothing here.
@@ -224,18 +230,78 @@ void Coordinator::hear_of_spare(const ControlMessage& message) {
 void Coordinator::replace_missing(Clock::time_point now) {
   if (leaving_ || !zygote_) return;
   for (Slot& slot : slots_) {
-    if (slot.state() == Slot::State::vacant && restarts_.allowed() &&
-        now >= restarts_.not_before()) {
-      rehire(slot);
-    }
+    if (slot.lacks_worker() && restarts_.allowed() && now >= restarts_.not_before()) rehire(slot);
   }
   if (anyone_alive() || !restarts_.hopeless()) return;
   give_up(State::broken, FailureKind::not_run,
           "bulkhead: the pool is broken, no worker can be started: " + last_start_failure_);
 }
 
-std::uint32_t Coordinator::number_of(const Slot& slot) const {
-  return static_cast<std::uint32_t>(&slot - slots_.data());
+/// Workers that have left for want of tasks have successors once the others have all that they can
+/// take. True if any task was given to one.
+bool Coordinator::recall(Clock::time_point now) {
+  if (!setup_.idle_timeout || leaving_) return false;
+  bool any = false;
+  for (Slot& slot : slots_) {
+    if (!slot.rests() || !has_work()) continue;
+    slot.recall();
+    if (restarts_.allowed() && now >= restarts_.not_before()) rehire(slot);
+    if (slot.alive() && feed(slot, now)) any = true;
+    if (slot.alive()) slot.publish();
+  }
+  return any;
+}
+
+/// True if a task could be given out.
+bool Coordinator::has_work() {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [](Entry* entry) { return !entry->done() && entry->active.has_work(); });
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Another number of workers
+
+void Coordinator::resize(int workers) {
+  require_owner(owner_);
+  require_workers(workers, "the number of workers for Pool::resize");
+  const Lock lock = enter();
+  const Inside inside(inside_);
+  hear_zygote();  // which may have said since the pool was used that somebody has left
+  require_open(state_, cause_);
+  const auto size = static_cast<std::size_t>(workers);
+  while (slots_.size() < size) add_place();
+  log_.debug("the pool had " + std::to_string(size_) + " workers, and is to have " +
+             std::to_string(workers));
+  size_ = workers;
+  restarts_.resize(workers);
+  for (Slot& slot : slots_) {
+    if (slot.number() < size) {
+      slot.regain_place();
+    } else if (slot.has_place()) {
+      send_away(slot);
+    }
+  }
+  replace_missing(Clock::now());
+  call_driver();
+}
+
+void Coordinator::add_place() {
+  Slot& slot = slots_.emplace_back(static_cast<std::uint32_t>(slots_.size()));
+  if (most_tasks_) slot.set_share(*most_tasks_);
+}
+
+/// The worker does what it has begun, and leaves.
+void Coordinator::send_away(Slot& slot) {
+  slot.lose_place(setup_.fences);
+  if (slot.spent()) retire(slot);
+}
+
+/// Places at the end that are not wanted any more, and whose workers are gone. Not to be called
+/// while anybody goes through the places.
+void Coordinator::drop_places() {
+  while (!slots_.back().has_place() && slots_.back().state() == Slot::State::vacant) {
+    slots_.pop_back();
+  }
 }
 
 bool Coordinator::anyone_alive() const {

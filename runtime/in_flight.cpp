@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/in_flight.hpp"
 
+#include "runtime/active_job.hpp"
+
 #include <algorithm>
 
 namespace bulkhead::detail {
@@ -36,6 +38,14 @@ bool InFlight::holds(const ActiveJob* job, std::uint64_t task) const {
   return std::any_of(runs_.begin(), runs_.end(), [&](const Run& run) {
     return run.job == job && task - run.tasks.first < run.tasks.count;
   });
+}
+
+bool InFlight::any_below(int priority, std::uint64_t before) const {
+  for (const Run& run : runs_) {
+    if (run.tasks.count > before && run.job->priority < priority) return true;
+    before -= std::min(before, run.tasks.count);
+  }
+  return false;
 }
 
 std::uint64_t InFlight::count_of(const ActiveJob* job) const {

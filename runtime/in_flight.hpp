@@ -45,6 +45,8 @@ class InFlight {
   [[nodiscard]] Run at(std::uint64_t before) const;
   /// True if that task is among them.
   [[nodiscard]] bool holds(const ActiveJob* job, std::uint64_t task) const;
+  /// True if a task behind the first `before` ones is of a job with a lower priority.
+  [[nodiscard]] bool any_below(int priority, std::uint64_t before) const;
   /// Tasks of one job.
   [[nodiscard]] std::uint64_t count_of(const ActiveJob* job) const;
   [[nodiscard]] std::uint64_t size() const { return size_; }

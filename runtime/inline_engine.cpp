@@ -62,13 +62,16 @@ class InlineEngine::Visit {
   const std::thread::id thread_ = std::this_thread::get_id();
 };
 
-/// The right to run code of the user's. Threads get it in the order in which they ask.
+/// The right to run code of the user's. Threads get it by the priority of their calls, and then in
+/// the order in which they ask.
 class InlineEngine::Turn {
  public:
-  explicit Turn(InlineEngine& engine) : engine_(engine) {
+  Turn(InlineEngine& engine, int priority) : engine_(engine) {
     Lock lock(engine.mutex_);
-    const std::uint64_t own = engine.next_turn_++;
-    engine.changed_.wait(lock, [&] { return engine.turn_ == own; });
+    const auto own = engine.line_.emplace(-std::int64_t{priority}, engine.next_turn_++).first;
+    engine.changed_.wait(
+        lock, [&] { return engine.runner_ == std::thread::id{} && own == engine.line_.begin(); });
+    engine.line_.erase(own);
     engine.runner_ = std::this_thread::get_id();
   }
   Turn(const Turn&) = delete;
@@ -76,7 +79,6 @@ class InlineEngine::Turn {
   ~Turn() {
     const Lock lock(engine_.mutex_);
     engine_.runner_ = {};
-    ++engine_.turn_;
     engine_.changed_.notify_all();
   }
 
@@ -90,7 +92,7 @@ struct InlineEngine::Definition {
 
 struct InlineEngine::Call : Definition, ActiveCall {
   Call(InlineEngine& engine, Job& job, const CallOptions& call_options)
-      : Call(Turn(engine), engine, job, call_options) {}
+      : Call(Turn(engine, call_options.priority), engine, job, call_options) {}
 
   LocalCallable callable;
 
@@ -153,6 +155,14 @@ void InlineEngine::dismiss() {
   end();
 }
 
+void InlineEngine::resize(int workers) {
+  require_usable();
+  require_workers(workers, "the number of workers for Pool::resize");
+  const Lock lock(mutex_);
+  require_open(state_, cause_);
+  workers_ = workers;
+}
+
 void InlineEngine::end() {
   {
     const Lock lock(mutex_);
@@ -162,16 +172,29 @@ void InlineEngine::end() {
   end_.request_stop();
 }
 
+/// True if this thread is in a call.
+bool InlineEngine::is_calling() const {
+  return std::find(calls_.begin(), calls_.end(), std::this_thread::get_id()) != calls_.end();
+}
+
+bool InlineEngine::drain(RunningCall::Time until) {
+  require_usable();
+  Lock lock(mutex_);
+  require_outside("drain", is_calling());
+  if (state_ == State::open) state_ = State::closed;
+  return changed_.wait_until(lock, until, [this] { return calls_.empty(); });
+}
+
 void InlineEngine::join() {
   require_usable();
   {
     Lock lock(mutex_);
-    const auto self = std::this_thread::get_id();
-    require_joinable(state_, std::find(calls_.begin(), calls_.end(), self) != calls_.end());
+    require_outside("join", is_calling());
+    require_ending(state_);
     changed_.wait(lock, [this] { return calls_.empty(); });
     if (state_ != State::closed) return;
   }
-  const Turn turn(*this);
+  const Turn turn(*this, 0);
   if (!std::exchange(is_set_up_, false) || !finalizer_) return;
   try {
     const LocalScope scope(nullptr);
@@ -226,7 +249,7 @@ RunReport InlineEngine::run(Job& job, const CallOptions& options) {
     step(*call);
     report_progress(*call);
   }
-  const Turn turn(*this);
+  const Turn turn(*this, options.priority);
   RunReport report = call->report();
   call.reset();
   return report;
@@ -297,7 +320,7 @@ ModuleToken InlineEngine::token_of(const void* function) const {
 
 void InlineEngine::step(Call& call) {
   {
-    const Turn turn(*this);
+    const Turn turn(*this, call.options.priority);
     if (!may_go_on(call) || call.heed_stop()) return;
     call.active.release_due(Clock::now());
     const TaskRange range = call.active.take(1);

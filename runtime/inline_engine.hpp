@@ -20,6 +20,7 @@
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -27,10 +28,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <sys/types.h>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -54,11 +57,13 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   int native_handle() override;
   void poll() override { require_usable(); }
   void close() override;
+  bool drain(RunningCall::Time until) override;
   /// Waits for calls, runs the finalizer if the initializer has run.
   void join() override;
   /// Ends calls of other threads between two tasks. Does not wait for them.
   void terminate() override;
   void dismiss() override;
+  void resize(int workers) override;
   [[nodiscard]] int workers() const override { return workers_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
@@ -72,6 +77,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   class Pulled;
 
   void require_usable();
+  [[nodiscard]] bool is_calling() const;
   void end();
   [[nodiscard]] std::vector<std::byte> define(const Job& job, const CallOptions& options);
   [[nodiscard]] ModuleToken token_of(const void* function) const;
@@ -84,7 +90,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
 
   const pid_t owner_;
   const int depth_;  ///< of tasks within tasks, where the pool belongs
-  const int workers_;
+  std::atomic<int> workers_;
   const Log log_;
   const std::string replay_dir_;  ///< empty: failed tasks are not saved
   const Hook initializer_;
@@ -97,7 +103,8 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   std::string cause_;                   ///< why the pool is broken
   std::vector<std::thread::id> calls_;  ///< the threads that are in one
   std::uint64_t next_turn_ = 0;
-  std::uint64_t turn_ = 0;
+  /// Who wants a turn: the negative priority of its call, and a number; the least is next.
+  std::set<std::pair<std::int64_t, std::uint64_t>> line_;
   std::thread::id runner_;  ///< who has the turn
   std::stop_source end_;    ///< of the pool
   std::optional<Doorbell> silent_bell_;

@@ -48,12 +48,9 @@ int validated_workers(const Options& options, int usable_cpus) {
                           " (larger values stream through any ring)");
   }
   const int workers = options.workers.value_or(std::min(usable_cpus, kMaxWorkers));
-  if (workers < 1 || workers > kMaxWorkers) {
-    throw InvalidArgument("bulkhead: Options::workers is " + std::to_string(workers) +
-                          "; it must be between 1 and " + std::to_string(kMaxWorkers) +
-                          " (leave it unset for one worker per usable CPU, here " +
-                          std::to_string(usable_cpus) + ")");
-  }
+  require_workers(
+      workers, "Options::workers",
+      " (leave it unset for one worker per usable CPU, here " + std::to_string(usable_cpus) + ")");
   const auto require_some = [](const auto& limit, const char* name) {
     if (!limit || *limit > 0) return;
     throw InvalidArgument("bulkhead: Options::" + std::string(name) +
@@ -65,6 +62,7 @@ int validated_workers(const Options& options, int usable_cpus) {
   require_some(options.max_tasks_per_worker, "max_tasks_per_worker");
   require_some(options.recycle_rss, "recycle_rss");
   require_time(options.initializer_timeout, "Options::initializer_timeout");
+  require_time(options.idle_timeout, "Options::idle_timeout");
   if (options.output > Output::discard) {
     throw InvalidArgument("bulkhead: Options::output is " +
                           std::to_string(static_cast<int>(options.output)) +
@@ -72,6 +70,12 @@ int validated_workers(const Options& options, int usable_cpus) {
   }
   for (const fault::Fault& fault : options.faults) require_sensible(fault);
   return workers;
+}
+
+void require_workers(int workers, const std::string& what, const std::string& hint) {
+  if (workers >= 1 && workers <= kMaxWorkers) return;
+  throw InvalidArgument("bulkhead: " + what + " is " + std::to_string(workers) +
+                        "; it must be between 1 and " + std::to_string(kMaxWorkers) + hint);
 }
 
 bool is_inline(const Options& options, const char* environment) {

@@ -5,6 +5,8 @@
 
 #include <bulkhead/options.hpp>
 
+#include <string>
+
 namespace bulkhead::detail {
 
 inline constexpr int kMaxWorkers = 1024;
@@ -18,6 +20,8 @@ inline constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
 
 /// The number of workers that `options` ask for. Throws InvalidArgument.
 [[nodiscard]] int validated_workers(const Options& options, int usable_cpus);
+/// Throws InvalidArgument unless a pool may have so many workers; `what` asks for them.
+void require_workers(int workers, const std::string& what, const std::string& hint = "");
 /// True if tasks are to run in this process: what the environment says (the value of
 /// BULKHEAD_INLINE, or null), or else the option. Throws InvalidArgument.
 [[nodiscard]] bool is_inline(const Options& options, const char* environment);

@@ -72,11 +72,17 @@ void Pool::poll() {
 void Pool::close() {
   engine().close();
 }
+bool Pool::drain(std::chrono::nanoseconds timeout) {
+  return engine().drain(detail::time_from_now(timeout));
+}
 void Pool::join() {
   engine().join();
 }
 void Pool::terminate() {
   engine().terminate();
+}
+void Pool::resize(int workers) {
+  engine().resize(workers);
 }
 int Pool::workers() const {
   return engine().workers();

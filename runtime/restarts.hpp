@@ -5,6 +5,7 @@
 // a storm. Plain state, time is given; one thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 
 namespace bulkhead::detail {
@@ -15,12 +16,18 @@ class Restarts {
 
   explicit Restarts(int workers) : limit_(2 * workers) {}
 
+  /// The pool has so many workers from now on.
+  void resize(int workers) { limit_ = 2 * workers; }
+
   /// A worker became ready.
   void succeeded();
   /// A worker died before it was ready.
   void died_at_start() { ++start_deaths_; }
   /// The system refused to fork. `alone`: no worker is left that could do the work meanwhile.
   void refused(Time now, bool alone);
+
+  /// None can be asked for before then, which is nobody's fault.
+  void put_off(Time until) { not_before_ = std::max(not_before_, until); }
 
   /// False once too many have died at start in a row: no more are made.
   [[nodiscard]] bool allowed() const { return start_deaths_ < limit_; }

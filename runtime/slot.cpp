@@ -25,13 +25,13 @@ constexpr std::chrono::seconds kTimeToBegin{10};
 
 }  // namespace
 
-void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number) {
+void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
   link_ = std::move(link);
   state_ = State::starting;
   epoch_ = epoch;
   pid_ = pid;
   sent_ = settled_ = skipped_ = 0;
-  revoking_ = worn_out_ = dismissed_ = false;
+  revoking_ = worn_out_ = dismissed_ = has_left_ = false;
   weight = {};
   defined_.clear();
   untried_.clear();
@@ -45,7 +45,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   became_doomed_ = false;
   FrameHeader header;
   header.kind = FrameKind::begin;
-  send(header, std::as_bytes(std::span(&number, 1)));
+  send(header, std::as_bytes(std::span(&number_, 1)));
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -110,6 +110,11 @@ void Slot::drop(std::uint32_t callable) {
 
 void Slot::wear_out(Fences fences) {
   worn_out_ = true;
+  revoke_all(fences);
+}
+
+void Slot::lose_place(Fences fences) {
+  has_place_ = false;
   revoke_all(fences);
 }
 

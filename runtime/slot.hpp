@@ -32,6 +32,9 @@ namespace bulkhead::detail {
 
 class Slot {
  public:
+  /// `number` is its place in the pool.
+  explicit Slot(std::uint32_t number = 0) : number_(number) {}
+
   enum class State : std::uint8_t { vacant, starting, ready, doomed };
   using Time = std::chrono::steady_clock::time_point;
 
@@ -48,8 +51,8 @@ class Slot {
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
-  /// `number` is its place in the pool. It hears of that with the next publish().
-  void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number);
+  /// It hears of its number with the next publish().
+  void begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid);
   void started(int pid) { pid_ = pid; }
   /// What the worker says beside its answers goes there, until it is buried.
   void listen(std::unique_ptr<Transcript> transcript) { transcript_ = std::move(transcript); }
@@ -115,14 +118,28 @@ class Slot {
   void set_share(std::uint64_t tasks) { share_ = tasks; }
   /// It is given no more tasks, and those that wait are taken back.
   void wear_out(Fences fences);
-  /// True if it has done its share, and has nothing left: time to dismiss it.
-  [[nodiscard]] bool spent() const {
-    return state_ == State::ready && !dismissed_ && share_left() == 0 && idle();
-  }
+  /// Its place is to go: it is given no more tasks, and those that wait are taken back.
+  void lose_place(Fences fences);
+  /// It has its place again.
+  void regain_place() { has_place_ = true; }
+  [[nodiscard]] bool has_place() const { return has_place_; }
+  /// True if it has done its share, or lost its place, and has nothing left: time to dismiss it.
+  [[nodiscard]] bool spent() const { return !dismissed_ && share_left() == 0 && has_nothing(); }
   /// Asks the worker to run the finalizer and leave.
   void dismiss();
   [[nodiscard]] bool dismissed() const { return dismissed_; }
+  /// The present worker, or the last one, has left by itself, as there was nothing to do.
+  [[nodiscard]] bool has_left() const { return has_left_; }
+  /// There is something to do again.
+  void recall() { has_left_ = false; }
+  /// True if there is no worker, and ought to be one.
+  [[nodiscard]] bool lacks_worker() const {
+    return state_ == State::vacant && has_place_ && !has_left_;
+  }
+  /// True if there will be no worker before there is something to do.
+  [[nodiscard]] bool rests() const { return state_ == State::vacant && has_place_ && has_left_; }
 
+  [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool alive() const { return state_ == State::starting || state_ == State::ready; }
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
@@ -132,12 +149,18 @@ class Slot {
   /// Tasks with the worker, the running one included.
   [[nodiscard]] std::uint64_t load() const { return queue_.size(); }
   /// Has nothing to do, and could be given something.
-  [[nodiscard]] bool idle() const {
-    return alive() && queue_.empty() && outbound_.empty() && !revoking_;
-  }
+  [[nodiscard]] bool idle() const { return has_nothing() && !dismissed_ && share_left() != 0; }
   /// True if tasks wait that could be taken back.
   [[nodiscard]] bool has_waiting() const { return alive() && !revoking_ && queue_.size() > kept(); }
-  /// How long those will wait, by what tasks of their kind have taken so far.
+  /// True if some of those are of calls with a lower priority.
+  [[nodiscard]] bool has_waiting_below(int priority) const {
+    return has_waiting() && queue_.any_below(priority, kept());
+  }
+  /// True if the running task is of such a call.
+  [[nodiscard]] bool runs_below(int priority) const {
+    return !queue_.empty() && queue_.front().job->priority < priority;
+  }
+  /// How long the waiting ones will wait, by what tasks of their kind have taken so far.
   [[nodiscard]] std::chrono::nanoseconds waiting() const {
     return queue_.front().job->pace.per_task() * static_cast<std::int64_t>(queue_.size() - kept());
   }
@@ -174,6 +197,7 @@ class Slot {
   bool take_piece(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_exception(const FrameHeader& header, std::span<const std::byte> bytes);
   bool take_skipped(const FrameHeader& header, const std::byte* payload);
+  bool take_leave(const FrameHeader& header);
   bool take_complaint(const FrameHeader& header, std::span<const std::byte> bytes);
   bool answers_front(const FrameHeader& header) const;
 
@@ -187,7 +211,10 @@ class Slot {
   /// Tasks that it may still be given.
   [[nodiscard]] std::uint64_t share_left() const {
     const std::uint64_t given = sent_ - skipped_;
-    return worn_out_ || given >= share_ ? 0 : share_ - given;
+    return worn_out_ || !has_place_ || given >= share_ ? 0 : share_ - given;
+  }
+  [[nodiscard]] bool has_nothing() const {
+    return alive() && queue_.empty() && outbound_.empty() && !revoking_;
   }
   void settled(const Settled& settled);
   void note_answers(std::uint64_t count);
@@ -209,6 +236,8 @@ class Slot {
   [[nodiscard]] bool is_due(Time now);
   void doom(std::string why, FailureKind fate = FailureKind::crashed);
 
+  const std::uint32_t number_;
+  bool has_place_ = true;
   State state_ = State::vacant;
   std::uint64_t epoch_ = 0;
   int pid_ = 0;
@@ -222,6 +251,7 @@ class Slot {
   std::uint64_t share_ = ~std::uint64_t{0};
   bool worn_out_ = false;
   bool dismissed_ = false;
+  bool has_left_ = false;
   bool revoking_ = false;  ///< tasks below revoked_to_ are still to be answered or skipped
   std::uint64_t revoked_to_ = 0;
   std::set<std::uint32_t> defined_;    ///< callables that the worker knows

@@ -113,6 +113,8 @@ bool Slot::handle(const FrameHeader& header, const std::byte* payload) {
       return take_exception(header, bytes);
     case FrameKind::skipped:
       return take_skipped(header, payload);
+    case FrameKind::leaves:
+      return take_leave(header);
     case FrameKind::waits:
       link_->answers().advance();
       link_->owe_wake();
@@ -199,6 +201,18 @@ bool Slot::take_skipped(const FrameHeader& header, const std::byte* payload) {
   return true;
 }
 
+/// It has begun none of the tasks that it has not answered, and will not.
+bool Slot::take_leave(const FrameHeader& header) {
+  if (state_ != State::ready || inbound_ || has_left_) return false;
+  if (header.task != settled_ || link_->tasks_begun() != settled_) return false;
+  link_->answers().advance();
+  dismissed_ = has_left_ = true;
+  give_back(queue_.size());
+  outbound_.clear();
+  revoking_ = false;
+  return true;
+}
+
 bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> bytes) {
   if (inbound_exception_.size() + bytes.size() > kMaxExceptionBytes) return false;
   inbound_exception_.insert(inbound_exception_.end(), bytes.begin(), bytes.end());
@@ -209,7 +223,7 @@ bool Slot::take_complaint(const FrameHeader& header, std::span<const std::byte> 
   const std::string what = details.type_name + ": " + details.message;
   has_complained_ = true;
   complaint_ = header.task == kSetupComplaint ? details.message
-               : dismissed_                   ? "a finalizer threw " + what
+               : state_ == State::ready       ? "a finalizer threw " + what
                                               : "the initializer threw " + what;
   return true;
 }

@@ -25,31 +25,50 @@ bool Channel::spin_until(Ready ready) {
   return spin_.until(ready);
 }
 
+/// An odd number that was not there before.
+void Channel::note_sleep() {
+  parked_ = (parked_ + 1) | 1;
+  out_.parked.store(parked_, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
 // See wake.hpp for why nothing is lost: parked is stored, then a fence, then `ready` looks again.
+// False if it is not ready although the time is up.
 template <class Ready>
-void Channel::park_until(Ready ready) {
+bool Channel::park_until(Ready ready, const Limit& limit) {
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> began;
+  Limit left = limit;
   while (!ready()) {
-    if (in_.may_spin.load(std::memory_order_relaxed) != 0 && spin_until(ready)) return;
+    if (left && left->count() <= 0) return false;
+    if (in_.may_spin.load(std::memory_order_relaxed) != 0 && spin_until(ready)) return true;
     const std::uint32_t seen = in_.wake.load(std::memory_order_acquire);
-    out_.parked.store(++parked_, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    note_sleep();
     if (!ready()) {
       ring_if_parked();
-      futex_wait(in_.wake, seen);
+      if (limit && !began) began = Clock::now();
+      futex_wait(in_.wake, seen, left);
+      if (limit) left = *limit - (Clock::now() - *began);
     }
     out_.parked.store(++parked_, std::memory_order_relaxed);
   }
+  return true;
 }
 
-const std::byte* Channel::next(FrameHeader& header) {
+const std::byte* Channel::next(FrameHeader& header, const Limit& limit) {
   const std::byte* payload = nullptr;
   RingReader::Peek peek = tasks_.peek(header, payload);
   if (peek == RingReader::Peek::nothing) {
-    park_until([this] { return tasks_.pending(); });
+    if (!park_until([this] { return tasks_.pending(); }, limit)) return nullptr;
     peek = tasks_.peek(header, payload);
   }
   if (peek != RingReader::Peek::frame) ::_exit(kExitBrokenInbox);
   return payload;
+}
+
+void Channel::turn_away() {
+  note_sleep();
+  ring_if_parked();
 }
 
 void Channel::wait_for_room(std::uint64_t wanted) {

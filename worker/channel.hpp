@@ -12,7 +12,9 @@
 #include <bulkhead/detail/frame.hpp>
 #include <bulkhead/detail/ring.hpp>
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 
 namespace bulkhead::detail {
 
@@ -27,8 +29,12 @@ class Channel {
   OutboxWords& words() { return out_; }
   [[nodiscard]] const InboxWords& inbox_words() const { return in_; }
 
-  /// The next frame of the inbox; sleeps until there is one.
-  const std::byte* next(FrameHeader& header);
+  using Limit = std::optional<std::chrono::nanoseconds>;
+
+  /// The next frame of the inbox; sleeps until there is one. Null if none comes within the limit.
+  const std::byte* next(FrameHeader& header, const Limit& limit = std::nullopt);
+  /// Nothing of the inbox will be read any more: looks as if asleep, whatever comes.
+  void turn_away();
   /// Sleeps until the coordinator has taken something out of the outbox.
   void wait_for_room(std::uint64_t wanted);
   /// Sleeps until the coordinator has taken all answers.
@@ -57,7 +63,8 @@ class Channel {
 
  private:
   template <class Ready>
-  void park_until(Ready ready);
+  bool park_until(Ready ready, const Limit& limit = std::nullopt);
+  void note_sleep();
   template <class Ready>
   bool spin_until(Ready ready);
 

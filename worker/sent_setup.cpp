@@ -31,11 +31,13 @@ struct Sent {
   std::vector<int> cpus;
   Bytes initializer;
   Bytes finalizer;
+  std::optional<std::chrono::nanoseconds> idle_timeout;
   int pools_deep = 0;
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(ring_bytes, fences, cgroup, voice, faults, cpus, initializer, finalizer, pools_deep);
+    archive(ring_bytes, fences, cgroup, voice, faults, cpus, initializer, finalizer,
+            idle_timeout, pools_deep);
     archive(limits.memory, limits.cpu_time, limits.file_size, limits.open_files, limits.processes);
     archive(limits.oom_score_adj, limits.core_dumps, limits.no_new_privileges);
   }
@@ -67,6 +69,7 @@ Descriptor put_down(const WorkerSetup& setup) {
             .cpus = setup.cpus,
             .initializer = bytes_of(setup.initializer),
             .finalizer = bytes_of(setup.finalizer),
+            .idle_timeout = setup.idle_timeout,
             .pools_deep = pools_deep()};
   SpillWriter out({});
   Codec<Sent>::encode(sent, out);
@@ -96,6 +99,7 @@ WorkerSetup take_up(const Descriptor& fd) {
   setup.faults = std::move(sent.faults);
   setup.cpus = std::move(sent.cpus);
   setup.initializer = hook_of(std::move(sent.initializer));
+  setup.idle_timeout = sent.idle_timeout;
   setup.finalizer = hook_of(std::move(sent.finalizer));
   return setup;
 }

@@ -155,7 +155,9 @@ class Server {
     start();
     FrameHeader header;
     for (;;) {
-      const std::byte* payload = channel_.next(header);
+      const std::byte* payload = channel_.next(header, setup_.idle_timeout);
+      if (payload == nullptr) [[unlikely]]
+        return leave();
       set_task_attempt(header.attempt);
       if (header.kind == FrameKind::tasks) [[likely]] {
         serve_run(header, payload);
@@ -218,6 +220,14 @@ class Server {
     answer_exception(FrameKind::failed, 0, about, "");
     ring_now();
     ::_exit(kExitInitializer);
+  }
+
+  /// For want of tasks. What comes from now on is not begun, and the coordinator hears of that
+  /// before the finalizer runs, which may take long.
+  void leave() {
+    MessageWriter(channel_, FrameKind::leaves, 0, begun_).finish();
+    channel_.turn_away();
+    finalize();
   }
 
   void finalize() {

@@ -15,10 +15,12 @@
 #include <bulkhead/limits.hpp>
 #include <bulkhead/testing.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -31,6 +33,7 @@ struct WorkerSetup {
   ModuleMap modules = ModuleMap::snapshot();  ///< taken before the fork, so the same in all of them
   Hook initializer;
   Hook finalizer;
+  std::optional<std::chrono::nanoseconds> idle_timeout;  ///< a worker without tasks leaves then
   Limits limits;
   std::shared_ptr<const PoolCgroup> cgroup;  ///< null: none
   VoicePlan voice;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/epoll.h>
@@ -42,8 +43,14 @@ Descriptor make_epoll() {
 }  // namespace
 
 // Not FUTEX_PRIVATE: the word is in memory that two processes share.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen) {
-  ::syscall(SYS_futex, &word, FUTEX_WAIT, seen, nullptr, nullptr, 0);
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
+                std::optional<std::chrono::nanoseconds> limit) {
+  timespec time{};
+  if (limit) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(*limit);
+    time = {seconds.count(), (*limit - seconds).count()};
+  }
+  ::syscall(SYS_futex, &word, FUTEX_WAIT, seen, limit ? &time : nullptr, nullptr, 0);
 }
 
 void futex_wake_one(std::atomic<std::uint32_t>& word) {

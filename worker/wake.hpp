@@ -18,8 +18,10 @@
 
 namespace bulkhead::detail {
 
-/// Sleeps until `word` is not `seen` or wake_one() was called. May return for no reason.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen);
+/// Sleeps until `word` is not `seen`, wake_one() was called, or the time is up, if there is one.
+/// May return for no reason.
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
+                std::optional<std::chrono::nanoseconds> limit = std::nullopt);
 /// Wakes one process that sleeps on `word`, if there is one.
 void futex_wake_one(std::atomic<std::uint32_t>& word);
 

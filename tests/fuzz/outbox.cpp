@@ -78,7 +78,7 @@ class Bench {
   void hire() {
     auto link = std::make_unique<Link>(kRingBytes);
     worker_ = std::make_unique<HostileWorker>(*link, kRingBytes);
-    slot_.begin(std::move(link), epoch_++, 0, 0);
+    slot_.begin(std::move(link), epoch_++, 0);
     watch_.begin();
     slot_.publish();
   }

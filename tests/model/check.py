@@ -82,6 +82,12 @@ CHECKS = {
         "claim_revoke", "REVOCATIONS=0 EXPIRIES=1", "taken_back out_of_time answered_too_late"),
     "claim.also_where_a_worker_dies_before": Check(
         "claim_revoke", "REVOCATIONS=0 EXPIRIES=1 DEATHS=1 TASKS=2", "out_of_time answered_too_late blamed"),
+    "claim.a_worker_that_leaves_by_itself_costs_no_task": Check(
+        "claim_revoke", "REVOCATIONS=1 LEAVES=1 TASKS=2", "given_back_by_one_that_leaves taken_back"),
+    "claim.nor_does_one_that_seems_to_sleep": Check(
+        "claim_revoke", "REVOCATIONS=0 LEAVES=1 DEATHS=1 ROUSES=1 TASKS=2", "given_back_by_one_that_leaves blamed"),
+    "claim.needs_a_worker_that_leaves_to_begin_nothing": Check(
+        "claim_revoke", "REVOCATIONS=0 LEAVES=1 BEGINS_AFTER_LEAVING"),
     "claim.needs_membarrier": Check("claim_revoke", "REVOCATIONS=1 NO_MEMBARRIER"),
     "claim.needs_the_fence_of_the_claim": Check("claim_revoke", "REVOCATIONS=1 EQUAL_FENCES NO_FENCE_IN_CLAIM"),
     "claim.needs_the_fence_of_the_revocation": Check("claim_revoke", "REVOCATIONS=1 EQUAL_FENCES NO_FENCE_IN_REVOKE"),

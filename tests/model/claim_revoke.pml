@@ -5,10 +5,11 @@
  *
  * Mirrors, by function; check.py looks whether they are still there:
  *   worker/include/bulkhead/detail/task_run.hpp: claim
- *   worker/serve.cpp: is_revoked claim_frame skip_revoked start
+ *   worker/serve.cpp: is_revoked claim_frame skip_revoked start leave
+ *   worker/channel.cpp: turn_away
  *   worker/link.cpp: revoke tasks_begun publish has_finished
  *   worker/fence.cpp: heavy_fence
- *   runtime/slot_answers.cpp: take_answers take_skipped note_answers
+ *   runtime/slot_answers.cpp: take_answers take_skipped take_leave note_answers
  *   runtime/slot.cpp: feed revoke give_back expire
  *     expect_answers doom begun_at_death bury
  *   runtime/slot.hpp: revoke_waiting revoke_all kept
@@ -20,7 +21,8 @@
  * ring_waking.pml; sleeping is waiting for what one is woken for, as is shown there.
  *
  * When the coordinator takes tasks back, how many it gives out, when it finds that a task is out of
- * time, whether the kernel refuses a barrier, when the worker dies: all that is left to chance.
+ * time, whether the kernel refuses a barrier, when the worker dies, whether it leaves because it sees
+ * no task: all that is left to chance.
  * Errors are
  *   - a task that runs twice, or runs at a worker that it was taken from
  *   - a task with two outcomes, or with none when nobody moves any more
@@ -53,6 +55,9 @@
 #endif
 #ifndef REFUSALS
 #define REFUSALS 0 /* barriers that the kernel refuses */
+#endif
+#ifndef LEAVES
+#define LEAVES 0 /* of workers that see no task */
 #endif
 #ifndef ROOM
 #define ROOM 2 /* answers for which there is room */
@@ -90,6 +95,7 @@ byte count[MOST_SENT + 1];
 #define READY 1
 #define VALUE 2
 #define SKIPPED 3
+#define LEFT 4
 
 chan coordinator_stores = [BUFFER] of {byte, byte};
 chan worker_stores = [BUFFER] of {byte, byte};
@@ -98,6 +104,8 @@ bool dead;    /* the worker */
 bool buried;  /* and its process is to go */
 bool told;    /* the coordinator, of that */
 bool killed;  /* by the coordinator */
+bool exits;   /* by itself */
+byte leavings;
 byte deaths;
 bool looking;    /* the coordinator has looked at `parked`, and is about to look again; ... */
 bool new_ticket; /* ... it has changed meanwhile */
@@ -141,8 +149,8 @@ active proctype workers_buffer() {
 active proctype death() {
   do
   :: atomic {
-      !dead && (killed || deaths < DEATHS) ->
-      deaths = deaths + (killed -> 0 : 1);
+      !dead && (killed || exits || deaths < DEATHS) ->
+      deaths = deaths + (killed || exits -> 0 : 1);
       dead = true
     }
     atomic { empty(worker_stores) -> told = true }
@@ -236,6 +244,17 @@ inline claim() {
 #endif
 }
 
+/* Server::leave(): it has seen no task for long. */
+inline leave() {
+  wait_for_room();
+  put_answer(LEFT, begun, 0);
+  atomic { ALIVE -> W_PUSH(PARKED, 1) }
+#ifndef BEGINS_AFTER_LEAVING
+  atomic { ALIVE -> exits = true }
+  buried
+#endif
+}
+
 proctype worker() {
   byte begun, written, end, skipped_from;
   bool revoked;
@@ -243,6 +262,8 @@ proctype worker() {
   {
     put_answer(READY, 0, 0);
     do
+    :: atomic { ALIVE && leavings < LEAVES && memory[IN_TAIL] == begun -> leavings++ }
+      leave()
     :: park_until(memory[IN_TAIL] > begun);
       claim();
       if
@@ -334,6 +355,15 @@ inline drain() {
         settled = revoked_to;
         revoking = false;
         REACHED(skipped)
+      :: answer[read] == LEFT -> /* take_leave() */
+        assert(!starting && first[read] == settled && memory[STARTED] == settled);
+        if
+        :: queue != 0 -> REACHED(given_back_by_one_that_leaves)
+        :: else
+        fi;
+        give_back(0);
+        revoking = false;
+        dismissed = true
       fi;
       answer[read] = 0;
       first[read] = 0;
@@ -525,8 +555,10 @@ inline note_death() {
     revoking = false;
     revoked_to = 0;
     doomed = false;
+    dismissed = false;
     starting = true;
     killed = false;
+    exits = false;
     told = false;
     told_tail = 0;
     told_head = 0;
@@ -542,7 +574,7 @@ inline note_death() {
 
 active proctype coordinator() {
   byte sent, settled, queue, revoked_to, read, told_tail, told_head;
-  bool starting = true, revoking, doomed;
+  bool starting = true, revoking, doomed, dismissed;
   byte revocations, expiries, refusals, rouses, begun, next, number;
 
   run worker();
@@ -550,9 +582,9 @@ active proctype coordinator() {
   :: done == TASKS -> break
   :: told -> note_death()
 #ifdef FEEDS_WHILE_REVOKING
-  :: !doomed && done + queue < TASKS && queue < WINDOW ->
+  :: !doomed && !dismissed && done + queue < TASKS && queue < WINDOW ->
 #else
-  :: !doomed && !revoking && done + queue < TASKS && queue < WINDOW ->
+  :: !doomed && !revoking && !dismissed && done + queue < TASKS && queue < WINDOW ->
 #endif
     feed();
     publish()

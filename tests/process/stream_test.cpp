@@ -297,6 +297,63 @@ TEST_F(StreamTest, DrawsNoFurtherThanTheWorkersCanDoWith) {
   EXPECT_LE(range.drawn(), 10 + 3 * pool.workers());
 }
 
+// Row 24: chunk-sizes. There are no chunks: what there is to choose changes no result.
+TEST_F(StreamTest, ResultsAreTheSameWhateverTheBuffer) {
+  Pool pool(3);
+  for (const std::size_t most : {1U, 6U, 40U, 50U}) {
+    auto in_order = pool.imap(square, numbers(0, 40), {.buffersize = most});
+    EXPECT_EQ(rest_of(in_order), squares(40));
+    auto as_they_come = pool.imap_unordered(square, numbers(0, 40), {.buffersize = most});
+    EXPECT_THAT(rest_of(as_they_come), UnorderedElementsAreArray(squares(40)));
+  }
+}
+
+// Row 26: chunk-x-window. The buffer against the number of workers.
+TEST_F(StreamTest, ResultsAreTheSameWhateverTheBufferAndHoweverManyWorkers) {
+  Pool pool(1);
+  for (const int workers : {1, 2, 9, 10, 11}) {
+    pool.resize(workers);
+    for (const std::size_t most : {1U, 2U, 9U, 10U, 11U}) {
+      auto stream = pool.imap(square, numbers(0, 10), {.buffersize = most});
+      EXPECT_EQ(rest_of(stream), squares(10)) << workers << " workers, a buffer of " << most;
+    }
+  }
+}
+
+// Row 27: chunk-auto. Thousands of fast tasks go out at a time, and then slow ones one by one: each
+// pair of those ends only if both run at once.
+TEST_F(StreamTest, FastTasksAndThenSlowOnesGoOutAsSuitsThem) {
+  state.reset();
+  constexpr int kFast = 5000;
+  constexpr int kSlow = 10;
+  const auto task = [](int x) {
+    if (x < kFast) return x;
+    state->begun.add();
+    const auto pair = static_cast<std::uint32_t>((x - kFast) / 2);
+    return state->begun.reaches(2 * pair + 2) ? x : -1;
+  };
+  Pool pool(2);
+  auto stream = pool.imap(task, numbers(0, kFast + kSlow));
+  EXPECT_EQ(rest_of(stream), numbers(0, kFast + kSlow));
+  state.reset();
+  EXPECT_EQ(pool.map(task, numbers(0, kFast + kSlow)), numbers(0, kFast + kSlow));
+}
+
+// What is encoded in advance does not grow with how long the reader is away, nor what is answered.
+TEST_F(StreamTest, AReaderWhoPausesStopsTheRange) {
+  Pool pool(2);
+  Counted range(1'000'000);
+  auto stream = pool.imap_unordered(same, range, {.buffersize = 100});
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(stream.next());
+    const int drawn = range.drawn();
+    // Other calls drive the pool meanwhile, also for the stream.
+    EXPECT_EQ(pool.map(same, numbers(0, 1000)), numbers(0, 1000));
+    EXPECT_EQ(range.drawn(), drawn);
+    EXPECT_LE(drawn, 50 * (round + 1) + 100);
+  }
+}
+
 // Row 19: source-not-threadsafe.
 TEST_F(StreamTest, EachElementIsDrawnOnceHoweverManyWorkersThereAre) {
   Pool pool(12);
@@ -611,7 +668,7 @@ TEST_F(StreamTest, OutlivesItsPool) {
 
 TEST_F(StreamTest, GoesOnWhenThePoolIsClosed) {
   Pool pool(2);
-  auto stream = pool.imap(square, Counted(1000));
+  auto stream = pool.imap(square, Counted(1000), {.buffersize = 10});
   EXPECT_EQ(stream.next(), 0);
   pool.close();
   EXPECT_THROW(static_cast<void>(pool.imap(square, Counted(1))), PoolClosed);
@@ -714,6 +771,7 @@ TEST_F(StreamTest, AProgressFunctionThatThrowsEndsIt) {
   EXPECT_THROW(read_to_end(), RemoteError);
 }
 
+// Row 25: chunk-bad. There are no chunks, and this is what there is to get wrong.
 TEST_F(StreamTest, ABufferOfNothingIsRefused) {
   Pool pool(1);
   try {

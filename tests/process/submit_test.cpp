@@ -4,10 +4,12 @@
 #include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
 #include <bulkhead/pool.hpp>
+#include <bulkhead/wait.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <thread>
@@ -125,6 +127,55 @@ TEST_F(SubmitTest, BoundsTheBytesOfArguments) {
   EXPECT_EQ(results.size(), 4U) << "64 MiB are full with the fourth";
   state->gated.gate.add();
   for (const auto& result : results) EXPECT_EQ(result.get(), large.size());
+}
+
+// Row 95: of a loop that makes calls as it reads results, however slowly it reads. What has been
+// answered and is not read is in the caller's hands.
+TEST_F(SubmitTest, ALoopThatReadsSlowlyStopsItsOwnInput) {
+  Pool pool(Options{.workers = 2, .max_in_flight = 4});
+  std::vector<AsyncResult<int>> open;
+  int made = 0;
+  std::vector<int> seen;
+  while (made < 200 || !open.empty()) {
+    while (made < 200 && open.size() < 8) {
+      auto result = pool.try_submit(square, made);
+      if (!result) break;
+      open.push_back(*result);
+      ++made;
+    }
+    auto [done, pending] = wait(open, WaitFor::first);
+    seen.push_back(done.front().get());
+    EXPECT_LE(made - static_cast<int>(seen.size()), 8);
+    open = std::move(pending);
+    open.insert(open.end(), std::next(done.begin()), done.end());
+  }
+  EXPECT_EQ(seen.size(), 200U);
+}
+
+/// Counts those that there are in this process.
+struct Live {
+  static inline std::atomic<int> count = 0;
+  Live() { ++count; }
+  Live(const Live&) { ++count; }
+  Live& operator=(const Live&) = default;
+  ~Live() { --count; }
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(x);
+  }
+  int x = 0;
+};
+
+TEST_F(SubmitTest, ResultsThatNobodyKeepsAreGoneAsTheyCome) {
+  for (const bool helper : {true, false}) {
+    Pool pool(Options{.workers = 2, .max_in_flight = 16, .helper_thread = helper});
+    for (int x = 0; x < 500; ++x) {
+      (void)pool.submit([](int) { return Live(); }, x);
+      EXPECT_LE(Live::count, 2 * 16) << "after " << x;
+    }
+    EXPECT_TRUE(pool.drain(test::kPatience));
+    EXPECT_EQ(Live::count, 0);
+  }
 }
 
 TEST_F(SubmitTest, TakesOneCallHoweverLargeItsArgument) {

@@ -14,6 +14,7 @@
 #include <iterator>
 #include <numeric>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -205,6 +206,59 @@ TEST_F(ThreadsTest, CallsAndTheEndOfThePoolMayRace) {
     });
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{25});
+}
+
+/// Calls of all kinds, until the pool takes no more. A call ends with its results, or as what has
+/// happened to it says.
+void call_until_the_end(Pool& pool, int thread) {
+  const auto die_now_and_then = [](int x) {
+    if (x % 97 == 96) test::kills_itself(x);
+    return x;
+  };
+  try {
+    for (int i = 0;; ++i) {
+      const int x = 100 * thread + i % 100;
+      std::stop_source stop;
+      const CallOptions options{.priority = i % 3, .stop = stop.get_token()};
+      const auto many = pool.map_async(partial(add, thread), test::numbers(0, 50), options);
+      const auto one = i % 2 == 0 ? pool.submit(add, thread, i) : pool.apply_async(add, thread, i);
+      const auto dropped = pool.apply_async(options, add, thread, i);
+      one.on_done([](const auto& result) { EXPECT_TRUE(result.ready()); });
+      if (i % 5 == 0) many.cancel();
+      if (i % 7 == 0) dropped.cancel();
+      if (i % 11 == 0) stop.request_stop();
+      if (i % 13 == 0) pool.resize(1 + i % 4);
+      try {
+        EXPECT_THAT(many.get(), SizeIs(50));
+      } catch (const CancelledError&) {
+      }
+      EXPECT_EQ(one.get(), thread + i);
+      for (const auto& outcome : pool.try_map(die_now_and_then, std::vector{x, x + 1})) {
+        EXPECT_TRUE(outcome || outcome.failure().kind() != FailureKind::exception);
+      }
+      auto stream = pool.imap(partial(add, x), test::numbers(0, 20));
+      if (i % 3 != 0) continue;  // all of it is dropped
+      EXPECT_EQ(stream.next(), x);
+    }
+  } catch (const PoolClosed&) {  // as it may
+  } catch (const CancelledError&) {
+  }
+}
+
+TEST_F(ThreadsTest, CallsCancellationsResizesAndTheEndMayRace) {
+  for (int round = 0; round < 6; ++round) {
+    Pool pool(Options{.workers = 3, .max_in_flight = 32});
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 16; ++i) threads.emplace_back([&pool, i] { call_until_the_end(pool, i); });
+    for (int calls = 0; calls < 20 * round; ++calls)
+      EXPECT_EQ(pool.apply(add, calls, 1), calls + 1);
+    if (round % 2 == 0) {
+      pool.terminate();
+    } else {
+      EXPECT_TRUE(pool.drain(test::kPatience));
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
 }
 
 // Row 177: host-concurrent-create.

@@ -36,6 +36,7 @@ TEST(Pace, FillsAFixedTimeWithTasks) {
   EXPECT_EQ(pace_of(200us).window(kMany, 1), 10U);
 }
 
+// Row 27: chunk-auto.
 TEST(Pace, LetsThousandsOfTinyTasksWait) {
   EXPECT_GE(pace_of(100ns).window(kMany, 4), 10'000U);
 }
@@ -45,6 +46,7 @@ TEST(Pace, LetsOneTaskWaitBehindOneOfMiddlingLength) {
   EXPECT_EQ(pace_of(19ms).window(kMany, 1), 2U);
 }
 
+// Row 27: chunk-auto.
 TEST(Pace, LetsNothingWaitBehindALongTask) {
   EXPECT_EQ(pace_of(20ms).window(kMany, 1), 1U);
   EXPECT_EQ(pace_of(1h).window(kMany, 1), 1U);

@@ -66,7 +66,7 @@ class SlotTest : public testing::Test {
     words_ = &outbox_words(*outbox_);
     answers_ = std::make_unique<RingWriter>(outbox_data(*outbox_), kRingBytes, &words_->tail,
                                             &outbox_head_);
-    slot_.begin(std::move(link), 1, 0, 0);
+    slot_.begin(std::move(link), 1, 0);
   }
 
   void worker_is_given_tasks() {
@@ -118,6 +118,8 @@ class SlotRevocation : public SlotTest {
 };
 
 class SlotNews : public SlotRevocation {};
+class SlotLeaving : public SlotRevocation {};
+class SlotPlace : public SlotRevocation {};
 class StartingSlot : public SlotTest {};
 
 TEST_F(SlotRevocation, LeavesTheNextTaskWithAWorkerThatHasNotBegunYet) {
@@ -221,6 +223,62 @@ TEST_F(SlotRevocation, AnExceptionIsNotMadeOfThePiecesOfTwo) {
   worker_says(FrameKind::value, 0, {});
   ASSERT_TRUE(slot_.drain(now_));
   EXPECT_EQ(slot_.state(), Slot::State::doomed);
+}
+
+TEST_F(SlotLeaving, GivesBackWhatCameTooLate) {
+  worker_says(FrameKind::leaves, 0, {});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::ready);
+  EXPECT_TRUE(slot_.has_left());
+  EXPECT_EQ(slot_.load(), 0U);
+  EXPECT_EQ(job_.ledger.unsent(), kTasks);
+  EXPECT_FALSE(slot_.feed(job_, kTasks, now_)) << "it is given nothing any more";
+  EXPECT_FALSE(slot_.idle());
+  EXPECT_FALSE(slot_.spent()) << "it need not be dismissed";
+  EXPECT_TRUE(slot_.bury().begun.empty());
+  EXPECT_TRUE(slot_.rests());
+  EXPECT_FALSE(slot_.lacks_worker());
+  slot_.recall();
+  EXPECT_TRUE(slot_.lacks_worker());
+}
+
+TEST_F(SlotLeaving, ARevocationIsOverThen) {
+  ASSERT_TRUE(slot_.revoke_all(Fences::equal));
+  worker_says(FrameKind::leaves, 0, {});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_TRUE(slot_.has_left());
+  EXPECT_EQ(job_.ledger.unsent(), kTasks);
+}
+
+TEST_F(SlotLeaving, AWorkerThatHasBegunATaskOrOwesAnAnswerDoesNotLeave) {
+  worker_begins(1);
+  worker_says(FrameKind::leaves, 0, {});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EXPECT_EQ(slot_.load(), kTasks);
+}
+
+TEST_F(SlotLeaving, AWorkerThatHasLeftAnswersNothing) {
+  worker_says(FrameKind::leaves, 0, {});
+  worker_says(FrameKind::value, 0, {});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_EQ(slot_.state(), Slot::State::doomed);
+  EXPECT_EQ(job_.ledger.settled(), 0U);
+}
+
+TEST_F(SlotPlace, ThatIsLostTakesAllBackThatHasNotBegun) {
+  worker_begins(1);
+  slot_.lose_place(Fences::equal);
+  EXPECT_EQ(slot_.load(), 1U);
+  EXPECT_FALSE(slot_.spent()) << "a task runs";
+  EXPECT_FALSE(slot_.feed(job_, kTasks, now_));
+  worker_says(FrameKind::value, 0, {});
+  worker_says(FrameKind::skipped, 1, {kTasks - 1});
+  ASSERT_TRUE(slot_.drain(now_));
+  EXPECT_TRUE(slot_.spent());
+  slot_.regain_place();
+  EXPECT_FALSE(slot_.spent());
+  EXPECT_TRUE(slot_.feed(job_, kTasks, now_));
 }
 
 // Who knows how long its initializer takes.

@@ -40,7 +40,7 @@ TEST(Frame, OfTheLongestPayloadHasASizeThatDoesNotOverflow) {
 TEST(Frame, OfEveryKindIsSound) {
   FrameHeader header = sound_header();
   for (auto kind = static_cast<int>(FrameKind::padding);
-       kind <= static_cast<int>(FrameKind::skipped); ++kind) {
+       kind <= static_cast<int>(FrameKind::leaves); ++kind) {
     header.kind = static_cast<FrameKind>(kind);
     const bool run = header.kind == FrameKind::tasks || header.kind == FrameKind::values;
     header.more = run ? 1 : 0;
@@ -76,7 +76,7 @@ TEST(Frame, ThatGrowsIsSoundWhateverItsLength) {
 
 TEST(Frame, OfAnUnknownKindIsNotSoundEvenIfItChecks) {
   FrameHeader header = sound_header();
-  for (const int kind : {0, static_cast<int>(FrameKind::skipped) + 1, 255}) {
+  for (const int kind : {0, static_cast<int>(FrameKind::leaves) + 1, 255}) {
     header.kind = static_cast<FrameKind>(kind);
     EXPECT_FALSE(frame_is_sound(checked(header), 0)) << "kind " << kind;
   }

@@ -63,6 +63,14 @@ struct Options {
   /// looked at between tasks, every 10 ms at the most.
   std::optional<std::uint64_t> recycle_rss = std::nullopt;
 
+  /// A worker that has had nothing to do for so long leaves in order, with its finalizer, down to
+  /// none. It notes that by itself, however little the pool is used. When there is more to do than
+  /// the workers that are left can take, others are forked from the snapshot, no more than there is
+  /// work for: the first call after a pause waits for a fork and the initializer. One process that
+  /// holds the snapshot stays, and the one that stands by. Pool::workers() counts those that have
+  /// left, too. Default: workers stay.
+  std::optional<std::chrono::nanoseconds> idle_timeout = std::nullopt;
+
   /// Each worker stays on one of the CPUs that this process may use, worker n on the n-th.
   bool pin_workers = false;
 
@@ -159,6 +167,12 @@ struct CallOptions {
   /// task that takes longer fails as timed_out and its worker is replaced: with all processes that
   /// the task has started, it gets a SIGTERM and, a second later, a SIGKILL. Default: no limit.
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
+
+  /// Tasks of calls with a higher priority are given out before those of lower ones, which get what
+  /// is left: nothing, as long as the others have enough for all workers. What waits at a worker is
+  /// overtaken, too; what runs is not interrupted. Calls of equal priority take turns. Calls
+  /// without options, as by submit(), have 0. Any number.
+  int priority = 0;
 
   /// What this_task::seed() is derived from.
   std::uint64_t seed = 0;

@@ -243,6 +243,12 @@ class Pool {
 
   /// Takes no more calls; those that run go on.
   void close();
+  /// Closes, and waits until all calls have ended and callbacks have returned, no longer than that:
+  /// true if they have. Whoever can wait no longer then terminates; a service ends with
+  /// close(); drain(10s); terminate(). What an unread stream has not drawn yet has not ended.
+  /// Callbacks that run in this thread (see Options::helper_thread) are not cut short. Throws Error
+  /// in a call of the same thread.
+  bool drain(std::chrono::nanoseconds timeout);
   /// Waits until all calls have returned, lets the workers run their finalizers and leave (they are
   /// killed after 30 s). To be called after close() or terminate(): throws Error otherwise.
   void join();
@@ -250,7 +256,14 @@ class Pool {
   /// tasks. Bounded to about two seconds. Again, or after close(): does no harm.
   void terminate();
 
-  /// Number of workers.
+  /// From now on the pool is to have so many workers, 1 to 1024, also in the midst of calls. Those
+  /// that come are forked from the same snapshot as the first ones. Those that go have the highest
+  /// numbers: they get no new tasks, what waits there goes to others, the task that runs comes to
+  /// its end, then the finalizer runs; a call that hangs there holds its worker. Does not wait for
+  /// any of that, some of which happens when the pool is used next. Throws InvalidArgument,
+  /// PoolClosed, BrokenPool.
+  void resize(int workers);
+  /// Number of workers that was asked for last.
   [[nodiscard]] int workers() const;
 
  private:

@@ -279,10 +279,12 @@ class Engine {
   virtual int native_handle() = 0;
   virtual void poll() = 0;
   virtual void close() = 0;
+  virtual bool drain(RunningCall::Time until) = 0;
   virtual void join() = 0;
   virtual void terminate() = 0;
   /// The last call: terminates. No thread of the engine's is left, but where one of them calls.
   virtual void dismiss() = 0;
+  virtual void resize(int workers) = 0;
   [[nodiscard]] virtual int workers() const = 0;
   /// True in a fork of the process that made it: it must not be used there, nor destroyed.
   [[nodiscard]] virtual bool is_copy() const = 0;

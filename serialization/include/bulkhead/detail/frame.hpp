@@ -29,6 +29,7 @@ enum class FrameKind : std::uint8_t {
   thrown,   ///< payload: the exception of `task`
   waits,    ///< the worker goes on once it sees that all frames up to this one were taken
   skipped,  ///< tasks were taken back before they began; payload: how many
+  leaves,   ///< no task that has not begun will: the finalizer runs, for want of tasks
 };
 
 /// The header of a frame. `check` ties the other fields together, against stray writes. In a ring
@@ -118,7 +119,7 @@ constexpr bool frame_is_sound(const FrameHeader& header, std::uint64_t position)
   const bool run = header.kind == FrameKind::tasks || header.kind == FrameKind::values;
   const bool whole =
       run ? header.more != 0 && header.length % (header.more * kFrameAlign) == 0 : header.more <= 1;
-  return header.kind >= FrameKind::padding && header.kind <= FrameKind::skipped && whole &&
+  return header.kind >= FrameKind::padding && header.kind <= FrameKind::leaves && whole &&
          header.check == frame_check(header, position);
 }
 
