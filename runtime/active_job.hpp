@@ -59,14 +59,18 @@ struct ActiveJob {
     const bool has_enough = job.horizon() != Ledger::kAll;
     if (!std::exchange(full, has_enough) && has_enough) stopped = true;
   }
-  /// One task has failed: for good, or until it is run again.
-  void fail(FailureDetails details) {
+  /// One task has failed: for good, or until it is run again. Its worker claims that it was at that
+  /// element.
+  void fail(FailureDetails details, std::uint64_t claimed = kNoElement) {
     const std::uint64_t task = details.task;
     const auto now = Clock::now();
-    if (attempts.note_failure(details, now, task < ledger.limit())) {
+    details.task = job.element_of(task, claimed);
+    const bool again = attempts.note_failure(task, details, now, task < ledger.limit());
+    job.narrow(task, details.task, again);
+    if (again) {
       release_due(now);
     } else {
-      if (saver) saver->save(job, define, details);
+      if (saver) saver->save(job, task, define, details);
       job.fail(task, Failure(std::move(details)));
       settle(task, {1, 1, task, false});
     }
@@ -84,7 +88,7 @@ struct ActiveJob {
   void give_up_retries(const FailureDetails& why) {
     attempts.take_failed([&](std::uint64_t task, std::vector<Failure> failures) {
       FailureDetails details = why;
-      details.task = task;
+      details.task = job.element_of(task, kNoElement);
       details.attempt = static_cast<int>(failures.size()) + 1;
       details.earlier = std::move(failures);
       job.fail(task, Failure(std::move(details)));

@@ -24,9 +24,9 @@ class Attempts {
 
   explicit Attempts(const Retries& retries) : retries_(retries) {}
 
-  /// A task has failed: writes down in `details` which attempt that was. True if there is to be
+  /// `task` has failed: writes down in `details` which attempt that was. True if there is to be
   /// another (never unless `wanted`), not before due(); else `details` get the history.
-  bool note_failure(FailureDetails& details, Time now, bool wanted);
+  bool note_failure(std::uint64_t task, FailureDetails& details, Time now, bool wanted);
 
   /// These have ended, and are not run again: what is known of them is forgotten.
   void forget(TaskRange tasks);

@@ -137,6 +137,7 @@ FailureDetails describe_current_exception() {
 }
 
 void encode_exception(const FailureDetails& details, ByteWriter& out) {
+  out.put(details.task);
   out.put(details.standard_type);
   write_text(details.type_name, out);
   write_text(details.message, out);
@@ -149,6 +150,7 @@ void encode_exception(const FailureDetails& details, ByteWriter& out) {
 
 FailureDetails decode_exception(ByteReader& in) {
   FailureDetails details;
+  details.task = in.get<std::uint64_t>();
   const auto type = in.get<std::uint8_t>();
   if (type > static_cast<std::uint8_t>(StandardType::bad_weak_ptr)) {
     throw DecodeError("no such exception type: " + std::to_string(type));
