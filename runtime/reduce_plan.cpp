@@ -165,6 +165,7 @@ void ReducePlan::combine_around(Elements elements) {
     const Elements above{node.first & ~(size - 1), size};
     if (!covers(above)) break;
     node = above;
+    if (singly_) break;
   }
   std::uint64_t parts = 0;
   std::uint64_t bytes = 0;
