@@ -4,6 +4,7 @@
 // that does not grow with the range.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/shared.hpp"
 #include "tests/support/thrown.hpp"
 #include "tests/support/tree.hpp"
@@ -544,47 +545,58 @@ TEST_F(ReduceTest, AnEndlessRangeEndsWithTheFirstFailure) {
   }
 }
 
-// While one element keeps its worker, the others are done; but not for ever, as what they leave
-// would have to be kept.
-TEST_F(ReduceTest, NodesThatWaitAreBounded) {
+long most_resident_kib() {
+  ::rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return used.ru_maxrss;
+}
+
+// While one element keeps its worker, nodes of all the others wait for it: 2 GiB in all.
+TEST_F(ReduceTest, NodesThatWaitForOthersAreFew) {
   const auto wait_at_first = [](int x) {
-    if (x == 0) return std::string(1, static_cast<char>(state->gated.wait_for_gate('a')));
+    if (x == 0) state->gated.wait_for_gate(0);
     return std::string(1 << 20, 'x');
   };
-  const auto keep_longer = [](std::string a, std::string b) {
-    return a.size() > b.size() ? std::move(a) : std::move(b);
+  const auto either = [](std::string a, const std::string&) { return a; };
+  Pool pool(2);
+  Counted range(2000);
+  const auto open_at_end = [&](const Progress& progress) {
+    if (progress.done >= 1900) state->gated.gate.add();
   };
+  const long before = most_resident_kib();
+  (void)pool.map_reduce(range, wait_at_first, either, "", CallOptions{.progress = open_at_end});
+  if (!test::kSanitized) {
+    EXPECT_LT(most_resident_kib() - before, 200 << 10);
+  }
+}
+
+// Of elements that wait for their next attempt each is a task of its own.
+TEST_F(ReduceTest, ElementsThatWaitForAnAttemptAreBounded) {
+  const auto fail = [](int) -> int { throw std::runtime_error("not now"); };
   Pool pool(2);
   Counted range(-1);
-  int drawn_early = 0;
-  int looks = 0;
-  // The drawing has come to its end when two reports in a row have the same number.
+  int drawn_before = 0;
+  int quiet = 0;
   const auto look = [&](const Progress&) {
-    if (range.drawn == drawn_early && drawn_early > 1 && ++looks == 3) {
-      state->gated.gate.add();
-      throw std::runtime_error("enough");
-    }
-    drawn_early = range.drawn;
+    quiet = range.drawn == drawn_before ? quiet + 1 : 0;
+    drawn_before = range.drawn;
+    if (quiet == 3) throw std::length_error("no more are drawn");
   };
-  EXPECT_THROW((void)pool.map_reduce(range, wait_at_first, keep_longer, "",
-                                     CallOptions{.progress = look}),
-               std::runtime_error);
-  EXPECT_LT(drawn_early, 2000);
+  const CallOptions options{.progress = look, .retries = {.exceptions = 1, .pause = 1h}};
+  EXPECT_THROW((void)pool.map_reduce(range, fail, std::plus<>{}, 0, options), std::length_error);
+  EXPECT_LT(range.drawn, 1000);
 }
 
 TEST_F(ReduceTest, MemoryDoesNotGrowWithTheRange) {
   Pool pool(2);
   Counted warm_up(100'000);
-  (void)pool.reduce(warm_up, std::plus<>{}, 0U);
-  const auto most = [] {
-    ::rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    return used.ru_maxrss;
-  };
-  const auto before = most();
+  (void)pool.map_reduce(warm_up, [](int x) { return x % 2; }, std::plus<>{}, 0);
+  const long before = most_resident_kib();
   Counted range(3'000'000);
-  (void)pool.reduce(range, std::plus<>{}, 0U);
-  EXPECT_LT(most() - before, 8 << 10) << "KiB";
+  (void)pool.map_reduce(range, [](int x) { return x % 2; }, std::plus<>{}, 0);
+  if (!test::kSanitized) {
+    EXPECT_LT(most_resident_kib() - before, 8 << 10);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------
