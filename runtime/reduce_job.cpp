@@ -14,7 +14,7 @@ constexpr std::uint64_t kMostBytes = std::uint64_t{64} << 20;
 /// Of nodes that are so large that these take more; and two for each worker.
 constexpr std::uint64_t kLeastNodes = 8;
 
-/// The pool waits while elements are drawn: a block is as large as what came within this time.
+/// The pool waits while elements are drawn: no more than come within this time, at least one.
 constexpr std::chrono::milliseconds kDrawTime{1};
 constexpr std::uint64_t kMostAtOnce = 64;
 
@@ -41,7 +41,9 @@ ReduceSteps::ReduceSteps(int workers, const CallOptions& options)
 // Out
 
 Job::Supply ReduceSteps::supply(std::uint64_t wanted) {
+  if (!has_ended()) draw_until_ = Clock::now() + kDrawTime;
   while (plan_.known() < wanted && advance()) {
+    if (!has_ended() && Clock::now() > draw_until_) break;
   }
   return {plan_.known(), plan_.complete() || source_error_ != nullptr, source_error_ != nullptr};
 }
@@ -66,12 +68,11 @@ bool ReduceSteps::advance() {
 }
 
 void ReduceSteps::draw_block(std::uint64_t first, std::uint64_t count) {
-  const auto end = std::chrono::steady_clock::now() + kDrawTime;
   const std::uint64_t wanted = first + count;
   for (std::uint64_t step = 1; drawn() < wanted && !has_ended();) {
     draw(std::min(wanted, drawn() + step));
     step = std::min(step * 2, kMostAtOnce);
-    if (drawn() > first && std::chrono::steady_clock::now() > end) break;
+    if (drawn() > first && Clock::now() > draw_until_) break;
   }
   plan_.extend(drawn(), has_ended());
 }

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <ranges>
 #include <signal.h>
@@ -66,6 +67,14 @@ bench::Figure stream(const bench::Request& request) {
   return bench::stream(request, [&](std::size_t size) {
     return pool.imap(&bench::increment,
                      std::views::iota(std::int64_t{0}, static_cast<std::int64_t>(size)));
+  });
+}
+
+bench::Figure reduce(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::reduce(request, [&](const std::vector<double>& values) {
+    return pool.map_reduce(
+        values, [](double x) { return bench::square(x); }, std::plus<>{}, 0.0);
   });
 }
 
@@ -252,6 +261,7 @@ int main(int argc, char** argv) {
                             {{"noop", noop},
                              {"latency", latency},
                              {"stream", stream},
+                             {"reduce", reduce},
                              {"small", small},
                              {"large", large},
                              {"payload", payload},

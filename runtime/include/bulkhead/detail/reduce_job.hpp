@@ -15,6 +15,7 @@
 #include <bulkhead/error.hpp>
 #include <bulkhead/outcome.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -68,6 +69,7 @@ class ReduceSteps : public Job {
   [[nodiscard]] std::optional<Failure> failure_of(const RunReport& report);
 
  private:
+  using Clock = std::chrono::steady_clock;
   class Answer;
 
   bool advance();
@@ -84,6 +86,7 @@ class ReduceSteps : public Job {
   ReducePlan plan_;
   BlockSize block_size_;
   std::optional<std::uint64_t> size_;  ///< of the range, as it says
+  Clock::time_point draw_until_{};
   std::exception_ptr source_error_;
   std::optional<Failure> lowest_;
   std::uint64_t done_ = 0;

@@ -156,8 +156,16 @@ class BlockClock {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Asked after each element. True: the block takes too long.
-  bool is_up() { return --until_look_ == 0 && look(); }
+  /// Asked after so many more elements. True: the block takes too long.
+  bool is_up(std::uint64_t elements) {
+    if (elements < until_look_) {
+      until_look_ -= elements;
+      return false;
+    }
+    return look();
+  }
+  /// It need not be asked after each of so many elements.
+  [[nodiscard]] bool lets_pass(std::uint64_t elements) const { return step_ >= elements; }
   [[nodiscard]] std::int64_t nanoseconds() const {
     return std::chrono::nanoseconds(Clock::now() - began_).count();
   }
@@ -237,18 +245,56 @@ struct ReduceCallable {
   }
 
  private:
+  /// The elements of a block, one after another.
+  class Leaves {
+   public:
+    Leaves(Functions& functions, const ReduceHead& head, TaskCall& task)
+        : functions_(functions), task_(task), mark_(head.first), next_(head.first) {}
+
+    T next() {
+      mark_.begin(next_++);
+      if constexpr (!PlainCoded<Argument>) task_.phase = TaskPhase::decoding;
+      Argument argument = Codec<Argument>::decode(task_.argument);
+      task_.phase = TaskPhase::running;
+      return static_cast<T>(invoke_with(functions_.map, argument));
+    }
+    /// The node of the next 2^kLevel of them: what a binary counter would do, in a straight line.
+    template <int kLevel>
+    T next_node() {
+      if constexpr (kLevel == 0) {
+        return next();
+      } else {
+        T left = next_node<kLevel - 1>();
+        T right = next_node<kLevel - 1>();
+        return static_cast<T>(combine_with<T>(functions_.op, left, right));
+      }
+    }
+
+   private:
+    Functions& functions_;
+    TaskCall& task_;
+    ElementMark mark_;
+    std::uint64_t next_;
+  };
+  static constexpr int kLevel = 3;
+  static constexpr std::uint64_t kAtOnce = 1U << kLevel;
+
   static void run_block(Functions& functions, const ReduceHead& head, TaskCall& task) {
     BlockClock clock;
-    ElementMark mark(head.first);
+    Leaves leaves(functions, head, task);
     Nodes nodes(functions.op);
     std::uint64_t done = 0;
+    std::uint64_t more = 0;
     do {
-      mark.begin(head.first + done);
-      task.phase = TaskPhase::decoding;
-      Argument argument = Codec<Argument>::decode(task.argument);
-      task.phase = TaskPhase::running;
-      nodes.add(static_cast<T>(invoke_with(functions.map, argument)), 1);
-    } while (++done != head.count && !clock.is_up());
+      const bool many = done % kAtOnce == 0 && head.count - done >= kAtOnce;
+      more = many && clock.lets_pass(kAtOnce) ? kAtOnce : 1;
+      if (more == 1) {
+        nodes.add(leaves.next(), 1);
+      } else {
+        nodes.add(leaves.template next_node<kLevel>(), kAtOnce);
+      }
+      done += more;
+    } while (done != head.count && !clock.is_up(more));
     if (done == head.count) return answer(nodes.fold(), {clock.nanoseconds(), done}, task);
     answer_half(nodes, {clock.nanoseconds(), done}, task);
   }
