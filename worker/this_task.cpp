@@ -70,6 +70,7 @@ void begin_task_clock(OutboxWords& words) {
   task_clock.words = &words;
   task_clock.see_to = nullptr;  // a worker of a task's own pool has inherited one
   task_clock.begin_element = nullptr;
+  task_clock.mark = nullptr;
 }
 
 void end_task_clock() {
@@ -140,19 +141,25 @@ void attend() {
   }
 }
 
-ElementMark::ElementMark(std::uint64_t first) : calm_(calm()), first_(first) {
+ElementMark::ElementMark(std::uint64_t first)
+    : calm_(calm()),
+      watched_(task_clock.begin_element != nullptr && present_local_task() == nullptr),
+      first_(first) {
   LocalTask* local = present_local_task();
   word_ = local != nullptr ? &local->index : &task_clock.words.load()->element;
-  move_to(first);
+  set(first);
   if (local == nullptr) task_clock.mark.store(word_, std::memory_order_relaxed);
 }
 
-void ElementMark::attend(std::uint64_t element) {
+void ElementMark::attend() {
+  if (present_local_task() != nullptr) return;  // in a pool of a task
   if (is_copy()) ::_exit(0);
   const std::uint64_t stopped = task_clock.stopped.load();
   if (stopped != 0 && stopped == present_task()) die_of_stop();
-  move_to(element);
-  if (task_clock.begin_element != nullptr) task_clock.begin_element(element, element == first_);
+}
+
+void ElementMark::tell(std::uint64_t element) const {
+  task_clock.begin_element(element, element == first_);
 }
 
 void attend_always(void (*see_to)(std::uint64_t)) {

@@ -9,6 +9,7 @@
 #include "tests/support/thrown.hpp"
 #include "tests/support/tree.hpp"
 #include <bulkhead/pool.hpp>
+#include <bulkhead/replay.hpp>
 #include <bulkhead/testing.hpp>
 #include <bulkhead/this_task.hpp>
 
@@ -21,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <iterator>
 #include <list>
@@ -634,6 +636,68 @@ TEST_F(ReduceTest, AStopEndsTheCall) {
   EXPECT_THROW((void)pool.map_reduce(test::numbers(0, 100), hang, std::plus<>{}, 0, options),
                CancelledError);
   EXPECT_EQ(pool.map_reduce(std::vector{1, 2}, hang, std::plus<>{}, 0), 3);
+}
+
+// The element that was told returns, and none after it is begun.
+TEST_F(ReduceTest, AStopEndsABlockAtTheElementThatWasTold) {
+  const auto heed = [](int x) {
+    note_run(x);
+    if (x == 50) {
+      while (!this_task::stop_requested()) test::pause_a_moment();
+    }
+    return x;
+  };
+  Pool pool(1);
+  std::stop_source source;
+  const auto stop = [&](const Progress&) { source.request_stop(); };
+  const CallOptions options{.progress = stop, .stop = source.get_token()};
+  const auto outcome =
+      pool.try_map_reduce(test::numbers(0, 100), heed, std::plus<>{}, 0, options);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
+  EXPECT_EQ(runs_of(50), 1);
+  EXPECT_EQ(runs_of(51), 0);
+}
+
+// The copy ends when it comes to the next element, or to the answer.
+TEST_F(ReduceTest, AnElementThatForksAndReturnsTwiceIsCountedOnce) {
+  const auto fork_once = [](int x) {
+    note_run(x);
+    if (x == 300) static_cast<void>(::fork());
+    return x;
+  };
+  const auto fork_to_combine = [](int a, int b) {
+    if (b == 300) static_cast<void>(::fork());
+    return a + b;
+  };
+  Pool pool(1);
+  const auto xs = test::numbers(0, 1000);
+  EXPECT_EQ(pool.map_reduce(xs, fork_once, std::plus<>{}, 0), 499'500);
+  EXPECT_EQ(runs_of(301), 1);
+  EXPECT_EQ(pool.reduce(xs, fork_to_combine, 0), 499'500);
+}
+
+// What is saved of a block is the element that failed.
+TEST_F(ReduceTest, AFailedElementCanBeReplayed) {
+  char directory[] = "/tmp/bulkhead-reduce-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  const auto fail = [](int x) {
+    note_run(x);
+    if (x == 700) throw std::out_of_range("at " + std::to_string(this_task::index()));
+    return x;
+  };
+  {
+    Pool pool(Options{.workers = 2, .replay_dir = directory});
+    const auto outcome = pool.try_map_reduce(test::numbers(0, 1000), fail, std::plus<>{}, 0);
+    ASSERT_FALSE(outcome);
+    const std::string file = outcome.failure().replay_file();
+    EXPECT_THAT(file, HasSubstr("-700."));
+    state.reset();
+    EXPECT_EQ(test::text_of<std::out_of_range>([&] { replay(file); }), "at 700");
+    EXPECT_EQ(runs_of(699), 0);
+    EXPECT_EQ(runs_of(700), 1);
+  }
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(ReduceTest, ATimeoutIsThatOfAnElement) {

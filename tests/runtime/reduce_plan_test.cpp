@@ -181,7 +181,7 @@ std::string expected(std::uint64_t elements) {
 }
 
 TEST(ReducePlan, GivesTheSameTreeWhateverTheLuck) {
-  for (const std::uint64_t elements : {0, 1, 2, 3, 5, 7, 8, 9, 31, 63, 64, 65, 100, 127, 700}) {
+  for (const std::uint64_t elements : {0U, 1U, 2U, 3U, 5U, 7U, 8U, 9U, 31U, 63U, 64U, 65U, 100U, 127U, 700U}) {
     for (unsigned seed = 0; seed < 30; ++seed) {
       Luck luck(elements, false, seed);
       luck.run();
@@ -191,7 +191,7 @@ TEST(ReducePlan, GivesTheSameTreeWhateverTheLuck) {
 }
 
 TEST(ReducePlan, CallsOneFunctionInAStepWhereThatIsAskedFor) {
-  for (const std::uint64_t elements : {1, 2, 3, 6, 7, 8, 13, 200}) {
+  for (const std::uint64_t elements : {1U, 2U, 3U, 6U, 7U, 8U, 13U, 200U}) {
     for (unsigned seed = 0; seed < 20; ++seed) {
       Luck luck(elements, true, seed);
       luck.run();

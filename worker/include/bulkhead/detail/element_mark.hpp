@@ -21,19 +21,28 @@ class ElementMark {
   /// the worker that the element before has made by a fork, nor if that was told to stop.
   void begin(std::uint64_t element) {
     if (calm_ == 0) [[unlikely]]
-      attend(element);
-    move_to(element);
+      attend();
+    set(element);
+    if (watched_) [[unlikely]]
+      tell(element);
   }
-  /// What follows is done on that element's account.
+  /// What follows is done on that element's account. Does not return either.
   void move_to(std::uint64_t element) {
+    if (calm_ == 0) [[unlikely]]
+      attend();
+    set(element);
+  }
+
+ private:
+  static void attend();
+  void tell(std::uint64_t element) const;
+  void set(std::uint64_t element) {
     word_->store(element, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // what follows may be the end
   }
 
- private:
-  void attend(std::uint64_t element);
-
   const volatile std::uint32_t& calm_;  ///< 0: attend()
+  const bool watched_;                  ///< there are faults
   const std::uint64_t first_;
   std::atomic<std::uint64_t>* word_;
 };

@@ -14,6 +14,7 @@
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/element_mark.hpp>
 
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -120,7 +121,10 @@ class TreeNodes {
     std::uint64_t count;  ///< of its elements
   };
 
-  explicit TreeNodes(Op& op) : op_(op) { nodes_.reserve(kMostLevels); }
+  /// Of so many elements in all.
+  TreeNodes(Op& op, std::uint64_t elements) : op_(op) {
+    nodes_.reserve(static_cast<std::size_t>(std::bit_width(elements)) + 1);
+  }
 
   /// The next node. It has a partner if that has as many elements.
   void add(T value, std::uint64_t count) {
@@ -135,8 +139,6 @@ class TreeNodes {
   [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
 
  private:
-  static constexpr std::size_t kMostLevels = 65;
-
   /// T need not be assignable.
   void join() {
     Node right = std::move(nodes_.back());
@@ -276,22 +278,22 @@ struct ReduceCallable {
     ElementMark mark_;
     std::uint64_t next_;
   };
-  static constexpr int kLevel = 3;
+  static constexpr int kLevel = sizeof(T) <= 256 ? 3 : 0;
   static constexpr std::uint64_t kAtOnce = 1U << kLevel;
 
   static void run_block(Functions& functions, const ReduceHead& head, TaskCall& task) {
     BlockClock clock;
     Leaves leaves(functions, head, task);
-    Nodes nodes(functions.op);
+    Nodes nodes(functions.op, head.count);
     std::uint64_t done = 0;
     std::uint64_t more = 0;
     do {
       const bool many = done % kAtOnce == 0 && head.count - done >= kAtOnce;
       more = many && clock.lets_pass(kAtOnce) ? kAtOnce : 1;
-      if (more == 1) {
-        nodes.add(leaves.next(), 1);
-      } else {
+      if (more == kAtOnce) {
         nodes.add(leaves.template next_node<kLevel>(), kAtOnce);
+      } else {
+        nodes.add(leaves.next(), 1);
       }
       done += more;
     } while (done != head.count && !clock.is_up(more));
@@ -302,7 +304,7 @@ struct ReduceCallable {
   static void combine_parts(Functions& functions, const ReduceHead& head, TaskCall& task) {
     BlockClock clock;
     ElementMark mark(head.first);
-    Nodes nodes(functions.op);
+    Nodes nodes(functions.op, head.count);
     task.phase = TaskPhase::decoding;
     std::optional<T> init;
     if (head.last != 0) init.emplace(Codec<T>::decode(task.argument));
