@@ -28,8 +28,7 @@ constexpr int kMostDeathsInDefinition = 5;
 std::string cost_of(const Slot::Corpse& corpse) {
   if (corpse.begun.empty()) return "";
   const Run& run = corpse.begun[0];
-  const std::uint64_t element =
-      run.job->job.element_of(run.tasks.first, corpse.link->element());
+  const std::uint64_t element = run.job->job.element_of(run.tasks.first, corpse.link->element());
   return "; in task " + std::to_string(element);
 }
 

@@ -6,5 +6,6 @@
 #include <vector>
 
 double sum(bulkhead::Pool& pool, const std::vector<double>& xs) {
-  return pool.reduce(xs, [](double x) { return x; }, 0.0);
+  return pool.reduce(
+      xs, [](double x) { return x; }, 0.0);
 }

@@ -45,10 +45,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using fault::Point;
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using test::bracketed;
 using test::tree_of;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr std::size_t kRuns = 4096;
 
@@ -230,8 +230,8 @@ TEST_F(ReduceTest, FunctionsTravelAsWithMap) {
     EXPECT_EQ(pool.map_reduce(xs, Scaled{2}, std::plus<>{}, 0.0), 12);
     EXPECT_EQ(pool.map_reduce(xs, partial(power, 2.0), std::plus<>{}, 0.0), 14);
     EXPECT_EQ(pool.reduce(std::vector{4, 5, 6}, Modular{7}, 0), 1);
-    EXPECT_EQ(pool.reduce(xs, partial([](double s, double a, double b) { return s * (a + b); }, 1.0),
-                          0.0),
+    EXPECT_EQ(pool.reduce(
+                  xs, partial([](double s, double a, double b) { return s * (a + b); }, 1.0), 0.0),
               6);
     double (*null)(double) = nullptr;
     EXPECT_THROW((void)pool.map_reduce(xs, null, std::plus<>{}, 0.0), InvalidArgument);
@@ -391,7 +391,8 @@ TEST_F(ReduceTest, AFailureOfTheReductionIsBlamedOnTheLastOfItsElements) {
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.failure().task(), 2559U);
     EXPECT_EQ(outcome.failure().signal(), SIGABRT);
-    EXPECT_TRUE(pool.try_map_reduce(test::numbers(0, 100), interval, joined<abort_now>, Interval{}));
+    EXPECT_TRUE(
+        pool.try_map_reduce(test::numbers(0, 100), interval, joined<abort_now>, Interval{}));
   }
 }
 
@@ -525,9 +526,9 @@ TEST_F(ReduceTest, WhatARangeThrowsComesThrough) {
     Pool pool(options);
     for (const int at : {0, 1, 100, 3000}) {
       Counted range(-1, at);
-      EXPECT_EQ(test::text_of<std::runtime_error>(
-                    [&] { (void)pool.reduce(range, std::plus<>{}, 0); }),
-                "the range is broken");
+      EXPECT_EQ(
+          test::text_of<std::runtime_error>([&] { (void)pool.reduce(range, std::plus<>{}, 0); }),
+          "the range is broken");
     }
     EXPECT_EQ(pool.reduce(std::vector{1, 2}, std::plus<>{}, 0), 3);
   }
@@ -592,10 +593,12 @@ TEST_F(ReduceTest, ElementsThatWaitForAnAttemptAreBounded) {
 TEST_F(ReduceTest, MemoryDoesNotGrowWithTheRange) {
   Pool pool(2);
   Counted warm_up(100'000);
-  (void)pool.map_reduce(warm_up, [](int x) { return x % 2; }, std::plus<>{}, 0);
+  (void)pool.map_reduce(
+      warm_up, [](int x) { return x % 2; }, std::plus<>{}, 0);
   const long before = most_resident_kib();
   Counted range(3'000'000);
-  (void)pool.map_reduce(range, [](int x) { return x % 2; }, std::plus<>{}, 0);
+  (void)pool.map_reduce(
+      range, [](int x) { return x % 2; }, std::plus<>{}, 0);
   if (!test::kSanitized) {
     EXPECT_LT(most_resident_kib() - before, 8 << 10);
   }
@@ -629,8 +632,7 @@ TEST_F(ReduceTest, AStopEndsTheCall) {
   std::stop_source source;
   const auto stop = [&](const Progress&) { source.request_stop(); };
   const CallOptions options{.progress = stop, .stop = source.get_token()};
-  const auto outcome =
-      pool.try_map_reduce(test::numbers(0, 100), hang, std::plus<>{}, 0, options);
+  const auto outcome = pool.try_map_reduce(test::numbers(0, 100), hang, std::plus<>{}, 0, options);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
   EXPECT_THROW((void)pool.map_reduce(test::numbers(0, 100), hang, std::plus<>{}, 0, options),
@@ -651,8 +653,7 @@ TEST_F(ReduceTest, AStopEndsABlockAtTheElementThatWasTold) {
   std::stop_source source;
   const auto stop = [&](const Progress&) { source.request_stop(); };
   const CallOptions options{.progress = stop, .stop = source.get_token()};
-  const auto outcome =
-      pool.try_map_reduce(test::numbers(0, 100), heed, std::plus<>{}, 0, options);
+  const auto outcome = pool.try_map_reduce(test::numbers(0, 100), heed, std::plus<>{}, 0, options);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.failure().kind(), FailureKind::cancelled);
   EXPECT_EQ(runs_of(50), 1);

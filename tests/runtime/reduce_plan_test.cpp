@@ -181,7 +181,8 @@ std::string expected(std::uint64_t elements) {
 }
 
 TEST(ReducePlan, GivesTheSameTreeWhateverTheLuck) {
-  for (const std::uint64_t elements : {0U, 1U, 2U, 3U, 5U, 7U, 8U, 9U, 31U, 63U, 64U, 65U, 100U, 127U, 700U}) {
+  for (const std::uint64_t elements :
+       {0U, 1U, 2U, 3U, 5U, 7U, 8U, 9U, 31U, 63U, 64U, 65U, 100U, 127U, 700U}) {
     for (unsigned seed = 0; seed < 30; ++seed) {
       Luck luck(elements, false, seed);
       luck.run();

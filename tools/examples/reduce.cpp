@@ -42,7 +42,8 @@ int main() {
   std::printf("with 1, 2 and 3 workers: %s\n", all_the_same ? "the same bits" : "not the same");
 
   bulkhead::Pool pool(2);
-  const std::vector<std::string> words{"a", "ship's", "bulkhead", "keeps", "the", "breach", "small"};
+  const std::vector<std::string> words{"a",   "ship's", "bulkhead", "keeps",
+                                       "the", "breach", "small"};
   std::printf("longest word: %s\n", pool.reduce(words, longer, "").c_str());
 
   const auto sum = pool.try_map_reduce(ks, checked, std::plus<>{}, 0LL);

@@ -135,21 +135,22 @@ class Pool {
   ///   node(0, i) = y(i)                                               for i < n
   ///   node(l, i) = reduce(node(l - 1, 2 i), node(l - 1, 2 i + 1))     if there are both;
   ///                node(l - 1, 2 i) where only that one is there
-  ///   result     = reduce(init, node(L, 0))                           where L is the level with one
+  ///   result     = reduce(init, node(L, 0))                           where L is the level with
+  ///   one
   ///                                                                   node; init if n is 0
   ///
-  /// and the same for any number of workers, in any timing, and after retries: sums of floating-point
-  /// numbers have the same bits. If `reduce` is associative, that is reduce(init, y(0), y(1), ...);
-  /// it need not be commutative. It must take two values of type T, which may be lvalues or, if it
-  /// likes, rvalues. T must have a codec, and must not hold a Broadcast.
+  /// and the same for any number of workers, in any timing, and after retries: sums of
+  /// floating-point numbers have the same bits. If `reduce` is associative, that is reduce(init,
+  /// y(0), y(1), ...); it need not be commutative. It must take two values of type T, which may be
+  /// lvalues or, if it likes, rvalues. T must have a codec, and must not hold a Broadcast.
   ///
   /// Workers are sent as many elements at a time as make up about a millisecond of work, and ranges
   /// are drawn lazily, so memory does not grow with the range. If tasks fail, throws the failure of
   /// the lowest index, as map() does; failures of `reduce` have the index of the last element that
   /// it was to combine. With retries, an element that fails is run again by itself, and those that
   /// were sent with it, too; this_task::attempt() is that of the element. With a timeout, which is
-  /// that of each call of `map` and of `reduce`, elements are sent one by one. Progress::done counts
-  /// elements. What tasks write is not attached to anything but failures.
+  /// that of each call of `map` and of `reduce`, elements are sent one by one. Progress::done
+  /// counts elements. What tasks write is not attached to anything but failures.
   template <std::ranges::input_range Range, class Map, class Reduce, class T>
   auto map_reduce(Range&& range, const Map& map, const Reduce& reduce, T&& init,
                   const CallOptions& options = {}) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// ReduceJob: one call of reduce or map_reduce. Its tasks are the steps of a ReducePlan. Functions of
-// the user's run in workers only, so nodes of the tree stay encoded here, and go to workers again to
-// be combined; codecs run here for the elements, the initial value and the result.
+// ReduceJob: one call of reduce or map_reduce. Its tasks are the steps of a ReducePlan. Functions
+// of the user's run in workers only, so nodes of the tree stay encoded here, and go to workers
+// again to be combined; codecs run here for the elements, the initial value and the result.
 #pragma once
 
 #include <bulkhead/codec.hpp>
@@ -132,8 +132,8 @@ class ReduceJob final : public ReduceSteps {
 
  private:
   /// Arrays of plain elements are sent as they are.
-  static constexpr bool kCopies = kIndexed<Range> && PlainCoded<Argument> &&
-                                  std::ranges::contiguous_range<Range>;
+  static constexpr bool kCopies =
+      kIndexed<Range> && PlainCoded<Argument> && std::ranges::contiguous_range<Range>;
 
   template <class F>
   static void require_function(const F& f) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // ReducePlan: what is left to be done of a reduction, as tasks. Its elements are the leaves of a
-// tree whose shape depends on their number only (see Pool::map_reduce): 2^l elements from a multiple
-// of 2^l on are a node, and so are those at the end that have no partner. A task computes one node:
-// from its elements (a block), or from nodes below it that have come. Which nodes those are depends
-// on luck; what they are does not. Plain state, no clock; one thread at a time.
+// tree whose shape depends on their number only (see Pool::map_reduce): 2^l elements from a
+// multiple of 2^l on are a node, and so are those at the end that have no partner. A task computes
+// one node: from its elements (a block), or from nodes below it that have come. Which nodes those
+// are depends on luck; what they are does not. Plain state, no clock; one thread at a time.
 //
 //   0 ... given_    belong to a block that is out, to todo_, or to a node in nodes_
 //   given_ ... known_   exist
@@ -46,8 +46,8 @@ class ReducePlan {
   };
   struct Step {
     Elements elements;
-    std::vector<Part> parts;  ///< to be combined; none: it is a block
-    bool last = false;        ///< with the initial value, too: its node is the result
+    std::vector<Part> parts;            ///< to be combined; none: it is a block
+    bool last = false;                  ///< with the initial value, too: its node is the result
     std::optional<std::uint64_t> only;  ///< it has failed for good, at that element
   };
 
@@ -81,8 +81,8 @@ class ReducePlan {
 
   // Steps end.
 
-  /// `nodes` are those of its first `done` elements: the one node of all, or, of a block, those that
-  /// are complete. Throws DecodeError if that cannot be.
+  /// `nodes` are those of its first `done` elements: the one node of all, or, of a block, those
+  /// that are complete. Throws DecodeError if that cannot be.
   void finish(std::uint64_t step, std::uint64_t done, std::vector<NodeBytes> nodes);
   /// It has failed at `element`. `again`: it will be run again, as that element alone.
   void narrow(std::uint64_t step, std::uint64_t element, bool again);

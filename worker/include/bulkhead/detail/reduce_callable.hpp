@@ -35,8 +35,8 @@ struct ReduceHead {
   std::uint64_t last = 0;   ///< 1: it is the last task
 };
 
-/// What the answer begins with. If all is done the node follows; else those nodes that are complete,
-/// from the left, each with the number of its bytes before it.
+/// What the answer begins with. If all is done the node follows; else those nodes that are
+/// complete, from the left, each with the number of its bytes before it.
 struct ReduceReport {
   std::int64_t nanoseconds = 0;
   std::uint64_t done = 0;  ///< elements, from the first
@@ -145,8 +145,8 @@ class TreeNodes {
     nodes_.pop_back();
     Node left = std::move(nodes_.back());
     nodes_.pop_back();
-    nodes_.push_back({static_cast<T>(combine_with<T>(op_, left.value, right.value)),
-                      left.count + right.count});
+    nodes_.push_back(
+        {static_cast<T>(combine_with<T>(op_, left.value, right.value)), left.count + right.count});
   }
 
   Op& op_;
