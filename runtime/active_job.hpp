@@ -56,6 +56,7 @@ struct ActiveJob {
     attempts.forget({first, settled.count});
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
+    if (settled.failed != 0) give_back_if([this](std::uint64_t task) { return !job.wants(task); });
     const bool has_enough = job.horizon() != Ledger::kAll;
     if (!std::exchange(full, has_enough) && has_enough) stopped = true;
   }
@@ -96,7 +97,7 @@ struct ActiveJob {
   }
   void stop_at(std::uint64_t limit) {
     ledger.stop_at(limit);
-    attempts.take_from(ledger.limit(), [&](std::uint64_t task) { ledger.give_back({task, 1}); });
+    give_back_if([this](std::uint64_t task) { return task >= ledger.limit(); });
     stopped = true;
   }
   /// Nobody wants its results any more, not even those of the tasks that run.
@@ -121,6 +122,11 @@ struct ActiveJob {
   }
 
  private:
+  /// Such tasks that wait for their next attempt need not wait.
+  template <class Chosen>
+  void give_back_if(Chosen chosen) {
+    attempts.take_if(chosen, [this](std::uint64_t task) { ledger.give_back({task, 1}); });
+  }
   void draw(std::uint64_t more) {
     const Job::Supply supply = job.supply(ledger.known() + more);
     ledger.extend(supply.known, supply.complete);

@@ -51,12 +51,12 @@ class Attempts {
       taken(waiting_.extract(waiting_.begin()).mapped());
     }
   }
-  /// The same for those from `limit` on, however long they have still to wait.
-  template <class Taken>
-  void take_from(std::uint64_t limit, Taken taken) {
+  /// The same for those of which `chosen(task)` is true, however long they have still to wait.
+  template <class Chosen, class Taken>
+  void take_if(Chosen chosen, Taken taken) {
     for (auto entry = waiting_.begin(); entry != waiting_.end();) {
       const auto next = std::next(entry);
-      if (entry->second >= limit) taken(waiting_.extract(entry).mapped());
+      if (chosen(entry->second)) taken(waiting_.extract(entry).mapped());
       entry = next;
     }
   }

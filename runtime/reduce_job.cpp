@@ -88,7 +88,7 @@ Job::Encoded ReduceSteps::encode(TaskSink& sink, std::uint32_t callable, TaskRan
   Encoded encoded;
   for (; encoded.accepted < tasks.count; ++encoded.accepted) {
     const std::uint64_t task = tasks.first + encoded.accepted;
-    if (!plan_.is_wanted(task)) {
+    if (!wants(task)) {
       plan_.drop(task);
       encoded.failed = true;
       break;

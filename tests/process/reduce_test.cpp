@@ -756,6 +756,25 @@ TEST_F(ReduceTest, RetriesAreThoseOfTheElement) {
   }
 }
 
+// Element 100 fails first, and would be run again in an hour.
+TEST_F(ReduceTest, NobodyWaitsForAnAttemptBehindAFailure) {
+  const auto fail = [](int x) {
+    if (x == 5) {
+      state->gated.wait_for_gate(x);
+      ::_exit(1);
+    }
+    if (x == 100) throw std::runtime_error("not now");
+    if (x == 1000) state->gated.gate.add();
+    return x;
+  };
+  Pool pool(2);
+  const CallOptions options{.retries = {.exceptions = 1, .pause = 1h}};
+  const auto outcome = pool.try_map_reduce(test::numbers(0, 3000), fail, std::plus<>{}, 0, options);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.failure().task(), 5U);
+  EXPECT_EQ(outcome.failure().kind(), FailureKind::crashed);
+}
+
 TEST_F(ReduceTest, WithoutRetriesNothingIsRunTwice) {
   const auto note = [](int x) {
     note_run(x);

@@ -117,7 +117,8 @@ TEST(Attempts, ThatNobodyWantsAnyMoreAreNotMade) {
   Attempts attempts(retries);
   for (const unsigned task : {3U, 9U, 5U}) (void)fails(attempts, task);
   std::vector<std::uint64_t> dropped;
-  attempts.take_from(5, [&](std::uint64_t task) { dropped.push_back(task); });
+  attempts.take_if([](std::uint64_t task) { return task >= 5; },
+                   [&](std::uint64_t task) { dropped.push_back(task); });
   EXPECT_THAT(dropped, ::testing::UnorderedElementsAre(5, 9));
   FailureDetails unwanted = failure_of(1);
   EXPECT_FALSE(attempts.note_failure(unwanted.task, unwanted, kNow, false));

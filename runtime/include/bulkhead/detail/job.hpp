@@ -130,6 +130,8 @@ class Job {
   /// `task` has failed at that element, and from now on is no more than it. `again`: it will be
   /// run again, and what else it was is to be done by others.
   virtual void narrow(std::uint64_t, std::uint64_t, bool) {}
+  /// False if nothing depends on `task` any more, so that it is settled when it would be encoded.
+  [[nodiscard]] virtual bool wants(std::uint64_t) const { return true; }
   /// How far the call has come, of which so many tasks have ended.
   [[nodiscard]] virtual Progress progress(const Progress& tasks) const { return tasks; }
 };

@@ -48,6 +48,7 @@ class ReduceSteps : public Job {
   void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) final {}
   [[nodiscard]] std::uint64_t element_of(std::uint64_t task, std::uint64_t claimed) const final;
   void narrow(std::uint64_t task, std::uint64_t element, bool again) final;
+  [[nodiscard]] bool wants(std::uint64_t task) const final { return plan_.is_wanted(task); }
   [[nodiscard]] Progress progress(const Progress& tasks) const final;
 
  protected:
