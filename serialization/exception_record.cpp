@@ -137,20 +137,19 @@ FailureDetails describe_current_exception() {
 }
 
 void encode_exception(const FailureDetails& details, ByteWriter& out) {
-  out.put(details.task);
   out.put(details.standard_type);
   write_text(details.type_name, out);
   write_text(details.message, out);
   write_text(details.category, out);
   out.put(static_cast<std::int32_t>(details.error_value));
   out.put(details.kind == FailureKind::out_of_memory);
+  out.put(details.task);
   out.put(static_cast<std::uint32_t>(details.nested.size()));
   for (const std::string& text : details.nested) write_text(text, out);
 }
 
 FailureDetails decode_exception(ByteReader& in) {
   FailureDetails details;
-  details.task = in.get<std::uint64_t>();
   const auto type = in.get<std::uint8_t>();
   if (type > static_cast<std::uint8_t>(StandardType::bad_weak_ptr)) {
     throw DecodeError("no such exception type: " + std::to_string(type));
@@ -162,6 +161,7 @@ FailureDetails decode_exception(ByteReader& in) {
   details.error_value = in.get<std::int32_t>();
   const bool is_shortage = in.get<std::uint8_t>() != 0;
   details.kind = is_shortage ? FailureKind::out_of_memory : FailureKind::exception;
+  details.task = in.get<std::uint64_t>();
   const auto nested = in.get<std::uint32_t>();
   if (nested > kMaxNestedExceptions) throw DecodeError("too many nested exceptions");
   for (std::uint32_t i = 0; i < nested; ++i) details.nested.push_back(read_text(in));

@@ -554,7 +554,7 @@ long most_resident_kib() {
   return used.ru_maxrss;
 }
 
-// While one element keeps its worker, nodes of all the others wait for it: 2 GiB in all.
+// While one element keeps its worker, nodes of all the others wait for it: 700 MiB in all.
 TEST_F(ReduceTest, NodesThatWaitForOthersAreFew) {
   const auto wait_at_first = [](int x) {
     if (x == 0) state->gated.wait_for_gate(0);
@@ -562,14 +562,14 @@ TEST_F(ReduceTest, NodesThatWaitForOthersAreFew) {
   };
   const auto either = [](std::string a, const std::string&) { return a; };
   Pool pool(2);
-  Counted range(2000);
+  Counted range(700);
   const auto open_at_end = [&](const Progress& progress) {
-    if (progress.done >= 1900) state->gated.gate.add();
+    if (progress.done >= 600) state->gated.gate.add();
   };
   const long before = most_resident_kib();
   (void)pool.map_reduce(range, wait_at_first, either, "", CallOptions{.progress = open_at_end});
   if (!test::kSanitized) {
-    EXPECT_LT(most_resident_kib() - before, 200 << 10);
+    EXPECT_LT(most_resident_kib() - before, 180 << 10);
   }
 }
 
