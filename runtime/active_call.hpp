@@ -54,7 +54,8 @@ struct ActiveCall {
   [[nodiscard]] std::optional<Progress> progress(Clock::time_point now, bool last) {
     if (!options.progress || (!last && now - last_report < kProgressInterval)) return std::nullopt;
     last_report = now;
-    return Progress{active.ledger.settled(), active.ledger.failed(), active.ledger.total()};
+    return active.job.progress(
+        {active.ledger.settled(), active.ledger.failed(), active.ledger.total()});
   }
   /// At the end.
   [[nodiscard]] RunReport report() {

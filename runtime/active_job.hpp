@@ -58,17 +58,22 @@ struct ActiveJob {
     attempts.forget({first, settled.count});
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
+    if (settled.failed != 0) give_back_if([this](std::uint64_t task) { return !job.wants(task); });
     const bool has_enough = job.horizon() != Ledger::kAll;
     if (!std::exchange(full, has_enough) && has_enough) stopped = true;
   }
-  /// One task has failed: for good, or until it is run again.
-  void fail(FailureDetails details) {
+  /// One task has failed: for good, or until it is run again. Its worker claims that it was at that
+  /// element.
+  void fail(FailureDetails details, std::uint64_t claimed = kNoElement) {
     const std::uint64_t task = details.task;
     const auto now = Clock::now();
-    if (attempts.note_failure(details, now, task < ledger.limit())) {
+    details.task = job.element_of(task, claimed);
+    const bool again = attempts.note_failure(task, details, now, task < ledger.limit());
+    job.narrow(task, details.task, again);
+    if (again) {
       release_due(now);
     } else {
-      if (saver) saver->save(job, define, details);
+      if (saver) saver->save(job, task, define, details);
       job.fail(task, Failure(std::move(details)));
       settle(task, {1, 1, task, false});
     }
@@ -86,7 +91,7 @@ struct ActiveJob {
   void give_up_retries(const FailureDetails& why) {
     attempts.take_failed([&](std::uint64_t task, std::vector<Failure> failures) {
       FailureDetails details = why;
-      details.task = task;
+      details.task = job.element_of(task, kNoElement);
       details.attempt = static_cast<int>(failures.size()) + 1;
       details.earlier = std::move(failures);
       job.fail(task, Failure(std::move(details)));
@@ -94,7 +99,7 @@ struct ActiveJob {
   }
   void stop_at(std::uint64_t limit) {
     ledger.stop_at(limit);
-    attempts.take_from(ledger.limit(), [&](std::uint64_t task) { ledger.give_back({task, 1}); });
+    give_back_if([this](std::uint64_t task) { return task >= ledger.limit(); });
     stopped = true;
   }
   /// Nobody wants its results any more, not even those of the tasks that run.
@@ -125,6 +130,11 @@ struct ActiveJob {
   }
 
  private:
+  /// Such tasks that wait for their next attempt need not wait.
+  template <class Chosen>
+  void give_back_if(Chosen chosen) {
+    attempts.take_if(chosen, [this](std::uint64_t task) { ledger.give_back({task, 1}); });
+  }
   void draw(std::uint64_t more) {
     const Job::Supply supply = job.supply(ledger.known() + more);
     ledger.extend(supply.known, supply.complete);

@@ -35,22 +35,22 @@ int Attempts::budget(FailureKind kind) const {
   return 0;
 }
 
-bool Attempts::note_failure(FailureDetails& details, Time now, bool wanted) {
+bool Attempts::note_failure(std::uint64_t task, FailureDetails& details, Time now, bool wanted) {
   const int allowed = wanted ? budget(details.kind) : 0;
-  const auto found = failures_.find(details.task);
+  const auto found = failures_.find(task);
   if (found == failures_.end() && allowed == 0) return false;
-  std::vector<Failure>& failures = failures_[details.task];
+  std::vector<Failure>& failures = failures_[task];
   details.attempt = static_cast<int>(failures.size()) + 1;
   const auto alike = std::count_if(failures.begin(), failures.end(), [&](const Failure& failure) {
     return failure.kind() == details.kind;
   });
   if (alike >= allowed) {
     details.earlier = std::move(failures);
-    failures_.erase(details.task);
+    failures_.erase(task);
     return false;
   }
   failures.emplace_back(details);
-  waiting_.emplace(now + pause_after(failures.size(), retries_.pause), details.task);
+  waiting_.emplace(now + pause_after(failures.size(), retries_.pause), task);
   return true;
 }
 

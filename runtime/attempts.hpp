@@ -24,9 +24,9 @@ class Attempts {
 
   explicit Attempts(const Retries& retries) : retries_(retries) {}
 
-  /// A task has failed: writes down in `details` which attempt that was. True if there is to be
+  /// `task` has failed: writes down in `details` which attempt that was. True if there is to be
   /// another (never unless `wanted`), not before due(); else `details` get the history.
-  bool note_failure(FailureDetails& details, Time now, bool wanted);
+  bool note_failure(std::uint64_t task, FailureDetails& details, Time now, bool wanted);
 
   /// These have ended, and are not run again: what is known of them is forgotten.
   void forget(TaskRange tasks);
@@ -51,12 +51,12 @@ class Attempts {
       taken(waiting_.extract(waiting_.begin()).mapped());
     }
   }
-  /// The same for those from `limit` on, however long they have still to wait.
-  template <class Taken>
-  void take_from(std::uint64_t limit, Taken taken) {
+  /// The same for those of which `chosen(task)` is true, however long they have still to wait.
+  template <class Chosen, class Taken>
+  void take_if(Chosen chosen, Taken taken) {
     for (auto entry = waiting_.begin(); entry != waiting_.end();) {
       const auto next = std::next(entry);
-      if (entry->second >= limit) taken(waiting_.extract(entry).mapped());
+      if (chosen(entry->second)) taken(waiting_.extract(entry).mapped());
       entry = next;
     }
   }

@@ -24,6 +24,14 @@ constexpr milliseconds kWeighing{10};
 /// As many in a row are not a coincidence.
 constexpr int kMostDeathsInDefinition = 5;
 
+/// What the death costs, for the log.
+std::string cost_of(const Slot::Corpse& corpse) {
+  if (corpse.begun.empty()) return "";
+  const Run& run = corpse.begun[0];
+  const std::uint64_t element = run.job->job.element_of(run.tasks.first, corpse.link->element());
+  return "; in task " + std::to_string(element);
+}
+
 }  // namespace
 
 /// False if it has ended.
@@ -88,6 +96,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   if (!corpse.verdict.empty()) {
     cause = (slot.overdue ? "" : "killed by the pool, as ") + corpse.verdict;
   }
+  const std::string cost = cost_of(corpse);
   if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, blame);
   if (leaving_) return;
@@ -100,8 +109,6 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
         who +
         ", has left: its share of tasks or memory was used up, its place gone, or nothing to do");
   } else {
-    const std::string cost =
-        corpse.begun.empty() ? "" : "; in task " + std::to_string(corpse.begun[0].tasks.first);
     log_.warn(who + ", ended: " + cause + cost);
   }
   replace_missing(now);
@@ -145,7 +152,7 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
   for (const Run& run : corpse.begun) {
     for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
       blame.task = run.tasks.first + i;
-      run.job->fail(blame);
+      run.job->fail(blame, corpse.link->element());
     }
   }
 }

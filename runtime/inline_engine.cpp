@@ -363,7 +363,8 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   try {
     active.job.encode_argument(task, argument);
   } catch (...) {
-    active.job.fail(task, local_failure(task, kWhileEncoding));
+    const std::uint64_t element = active.job.element_of(task, kNoElement);
+    active.job.fail(task, local_failure(element, kWhileEncoding));
     return active.settle(task, {1, 1, task, false});
   }
   LocalTask local;
@@ -377,7 +378,7 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   if (auto* details = std::get_if<FailureDetails>(&answer)) {
     details->task = task;
     details->is_inline = true;
-    return active.fail(std::move(*details));
+    return active.fail(std::move(*details), local.index);
   }
   const std::unique_ptr<LargeResult> result = active.job.receive(task);
   result->add(std::get<LocalCallable::Result>(answer));

@@ -24,30 +24,31 @@ bool is_worth_saving(FailureKind kind) {
 
 }  // namespace
 
-void ReplaySaver::save(const Job& job, std::span<const std::byte> definition,
+void ReplaySaver::save(const Job& job, std::uint64_t task, std::span<const std::byte> definition,
                        FailureDetails& details) {
   if (!is_worth_saving(details.kind) || files_ > kMostFiles) return;
   if (files_++ == kMostFiles) {
     return log_.warn(std::to_string(kMostFiles) +
                      " tasks of the call have been saved, or should have been; no more are");
   }
-  const std::string task = "task " + std::to_string(details.task);
+  const std::string name = "task " + std::to_string(details.task);
   try {
-    details.replay_file = write(job, definition, details);
-    log_.warn(task + " has failed; to run it again, set BULKHEAD_REPLAY=" + details.replay_file);
+    details.replay_file = write(job, task, definition, details);
+    log_.warn(name + " has failed; to run it again, set BULKHEAD_REPLAY=" + details.replay_file);
   } catch (const SystemError& error) {
     files_ = kMostFiles + 1;  // the next one would fill the disk in vain, too
     details.not_saved = error.what();
-    log_.error(task +
+    log_.error(name +
                " has failed, and could not be saved, nor will others of the call: " + error.what());
   } catch (const std::exception& error) {
-    log_.error(task + " has failed, and could not be saved: " + error.what());
+    log_.error(name + " has failed, and could not be saved: " + error.what());
   } catch (...) {
-    log_.error(task + " has failed, and could not be saved: its codec threw");
+    log_.error(name + " has failed, and could not be saved: its codec threw");
   }
 }
 
-std::string ReplaySaver::write(const Job& job, std::span<const std::byte> definition,
+std::string ReplaySaver::write(const Job& job, std::uint64_t task,
+                               std::span<const std::byte> definition,
                                const FailureDetails& details) {
   std::unique_ptr<ReplayFileWriter> file;
   std::string path;
@@ -69,7 +70,7 @@ std::string ReplaySaver::write(const Job& job, std::span<const std::byte> defini
   record.module = ModuleMap::name_of(reinterpret_cast<const void*>(job.describe()));
   record.definition.assign(definition.begin(), definition.end());
   write_replay_head(record, *file);
-  job.encode_argument(details.task, *file);
+  job.encode_argument(task, *file);
   file->finish();
   bytes_ += file->size();
   return path;

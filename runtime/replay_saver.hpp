@@ -19,12 +19,13 @@ class ReplaySaver {
   /// Both are used as long as it lasts.
   ReplaySaver(const std::string& directory, const Log& log) : directory_(directory), log_(log) {}
 
-  /// Saves the task that `details` are about, if that is such a failure, and notes the file there.
-  /// Calls the codec of the argument. What goes wrong is told to the log only.
-  void save(const Job& job, std::span<const std::byte> definition, FailureDetails& details);
+  /// Saves the task, if `details` are of such a failure, and notes the file there. Calls the codec
+  /// of the argument. What goes wrong is told to the log only.
+  void save(const Job& job, std::uint64_t task, std::span<const std::byte> definition,
+            FailureDetails& details);
 
  private:
-  std::string write(const Job& job, std::span<const std::byte> definition,
+  std::string write(const Job& job, std::uint64_t task, std::span<const std::byte> definition,
                     const FailureDetails& details);
 
   const std::string& directory_;

@@ -35,10 +35,11 @@ FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-/// The index in its call of a task that has not been answered.
+/// The index in its call of a task that has not been answered, or of its first element.
 std::optional<std::uint64_t> Slot::index_of(std::uint64_t number) const {
   if (number <= settled_ || number > settled_ + queue_.size()) return std::nullopt;
-  return queue_.at(number - 1 - settled_).tasks.first;
+  const Run task = queue_.at(number - 1 - settled_);
+  return task.job->job.element_of(task.tasks.first, kNoElement);
 }
 
 bool Slot::hear() {
@@ -178,13 +179,13 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   if (header.more != 0) return true;
   FailureDetails details = decode_exception_or_say_why(inbound_exception_);
   inbound_exception_.clear();
-  details.task = header.task;
+  const std::uint64_t element = std::exchange(details.task, header.task);
   details.worker_pid = pid_;
   hear();
   if (transcript_) details.output = transcript_->take(settled_ + 1);
   ActiveJob& job = *queue_.front().job;
   note_answers(1);
-  job.fail(std::move(details));
+  job.fail(std::move(details), element);
   return true;
 }
 

@@ -143,6 +143,7 @@ void encode_exception(const FailureDetails& details, ByteWriter& out) {
   write_text(details.category, out);
   out.put(static_cast<std::int32_t>(details.error_value));
   out.put(details.kind == FailureKind::out_of_memory);
+  out.put(details.task);
   out.put(static_cast<std::uint32_t>(details.nested.size()));
   for (const std::string& text : details.nested) write_text(text, out);
 }
@@ -160,6 +161,7 @@ FailureDetails decode_exception(ByteReader& in) {
   details.error_value = in.get<std::int32_t>();
   const bool is_shortage = in.get<std::uint8_t>() != 0;
   details.kind = is_shortage ? FailureKind::out_of_memory : FailureKind::exception;
+  details.task = in.get<std::uint64_t>();
   const auto nested = in.get<std::uint32_t>();
   if (nested > kMaxNestedExceptions) throw DecodeError("too many nested exceptions");
   for (std::uint32_t i = 0; i < nested; ++i) details.nested.push_back(read_text(in));

@@ -132,6 +132,10 @@ std::chrono::steady_clock::time_point Link::began_at() const {
   return std::chrono::steady_clock::time_point(time);
 }
 
+std::uint64_t Link::element() const {
+  return outbox_words(outbox_).element.load(std::memory_order_acquire);
+}
+
 std::optional<CrashReport> Link::crash_report() const {
   return read_crash_report(crash_page(outbox_));
 }

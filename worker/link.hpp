@@ -67,6 +67,8 @@ class Link {
   [[nodiscard]] std::uint64_t tasks_begun() const;
   /// When the last of them that has a time limit began, as the worker says.
   [[nodiscard]] std::chrono::steady_clock::time_point began_at() const;
+  /// The element that the last of them was at, if it is a task of several, as the worker says.
+  [[nodiscard]] std::uint64_t element() const;
 
   /// What the worker left behind when it crashed. To be called once it is dead.
   [[nodiscard]] std::optional<CrashReport> crash_report() const;

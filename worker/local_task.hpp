@@ -8,6 +8,7 @@
 #include "worker/rebuilt.hpp"
 #include <bulkhead/failure.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -25,8 +26,8 @@ struct LocalTask {
   using Time = std::chrono::steady_clock::time_point;
   enum class Told : std::uint8_t { nothing, late, cancelled };
 
-  std::uint64_t index = 0;  ///< in its call
-  std::uint64_t seed = 0;   ///< of its call
+  std::atomic<std::uint64_t> index{0};  ///< of the element it is at, in its call
+  std::uint64_t seed = 0;               ///< of its call
   int attempt = 1;
   std::optional<Time> deadline;
   std::stop_token stop;      ///< of its call

@@ -57,6 +57,9 @@ struct alignas(128) OutboxWords {
   /// When the last of them that has a time limit began, by the steady clock.
   std::atomic<std::int64_t> began_at;
   std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
+  /// Which element the running task is at, if it is a task of several: see ElementMark. In a cache
+  /// line of its own, as it changes with every element.
+  alignas(128) Position element;
 };
 
 /// One side's view of a memfd.

@@ -52,6 +52,13 @@ void see_to_end_of_task(std::uint64_t number) {
   if (number != 0) meet_faults(*task_faults, fault::Point::task_ends, latest_task);
 }
 
+/// Before each element of a task of several.
+void begin_element(std::uint64_t element, bool first) {
+  if (!first) meet_faults(*task_faults, fault::Point::task_ends, latest_task);
+  latest_task = element;
+  meet_faults(*task_faults, fault::Point::task_begins, element);
+}
+
 /// The run that is being served; a task in a frame of its own is claimed here too.
 class ServedRun final : public TaskRun {
  public:
@@ -66,27 +73,30 @@ class ServedRun final : public TaskRun {
   }
 
   /// Claims the task of the present frame, as begin() does those of a run.
-  bool claim_frame(const FrameHeader& header, std::uint64_t begun, bool timed) {
+  bool claim_frame(const FrameHeader& header, std::uint64_t begun, const Rebuilt& what) {
+    forget_element_mark();
     task_ = header.task;
     begun_ = begun;
-    timed_ = timed;
+    timed_ = is_timed(what);
+    marks_elements_ = what.callable != nullptr && what.callable->marks_elements;
     done_at_ = channel_.tasks().released();
     return claim();
   }
 
-  /// `cell` is the size of a result.
-  void take_up(const FrameHeader& header, const std::byte* payload, std::uint32_t cell,
-               std::uint64_t begun, bool timed) {
+  void take_up(const FrameHeader& header, const std::byte* payload, std::uint64_t begun,
+               const Rebuilt& what) {
+    forget_element_mark();
     callable_ = header.callable;
     begun_ = begun;
     task_ = header.task;
-    timed_ = timed;
+    timed_ = is_timed(what);
+    marks_elements_ = false;
     left_ = run_length(header);
     argument_ = payload;
     done_at_ = channel_.tasks().released();
     argument_at_ = channel_.tasks().position() + kFrameHeaderBytes;
     argument_cell_ = header.more * kFrameAlign;
-    result_cell_ = cell;
+    result_cell_ = what.callable != nullptr ? what.callable->result_cell : kFrameAlign;
   }
   /// The task that begin() claimed has failed: steps over it. No result is under way any more.
   std::uint64_t fail() {
@@ -106,6 +116,8 @@ class ServedRun final : public TaskRun {
   [[nodiscard]] std::uint64_t left() const { return left_; }
 
  private:
+  static bool is_timed(const Rebuilt& what) { return what.terms.limit.count() != 0; }
+
   void make_room() override {
     close();
     RingWriter& answers = channel_.answers();
@@ -124,7 +136,7 @@ class ServedRun final : public TaskRun {
   }
   bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
   void ring() override {
-    if (!faults_.empty()) begin_fault(task_);
+    if (!faults_.empty()) begin_fault();
     if (channel_.ring_if_due(done_at_)) return;
     // The task has not begun: it must not be blamed for what another did.
     started_.store(begun_, std::memory_order_release);
@@ -133,9 +145,9 @@ class ServedRun final : public TaskRun {
   void note_time() override { restart_task_time(); }
   void attend() override { detail::attend(); }
 
-  void begin_fault(std::uint64_t task) {
-    latest_task = task;
-    meet_faults(faults_, fault::Point::task_begins, task);
+  void begin_fault() {
+    latest_task = marks_elements_ ? fault::kAnyTask : task_;
+    if (!marks_elements_) meet_faults(faults_, fault::Point::task_begins, task_);
   }
 
   static constexpr bool kAlways = true;
@@ -143,7 +155,8 @@ class ServedRun final : public TaskRun {
   Channel& channel_;
   const std::vector<fault::Fault>& faults_;
   std::uint32_t callable_ = 0;
-  bool open_ = false;  ///< results go into a frame that grows
+  bool open_ = false;            ///< results go into a frame that grows
+  bool marks_elements_ = false;  ///< the task has faults of its elements, not of its own
 };
 
 class Server {
@@ -247,7 +260,7 @@ class Server {
   }
 
   void serve_task(const FrameHeader& header, const std::byte* payload) {
-    const bool claimed = run_.claim_frame(header, begun_, is_timed(find(header.callable)));
+    const bool claimed = run_.claim_frame(header, begun_, find(header.callable));
     begun_ = run_.begun();
     if (!claimed) return skip_revoked(header, payload, 1);
     MessageReader argument(channel_, header, payload);
@@ -258,9 +271,7 @@ class Server {
   // As serve_task(), for each task of a frame: see TaskRun.
   void serve_run(const FrameHeader& header, const std::byte* payload) {
     const Entry& entry = find(header.callable);
-    const bool known = entry.callable != nullptr;
-    run_.take_up(header, payload, known ? entry.callable->result_cell : kFrameAlign, begun_,
-                 is_timed(entry));
+    run_.take_up(header, payload, begun_, entry);
     while (!run_through(entry)) {
     }
     run_.close();
@@ -382,8 +393,6 @@ class Server {
     }
     return *current_;
   }
-  static bool is_timed(const Entry& entry) { return entry.terms.limit.count() != 0; }
-
   void drop(std::uint32_t number) {
     const auto found = callables_.find(number);
     if (found == callables_.end()) return;
@@ -394,6 +403,7 @@ class Server {
   void answer_exception(FrameKind kind, std::uint32_t callable, std::uint64_t task,
                         const char* phase) {
     FailureDetails details = describe_current_exception();
+    details.task = present_element();
     details.message.insert(0, phase);
     if (details.standard_type == StandardType::bad_alloc && setup_.limits.memory) {
       details.kind = FailureKind::out_of_memory;
@@ -442,6 +452,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
                   setup.voice.secret);
   task_faults = &setup.faults;
   if (setup.voice.has_streams() || !setup.faults.empty()) attend_always(see_to_end_of_task);
+  if (!setup.faults.empty()) watch_elements(begin_element);
   if (setup.voice.logs) {
     setup.forward_logs(
         std::make_unique<LogSender>(Descriptor(move_high(log_fd.release())), running_task));

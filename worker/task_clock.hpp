@@ -21,6 +21,13 @@ void end_task_clock();
 void set_task_terms(const TaskTerms& terms);
 /// There the number is of the task that runs, in its call.
 void set_task_index(const std::uint64_t& index);
+/// The tasks that begin from now on have an element each, unless they say otherwise (ElementMark).
+void forget_element_mark();
+/// The index in its call of the element that the running task is at.
+[[nodiscard]] std::uint64_t present_element();
+/// From now on `begin(element, first)` is called before each element of tasks of several
+/// (ElementMark); `first`: it is the first of its task.
+void watch_elements(void (*begin)(std::uint64_t, bool));
 /// The time of a task that has a limit begins now: it is about to be claimed, or has waited for a
 /// piece of its argument.
 void restart_task_time();

@@ -2,6 +2,7 @@
 #include "worker/host.hpp"
 #include "worker/local_task.hpp"
 #include "worker/task_clock.hpp"
+#include <bulkhead/detail/element_mark.hpp>
 #include <bulkhead/this_task.hpp>
 #include <bulkhead/this_worker.hpp>
 
@@ -24,6 +25,7 @@ struct TaskClock {
   std::atomic<std::uint64_t> seed{0};
   std::atomic<bool> numbered{true};
   std::atomic<const std::uint64_t*> index{nullptr};
+  std::atomic<const std::atomic<std::uint64_t>*> mark{nullptr};  ///< if not null, instead of that
   std::atomic<int> worker{-1};
   std::atomic<int> attempt{0};
   std::atomic<std::uint64_t> asks{0};     ///< the task that wants to be told
@@ -31,6 +33,7 @@ struct TaskClock {
   std::uint32_t never_wiped = 1;          ///< where the kernel cannot tell a copy, none is told
   volatile std::uint32_t* calm = &never_wiped;
   void (*see_to)(std::uint64_t) = nullptr;  ///< before the answer of each task
+  void (*begin_element)(std::uint64_t, bool) = nullptr;
 };
 constinit TaskClock task_clock;
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -66,6 +69,8 @@ void begin_task_clock(OutboxWords& words) {
   task_clock.process = own_pid();
   task_clock.words = &words;
   task_clock.see_to = nullptr;  // a worker of a task's own pool has inherited one
+  task_clock.begin_element = nullptr;
+  task_clock.mark = nullptr;
 }
 
 void end_task_clock() {
@@ -84,6 +89,18 @@ void set_task_terms(const TaskTerms& terms) {
 
 void set_task_index(const std::uint64_t& index) {
   task_clock.index = &index;
+}
+
+void forget_element_mark() {
+  task_clock.mark.store(nullptr, std::memory_order_relaxed);
+}
+
+std::uint64_t present_element() {
+  return this_task::index();
+}
+
+void watch_elements(void (*begin)(std::uint64_t, bool)) {
+  task_clock.begin_element = begin;
 }
 
 void restart_task_time() {
@@ -124,6 +141,27 @@ void attend() {
   }
 }
 
+ElementMark::ElementMark(std::uint64_t first)
+    : calm_(calm()),
+      watched_(task_clock.begin_element != nullptr && present_local_task() == nullptr),
+      first_(first) {
+  LocalTask* local = present_local_task();
+  word_ = local != nullptr ? &local->index : &task_clock.words.load()->element;
+  set(first);
+  if (local == nullptr) task_clock.mark.store(word_, std::memory_order_relaxed);
+}
+
+void ElementMark::attend() {
+  if (present_local_task() != nullptr) return;  // in a pool of a task
+  if (is_copy()) ::_exit(0);
+  const std::uint64_t stopped = task_clock.stopped.load();
+  if (stopped != 0 && stopped == present_task()) die_of_stop();
+}
+
+void ElementMark::tell(std::uint64_t element) const {
+  task_clock.begin_element(element, element == first_);
+}
+
 void attend_always(void (*see_to)(std::uint64_t)) {
   task_clock.see_to = see_to;
   *task_clock.calm = 0;
@@ -144,7 +182,9 @@ std::optional<Time> deadline() {
 std::uint64_t index() {
   if (const detail::LocalTask* task = detail::present_local_task()) return task->index;
   const bool known = present_task() != 0 && task_clock.numbered.load(std::memory_order_relaxed);
-  return known ? *task_clock.index.load() : 0;
+  if (!known) return 0;
+  const std::atomic<std::uint64_t>* mark = task_clock.mark.load(std::memory_order_relaxed);
+  return mark != nullptr ? mark->load(std::memory_order_relaxed) : *task_clock.index.load();
 }
 
 std::uint64_t seed() {

@@ -27,7 +27,7 @@ FailureDetails failure_of(std::uint64_t task, FailureKind kind = FailureKind::cr
 /// True if there is to be another attempt.
 bool fails(Attempts& attempts, std::uint64_t task, FailureKind kind = FailureKind::crashed) {
   FailureDetails details = failure_of(task, kind);
-  return attempts.note_failure(details, kNow, true);
+  return attempts.note_failure(details.task, details, kNow, true);
 }
 
 std::vector<std::uint64_t> taken(Attempts& attempts, Attempts::Time now) {
@@ -81,7 +81,7 @@ TEST(Attempts, LeaveTheirFailuresToTheLastOne) {
   (void)fails(attempts, 3);
   (void)fails(attempts, 3);
   FailureDetails last = failure_of(3, FailureKind::exception);
-  EXPECT_FALSE(attempts.note_failure(last, kNow, true));
+  EXPECT_FALSE(attempts.note_failure(last.task, last, kNow, true));
   EXPECT_EQ(last.attempt, 3);
   ASSERT_THAT(last.earlier, SizeIs(2));
   EXPECT_EQ(last.earlier[1].attempt(), 2);
@@ -117,10 +117,11 @@ TEST(Attempts, ThatNobodyWantsAnyMoreAreNotMade) {
   Attempts attempts(retries);
   for (const unsigned task : {3U, 9U, 5U}) (void)fails(attempts, task);
   std::vector<std::uint64_t> dropped;
-  attempts.take_from(5, [&](std::uint64_t task) { dropped.push_back(task); });
+  attempts.take_if([](std::uint64_t task) { return task >= 5; },
+                   [&](std::uint64_t task) { dropped.push_back(task); });
   EXPECT_THAT(dropped, ::testing::UnorderedElementsAre(5, 9));
   FailureDetails unwanted = failure_of(1);
-  EXPECT_FALSE(attempts.note_failure(unwanted, kNow, false));
+  EXPECT_FALSE(attempts.note_failure(unwanted.task, unwanted, kNow, false));
   EXPECT_EQ(attempts.failed_from(4), 5U);
   EXPECT_EQ(attempts.failed_from(10), std::nullopt);
 }

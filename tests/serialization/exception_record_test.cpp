@@ -341,6 +341,14 @@ TEST(ExceptionRecord, RefusesEveryTruncation) {
   }
 }
 
+TEST(ExceptionRecord, SaysAtWhichElementItWasThrown) {
+  FailureDetails details = described(std::runtime_error("x"));
+  details.task = 77;
+  const std::vector<std::byte> bytes = encoded(details);
+  SpanReader in(bytes);
+  EXPECT_EQ(decode_exception(in).task, 77U);
+}
+
 TEST(ExceptionRecord, RefusesAnUnknownType) {
   std::vector<std::byte> bytes = encoded(described(std::runtime_error("x")));
   bytes[0] = static_cast<std::byte>(static_cast<int>(StandardType::bad_weak_ptr) + 1);

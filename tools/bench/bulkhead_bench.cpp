@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <poll.h>
 #include <ranges>
@@ -82,6 +83,14 @@ bench::Figure stream(const bench::Request& request) {
   return bench::stream(request, [&](std::size_t size) {
     return pool.imap(&bench::increment,
                      std::views::iota(std::int64_t{0}, static_cast<std::int64_t>(size)));
+  });
+}
+
+bench::Figure reduce(const bench::Request& request) {
+  bulkhead::Pool pool(options(request));
+  return bench::reduce(request, [&](const std::vector<double>& values) {
+    return pool.map_reduce(
+        values, [](double x) { return bench::square(x); }, std::plus<>{}, 0.0);
   });
 }
 
@@ -282,6 +291,7 @@ int main(int argc, char** argv) {
                              {"latency", latency},
                              {"async-latency", async_latency},
                              {"stream", stream},
+                             {"reduce", reduce},
                              {"small", small},
                              {"large", large},
                              {"payload", payload},

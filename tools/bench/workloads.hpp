@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -116,6 +117,27 @@ Figure stream(const Request& request, Open open) {
   return {static_cast<double>(request.size) / used,
           "items/s",
           {{"growth_mib", static_cast<double>(most - before) / (1 << 20)}}};
+}
+
+inline double square(double x) {
+  return x * x;
+}
+
+/// `sum(values)` is the sum of square() of all of them, in any bracketing.
+template <typename Sum>
+Figure reduce(const Request& request, Sum sum) {
+  std::vector<double> values(request.size);
+  std::iota(values.begin(), values.end(), 1.0);
+  const double n = static_cast<double>(request.size);
+  const double expected = n * (n + 1) * (2 * n + 1) / 6;
+  const auto check = [&](double result) {
+    require(std::abs(result / expected - 1) < 1e-9, "a wrong sum");
+  };
+  check(sum(values));
+  double result = 0;
+  const double taken = seconds([&] { result = sum(values); });
+  check(result);
+  return {n / taken, "items/s"};
 }
 
 template <typename Map>

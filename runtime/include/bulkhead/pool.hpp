@@ -19,6 +19,7 @@
 #include <bulkhead/detail/calls.hpp>
 #include <bulkhead/detail/gather.hpp>
 #include <bulkhead/detail/map_job.hpp>
+#include <bulkhead/detail/reduce_job.hpp>
 #include <bulkhead/detail/stream_call.hpp>
 #include <bulkhead/detail/submitted_calls.hpp>
 #include <bulkhead/error.hpp>
@@ -30,6 +31,7 @@
 #include <bulkhead/result_stream.hpp>
 
 #include <chrono>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -121,6 +123,58 @@ class Pool {
   template <class Call>
   auto try_run(std::initializer_list<Call> calls, const CallOptions& options = {}) {
     return try_run(std::span<const Call>(calls.begin(), calls.size()), options);
+  }
+
+  // Reductions. `map`, `reduce` and `op` run in workers only, and their partial results stay there
+  // or travel encoded.
+
+  /// The combination of map(x) of all elements x of the range, in their order, and of init: a value
+  /// of init's type T (of a string literal, std::string). Of a range of n elements it is
+  ///
+  ///   y(i)       = T(map(x(i)))
+  ///   node(0, i) = y(i)                                               for i < n
+  ///   node(l, i) = reduce(node(l - 1, 2 i), node(l - 1, 2 i + 1))     if there are both;
+  ///                node(l - 1, 2 i) where only that one is there
+  ///   result     = reduce(init, node(L, 0))                           where L is the level with
+  ///   one
+  ///                                                                   node; init if n is 0
+  ///
+  /// and the same for any number of workers, in any timing, and after retries: sums of
+  /// floating-point numbers have the same bits. If `reduce` is associative, that is reduce(init,
+  /// y(0), y(1), ...); it need not be commutative. It must take two values of type T, which may be
+  /// lvalues or, if it likes, rvalues. T must have a codec, and must not hold a Broadcast.
+  ///
+  /// Workers are sent as many elements at a time as make up about a millisecond of work, and ranges
+  /// are drawn lazily, so memory does not grow with the range. If tasks fail, throws the failure of
+  /// the lowest index, as map() does; failures of `reduce` have the index of the last element that
+  /// it was to combine. With retries, an element that fails is run again by itself, and those that
+  /// were sent with it, too; this_task::attempt() is that of the element. With a timeout, which is
+  /// that of each call of `map` and of `reduce`, elements are sent one by one. Progress::done
+  /// counts elements. What tasks write is not attached to anything but failures.
+  template <std::ranges::input_range Range, class Map, class Reduce, class T>
+  auto map_reduce(Range&& range, const Map& map, const Reduce& reduce, T&& init,
+                  const CallOptions& options = {}) {
+    return reduction(std::forward<Range>(range), map, reduce, std::forward<T>(init), options,
+                     [&](auto& job) { return job.run(engine(), options); });
+  }
+  /// The same as an Outcome<T>: failures of tasks, and a stop, are not thrown.
+  template <std::ranges::input_range Range, class Map, class Reduce, class T>
+  auto try_map_reduce(Range&& range, const Map& map, const Reduce& reduce, T&& init,
+                      const CallOptions& options = {}) {
+    return reduction(std::forward<Range>(range), map, reduce, std::forward<T>(init), options,
+                     [&](auto& job) { return job.try_run(engine(), options); });
+  }
+  /// map_reduce() of the elements themselves: pool.reduce(xs, std::plus<>{}, 0.0).
+  template <std::ranges::input_range Range, class Op, class T>
+  auto reduce(Range&& range, const Op& op, T&& init, const CallOptions& options = {}) {
+    return map_reduce(std::forward<Range>(range), std::identity{}, op, std::forward<T>(init),
+                      options);
+  }
+  /// The same as an Outcome<T>.
+  template <std::ranges::input_range Range, class Op, class T>
+  auto try_reduce(Range&& range, const Op& op, T&& init, const CallOptions& options = {}) {
+    return try_map_reduce(std::forward<Range>(range), std::identity{}, op, std::forward<T>(init),
+                          options);
   }
 
   /// f(args...) in a worker. Throws its failure.
@@ -281,6 +335,22 @@ class Pool {
       detail::MapJob<Call, Range, Gather<typename Call::Result>> job(what,
                                                                      std::forward<Range>(range));
       return job.run(engine(), options);
+    } else {
+      return detail::Mistyped{};
+    }
+  }
+
+  template <class Range, class Map, class Op, class Init, class Run>
+  auto reduction(Range&& range, const Map& map, const Op& op, Init&& init,
+                 const CallOptions& options, Run run) {
+    using Argument = std::ranges::range_value_t<Range>;
+    using T = detail::Stored<Init>;
+    detail::require_reducing<std::decay_t<Map>, std::decay_t<Op>, Argument, T>();
+    if constexpr (detail::reduces<std::decay_t<Map>, std::decay_t<Op>, Argument, T>()) {
+      detail::ReduceJob<std::decay_t<Map>, std::decay_t<Op>, Range, T> job(
+          map, op, std::forward<Range>(range), T(std::forward<Init>(init)), engine().workers(),
+          options);
+      return run(job);
     } else {
       return detail::Mistyped{};
     }

@@ -10,11 +10,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_reduce.h>
 #include <tbb/partitioner.h>
 #include <tbb/task_arena.h>
 
@@ -40,6 +42,16 @@ class TbbPool {
         },
         tbb::simple_partitioner{});
     return results;
+  }
+
+  [[nodiscard]] double sum_of_squares(const std::vector<double>& values) {
+    return tbb::parallel_reduce(
+        tbb::blocked_range<std::size_t>(0, values.size()), 0.0,
+        [&](const auto& range, double sum) {
+          for (std::size_t i = range.begin(); i < range.end(); ++i) sum += bench::square(values[i]);
+          return sum;
+        },
+        std::plus<>{});
   }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What pools of threads are asked to do, one as the other. A Pool is made from a number of threads,
 // and its map(function, inputs) gives each element to a task of its own, which gets a copy of it,
-// as between processes.
+// as between processes. sum_of_squares(values) is as good as it can.
 
 #pragma once
 
@@ -18,6 +18,11 @@ struct OnThreads {
   static Figure noop(const Request& request) {
     Pool pool(request.workers);
     return bench::noop(request, mapped(pool, increment));
+  }
+
+  static Figure reduce(const Request& request) {
+    Pool pool(request.workers);
+    return bench::reduce(request, [&](const auto& values) { return pool.sum_of_squares(values); });
   }
 
   static Figure small(const Request& request) {
@@ -75,6 +80,7 @@ int run_thread_pool(int argc, char** argv, Figure (*latency)(const Request&)) {
   return run_program(argc, argv,
                      {{"noop", On::noop},
                       {"latency", latency},
+                      {"reduce", On::reduce},
                       {"small", On::small},
                       {"large", On::large},
                       {"payload", On::payload},

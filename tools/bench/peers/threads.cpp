@@ -13,6 +13,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,6 +45,21 @@ class ThreadPool {
     }
     wait();
     return results;
+  }
+
+  /// Of a share for each thread.
+  double sum_of_squares(const std::vector<double>& values) {
+    std::vector<double> sums(threads_.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      submit([&values, &sum = sums[i], begin = values.size() * i / sums.size(),
+              end = values.size() * (i + 1) / sums.size()] {
+        double share = 0;
+        for (std::size_t at = begin; at < end; ++at) share += bench::square(values[at]);
+        sum = share;
+      });
+    }
+    wait();
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
   }
 
  private:

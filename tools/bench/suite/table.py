@@ -98,6 +98,9 @@ WORKLOADS = [
     Workload("stream-paused", "items/s", {BULKHEAD: 10_000_000, POOL: 2_000_000}, mode="stream",
              parameter=5, quick_part=4, most_rounds=3),
 
+    # Elements that are combined where they are mapped.
+    Workload("reduce", "items/s", {BULKHEAD: 10_000_000, TBB: 10_000_000, THREADS: 10_000_000}),
+
     # One call at a time.
     Workload("latency", "us", workers=1, quick_part=4, sizes=LATENCY | {
         EXECUTOR: 10_000, MPI: 2_000, FUTEX_TWO_CORES: 10_000, MESSAGE_QUEUE: 10_000, TBB: 10_000,

@@ -40,6 +40,9 @@ struct TaskRange {
   bool operator==(const TaskRange&) const = default;
 };
 
+/// No element, or none that is known.
+inline constexpr std::uint64_t kNoElement = std::numeric_limits<std::uint64_t>::max();
+
 /// Consecutive tasks that have ended.
 struct Settled {
   std::uint64_t count = 0;
@@ -115,6 +118,22 @@ class Job {
   virtual void fail(std::uint64_t task, Failure failure) = 0;
   /// What `task`, which has ended with a value, has written.
   virtual void attach(std::uint64_t task, std::shared_ptr<const TaskOutput> output) = 0;
+
+  // Of jobs whose tasks are not their elements.
+
+  /// The element that `task`, which has not ended, is at, or begins with. `claimed` is what its
+  /// worker says, and may be anything.
+  [[nodiscard]] virtual std::uint64_t element_of(std::uint64_t task, std::uint64_t claimed) const {
+    static_cast<void>(claimed);
+    return task;
+  }
+  /// `task` has failed at that element, and from now on is no more than it. `again`: it will be
+  /// run again, and what else it was is to be done by others.
+  virtual void narrow(std::uint64_t, std::uint64_t, bool) {}
+  /// False if nothing depends on `task` any more, so that it is settled when it would be encoded.
+  [[nodiscard]] virtual bool wants(std::uint64_t) const { return true; }
+  /// How far the call has come, of which so many tasks have ended.
+  [[nodiscard]] virtual Progress progress(const Progress& tasks) const { return tasks; }
 };
 
 /// What a job that ended has not done.

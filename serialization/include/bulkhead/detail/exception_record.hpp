@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxNestedExceptions = 16;
 /// but bad_alloc.
 [[nodiscard]] FailureDetails describe_current_exception();
 
-/// Writes what describe_current_exception() filled.
+/// Writes what describe_current_exception() filled, and `task`.
 void encode_exception(const FailureDetails& details, ByteWriter& out);
 
 /// Reads it back. Throws DecodeError if the bytes make no sense.

@@ -43,6 +43,7 @@ struct Callable {
   /// task throws leaves it; called again, it goes on with the one after that.
   void (*run)(void* object, TaskRun& tasks) = nullptr;
   std::uint32_t result_cell = 0;  ///< bytes
+  bool marks_elements = false;    ///< a task is of several elements: see ElementMark
 };
 
 /// The address of such a function names a Callable in every process that has the same module.

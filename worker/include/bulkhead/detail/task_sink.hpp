@@ -80,14 +80,32 @@ class TaskSink {
       return put_bytes(task_header(callable, task), std::as_bytes(std::span(&count, 1)),
                        std::as_bytes(std::span(value)));
     } else {
-      return encode(task_header(callable, task), value);
+      return put_temporary(callable, task, value);
     }
   }
 
   /// The same for a value that goes away at once.
   template <class T>
   bool put_temporary(std::uint32_t callable, std::uint64_t task, const T& value) {
-    return encode(task_header(callable, task), value);
+    return put_written(callable, task, [&](ByteWriter& out) { Codec<T>::encode(value, out); });
+  }
+
+  /// The same for what `write(SpillWriter&)` writes. Its size is known only afterwards, so it is
+  /// begun only where the largest inline value has room.
+  template <class Write>
+  bool put_written(std::uint32_t callable, std::uint64_t task, Write write) {
+    const std::uint64_t limit = ring_.inline_limit();
+    if (large_ || ring_.room(limit) < limit) return false;
+    FrameHeader header = task_header(callable, task);
+    SpillWriter out({ring_.reserve(limit), static_cast<std::size_t>(limit)});
+    write(out);
+    if (out.spilled()) {
+      large_.emplace(header, out.take());
+    } else {
+      header.length = static_cast<std::uint32_t>(out.size());
+      ring_.finish(header);
+    }
+    return true;
   }
 
   /// The same for what is encoded already.
@@ -139,22 +157,6 @@ class TaskSink {
     if (!tail.empty()) std::memcpy(to + head.size(), tail.data(), tail.size());
     header.length = static_cast<std::uint32_t>(size);
     ring_.finish(header);
-    return true;
-  }
-
-  // Its size is known only afterwards, so it is begun only where the largest inline value has room.
-  template <class T>
-  bool encode(FrameHeader header, const T& value) {
-    const std::uint64_t limit = ring_.inline_limit();
-    if (large_ || ring_.room(limit) < limit) return false;
-    SpillWriter out({ring_.reserve(limit), static_cast<std::size_t>(limit)});
-    Codec<T>::encode(value, out);
-    if (out.spilled()) {
-      large_.emplace(header, out.take());
-    } else {
-      header.length = static_cast<std::uint32_t>(out.size());
-      ring_.finish(header);
-    }
     return true;
   }
 

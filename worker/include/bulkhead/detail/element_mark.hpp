@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// ElementMark: how a task that goes through several elements of its call's range says which of them
+// it is at: for this_task::index() and seed(), and so that the very element is blamed if the worker
+// does not come back. One store for each element, to a word that nobody else writes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace bulkhead::detail {
+
+/// Of the task that runs, in its thread, until it ends.
+class ElementMark {
+ public:
+  explicit ElementMark(std::uint64_t first);
+  ElementMark(const ElementMark&) = delete;
+  ElementMark& operator=(const ElementMark&) = delete;
+
+  /// The task comes to the element, which is to be decoded and mapped. Does not return in a copy of
+  /// the worker that the element before has made by a fork, nor if that was told to stop.
+  void begin(std::uint64_t element) {
+    if (calm_ == 0) [[unlikely]]
+      attend();
+    set(element);
+    if (watched_) [[unlikely]]
+      tell(element);
+  }
+  /// What follows is done on that element's account. Does not return either.
+  void move_to(std::uint64_t element) {
+    if (calm_ == 0) [[unlikely]]
+      attend();
+    set(element);
+  }
+
+ private:
+  static void attend();
+  void tell(std::uint64_t element) const;
+  void set(std::uint64_t element) {
+    word_->store(element, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // what follows may be the end
+  }
+
+  const volatile std::uint32_t& calm_;  ///< 0: attend()
+  const bool watched_;                  ///< there are faults
+  const std::uint64_t first_;
+  std::atomic<std::uint64_t>* word_;
+};
+
+}  // namespace bulkhead::detail
