@@ -60,7 +60,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
 
   RunReport run(Job& job, const CallOptions& options) override;
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
-  std::shared_ptr<RunningCall> submit(const FunctionKey& function,
+  std::shared_ptr<RunningCall> submit(const SubmissionKey& key,
                                       const std::function<std::shared_ptr<SubmittedCalls>()>& make,
                                       Submission call,
                                       std::optional<Clock::time_point> room_until) override;
@@ -116,7 +116,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
   void tell_again(std::shared_ptr<Expected> result);
   void finish_calls();
-  std::shared_ptr<Function> begin_function(const FunctionKey& key,
+  std::shared_ptr<Function> begin_function(const SubmissionKey& key,
                                            std::shared_ptr<SubmittedCalls> calls);
   void finish_submitted();
   bool await_room(Lock& lock, Clock::time_point until);
@@ -259,10 +259,10 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   int refusal_ = 0;               ///< errno of the last fork that was refused
   std::uint64_t generation_ = 0;  ///< of the loaded modules when the zygote was forked
   std::string last_start_failure_;
-  std::list<Entry*> jobs_;                                      ///< in the order of their calls
-  std::list<std::shared_ptr<Background>> background_;           ///< those that nobody need wait for
-  std::list<std::shared_ptr<Pulled>> pulled_;                   ///< those that somebody pulls
-  std::map<FunctionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way
+  std::list<Entry*> jobs_;                             ///< in the order of their calls
+  std::list<std::shared_ptr<Background>> background_;  ///< those that nobody need wait for
+  std::list<std::shared_ptr<Pulled>> pulled_;          ///< those that somebody pulls
+  std::map<SubmissionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way
   std::deque<Ended> ended_;   ///< of those, with callbacks to be called
   std::thread::id teller_{};  ///< the thread that calls them
   std::vector<Waiter*> waiters_;
