@@ -36,9 +36,9 @@ struct Arguments {
 };
 
 /// Until a signal says that it is enough.
-asio::awaitable<void> supervise(asio::io_context& io, service::Server& server, bulkhead::Pool& pool,
+asio::awaitable<void> supervise(asio::signal_set& signals, asio::io_context& io,
+                                service::Server& server, bulkhead::Pool& pool,
                                 std::chrono::milliseconds patience) {
-  asio::signal_set signals(io, SIGTERM, SIGINT);
   co_await signals.async_wait(asio::use_awaitable);
   if (!co_await server.drain(patience)) {
     pool.terminate();  // what is left is answered that it was cancelled
@@ -50,6 +50,7 @@ asio::awaitable<void> supervise(asio::io_context& io, service::Server& server, b
 
 void run(const Arguments& arguments) {
   const std::chrono::milliseconds longest(arguments.task_ms);
+  service::Sessions sessions;  // outlives those that do not end in time
   asio::io_context io(arguments.threads);
   // Before there are threads, as its workers are forked from this process.
   bulkhead::Pool pool(bulkhead::Options{.workers = arguments.workers,
@@ -57,13 +58,13 @@ void run(const Arguments& arguments) {
                                         .max_in_flight = arguments.in_flight});
   service::Metrics metrics(pool);
   service::Routes routes(pool, metrics, longest);
-  service::Sessions sessions;
   service::Server server(io, arguments.port, {routes, metrics, sessions, arguments.largest_body});
   {
     const bulkhead::AsioLoop loop(pool, io);  // the threads below look after the pool
+    asio::signal_set signals(io, SIGTERM, SIGINT);
+    const std::chrono::milliseconds patience(arguments.drain_ms);
     asio::co_spawn(server.executor(), server.accept(), asio::detached);
-    asio::co_spawn(server.executor(),
-                   supervise(io, server, pool, std::chrono::milliseconds(arguments.drain_ms)),
+    asio::co_spawn(server.executor(), supervise(signals, io, server, pool, patience),
                    asio::detached);
     std::printf("listening on 127.0.0.1:%d\n", server.port());
     std::fflush(stdout);
