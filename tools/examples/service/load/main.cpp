@@ -7,6 +7,7 @@
 #include "killer.hpp"
 #include "process.hpp"
 #include "traffic.hpp"
+#include "weather.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -19,6 +20,9 @@
 #include <CLI/CLI.hpp>
 
 namespace {
+
+/// Of calm and storm, in turns, so that both see the same machine.
+constexpr int kRounds = 10;
 
 struct Arguments {
   std::string program = LOAD_SERVICE;
@@ -37,11 +41,7 @@ void require(bool holds, const std::string& otherwise) {
   std::printf("FAILED: %s\n", otherwise.c_str());
 }
 
-void report(const char* phase, const load::Findings& found) {
-  std::printf("%-8s %8.0f requests/s, p50 %.2f ms, p99 %.2f ms, worst %.1f ms; %llu answered\n",
-              phase, static_cast<double>(found.answered) / found.took.count(), found.quantile(0.5),
-              found.quantile(0.99), found.quantile(1),
-              static_cast<unsigned long long>(found.answered));
+void require_answers(const char* phase, const load::Findings& found) {
   require(found.wrong == 0 && found.unanswered == 0,
           std::string(phase) + ": " + std::to_string(found.wrong) + " wrong answers, " +
               std::to_string(found.unanswered) + " missing; the first: " + found.first_trouble);
@@ -68,29 +68,35 @@ void run(const Arguments& arguments) {
   const load::Footprint fresh = load::footprint(service.pid());
   load::Plan plan{service.port(), arguments.connections, arguments.requests / 10, arguments.rate};
   plan.with_doomed = true;
-  report("warm-up", send(plan, samples));
+  require_answers("warm-up", send(plan, samples));
   const load::Footprint before = settled(service.pid(), fresh);
 
-  plan.with_doomed = false;
-  plan.requests = arguments.requests * 4 / 10;
-  const load::Findings calm = send(plan, samples);
-  report("calm", calm);
-
-  plan.with_doomed = true;
-  plan.requests = arguments.requests / 2;
-  std::uint64_t deaths = 0;
-  load::Findings storm;
-  {
+  load::Weather calm;
+  load::Weather storm;
+  std::uint64_t killed = 0;
+  std::uint64_t crashed = 0;
+  double seconds = 0;
+  plan.requests = arguments.requests / (2 * kRounds);
+  for (int round = 0; round < kRounds; ++round) {
+    plan.with_doomed = false;
+    const load::Findings quiet = send(plan, samples);
+    require_answers("calm", quiet);
+    calm.add(quiet);
+    plan.with_doomed = true;
     const load::Killer killer(service.pid(), arguments.deaths);
-    storm = send(plan, samples);
-    deaths = killer.kills();
+    const load::Findings found = send(plan, samples);
+    require_answers("storm", found);
+    storm.add(found);
+    killed += killer.kills();
+    crashed += found.doomed;
+    seconds += found.took.count();
   }
-  report("storm", storm);
+  calm.report("calm");
+  storm.report("storm");
   std::printf(
       "%llu workers killed, %llu crashed: %.1f deaths a second; p99 is %.1f times as long\n",
-      static_cast<unsigned long long>(deaths), static_cast<unsigned long long>(storm.doomed),
-      static_cast<double>(deaths + storm.doomed) / storm.took.count(),
-      storm.quantile(0.99) / calm.quantile(0.99));
+      static_cast<unsigned long long>(killed), static_cast<unsigned long long>(crashed),
+      static_cast<double>(killed + crashed) / seconds, storm.p99() / calm.p99());
 
   const load::Footprint after = settled(service.pid(), before);
   std::printf("before   %s\nafter    %s\n", to_string(before).c_str(), to_string(after).c_str());
@@ -103,7 +109,8 @@ void run(const Arguments& arguments) {
   plan.milestone = 500;
   plan.at_milestone = [&service] { service.ask_to_end(); };
   const load::Findings end = send(plan, samples);
-  report("end", end);
+  require_answers("end", end);
+  std::printf("end      %llu answered\n", static_cast<unsigned long long>(end.answered));
   require(end.farewells == static_cast<std::uint64_t>(arguments.connections),
           "not all connections were closed after an answer");
   require(service.wait() == 0, "SIGTERM under load ends the service with another code than 0");

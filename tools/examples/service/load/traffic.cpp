@@ -52,7 +52,7 @@ class Traffic {
   /// True if it was the last one on its connection.
   asio::awaitable<bool> request(Client& client, std::uint64_t number) {
     const Clock::time_point due = co_await await_turn(number);
-    const bool is_doomed = plan_.with_doomed && number % 500 == 250;
+    const bool is_doomed = plan_.with_doomed && number % 200 == 100;
     const bool is_garbage = number % 50 == 7;
     const Sample& sample = samples_[number % samples_.size()];
     std::string target = is_doomed ? "/crash" : "/image";

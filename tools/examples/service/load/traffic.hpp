@@ -38,7 +38,7 @@ struct Findings {
   [[nodiscard]] double quantile(double share) const;
 };
 
-/// Of 1,000 requests 20 are no images, and two, if that is asked for, crash.
+/// Of 1,000 requests 20 are no images, and five, if that is asked for, crash.
 Findings send(const Plan& plan, const std::vector<Sample>& samples);
 
 }  // namespace load
