@@ -94,6 +94,7 @@ void Coordinator::finish_submitted() {
 void Coordinator::cancel(Function& function, std::uint64_t task) {
   const Inside inside(inside_);
   function.calls->spoil(task);
+  function.entry->active.hurry(task);  // it would take room until then
   bool is_out = false;
   for (Slot& slot : slots_) {
     if (!slot.abandon(function.entry->active, task, "the call was cancelled", Clock::now(),

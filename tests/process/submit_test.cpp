@@ -140,6 +140,9 @@ TEST_F(SubmitTest, CancelsACallThatWaitsForItsNextAttempt) {
   ASSERT_TRUE(test::eventually([&] { return pool.apply_async(square, 1).get() == 1; }));
   call.cancel();
   EXPECT_THROW((void)call.get(), CancelledError);
+  const auto next = pool.submit_for(test::kPatience, square, 3);
+  ASSERT_TRUE(next) << "it takes room no longer";
+  EXPECT_EQ(next->get(), 9);
 }
 
 TEST_F(SubmitTest, RefusesOptionsThatAreForWholeCalls) {

@@ -18,7 +18,7 @@ Metrics::Metrics(const bulkhead::Pool&)
                    .Register(registry_)),
       latency_(prometheus::BuildHistogram()
                    .Name("service_latency_seconds")
-                   .Help("From the last byte of a request to the last byte of its answer")
+                   .Help("From the last byte of a request to its answer")
                    .Register(registry_)
                    .Add({}, kSeconds)) {}
 

@@ -21,7 +21,7 @@ class Metrics {
 
   explicit Metrics(const bulkhead::Pool& pool);
 
-  /// A request has been answered.
+  /// A request has its answer.
   void count(unsigned status, std::chrono::duration<double> took);
   /// As Prometheus wants it, of type kType.
   [[nodiscard]] std::string text() const;

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -59,14 +60,14 @@ asio::awaitable<error_code> read(Connection& connection, Parser& parser) {
   co_return error;
 }
 
-/// Of a request that could not be read; if its status is ok, there is nobody to answer.
-Reply reply_to(const error_code& error) {
+/// Of a request that could not be read; nothing, if there is nobody to answer.
+std::optional<Reply> reply_to(const error_code& error) {
   if (error == http::error::body_limit)
     return problem(Status::payload_too_large, "the body is too large");
   const bool is_garbage = error.category() == http::make_error_code(http::error{}).category();
   if (is_garbage && error != http::error::end_of_stream && error != http::error::partial_message)
     return problem(Status::bad_request, error.message());
-  return {};
+  return std::nullopt;
 }
 
 asio::awaitable<error_code> write(Connection& connection, Reply& reply, unsigned version,
@@ -107,19 +108,14 @@ asio::awaitable<void> serve(asio::ip::tcp::socket socket, House house) {
     parser.body_limit(house.largest_body);
     const error_code failure = co_await read(*connection, parser);
     const auto begin = Clock::now();
-    Reply reply;
-    if (failure) {
-      reply = reply_to(failure);
-      if (reply.status == Status::ok) co_return;
-    } else {
-      reply = co_await house.routes.answer(parser.get());
-    }
-    const auto status = static_cast<unsigned>(reply.status);
+    std::optional<Reply> reply = reply_to(failure);
+    if (!failure) reply = co_await house.routes.answer(parser.get());
+    if (!reply) co_return;
+    house.metrics.count(static_cast<unsigned>(reply->status), Clock::now() - begin);
     more = !failure && parser.get().keep_alive() && !house.sessions.ending();
     const unsigned version = parser.get().version() == 10 ? 10 : 11;
-    const error_code unheard = co_await write(*connection, reply, version, more);
+    const error_code unheard = co_await write(*connection, *reply, version, more);
     if (unheard) co_return;
-    house.metrics.count(status, Clock::now() - begin);
   }
   co_await say_farewell(*connection);
 }
