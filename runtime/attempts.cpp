@@ -71,6 +71,14 @@ std::optional<std::uint64_t> Attempts::failed_from(std::uint64_t from) const {
   return found == failures_.end() ? std::nullopt : std::optional(found->first);
 }
 
+bool Attempts::take(std::uint64_t task) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [task](const auto& entry) { return entry.second == task; });
+  if (found == waiting_.end()) return false;
+  waiting_.erase(found);
+  return true;
+}
+
 std::optional<Attempts::Time> Attempts::due() const {
   return waiting_.empty() ? std::nullopt : std::optional(waiting_.begin()->first);
 }

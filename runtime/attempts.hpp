@@ -60,6 +60,8 @@ class Attempts {
       entry = next;
     }
   }
+  /// The same for one task, which is not handed out. False if it does not wait.
+  bool take(std::uint64_t task);
 
  private:
   [[nodiscard]] int budget(FailureKind kind) const;

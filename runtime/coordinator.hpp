@@ -61,7 +61,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
 
   RunReport run(Job& job, const CallOptions& options) override;
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
-  std::shared_ptr<RunningCall> submit(const FunctionKey& function,
+  std::shared_ptr<RunningCall> submit(const SubmissionKey& key,
                                       const std::function<std::shared_ptr<SubmittedCalls>()>& make,
                                       Submission call,
                                       std::optional<Clock::time_point> room_until) override;
@@ -122,7 +122,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
   void tell_again(std::shared_ptr<Expected> result);
   void finish_calls();
-  std::shared_ptr<Function> begin_function(const FunctionKey& key,
+  std::shared_ptr<Function> begin_function(const SubmissionKey& key,
                                            std::shared_ptr<SubmittedCalls> calls);
   void finish_submitted();
   bool await_room(Lock& lock, Clock::time_point until);
@@ -274,10 +274,10 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::string cause_;     ///< why the pool is broken
   int refusal_ = 0;       ///< errno of the last fork that was refused
   std::string last_start_failure_;
-  std::list<Entry*> jobs_;                                      ///< by priority, then in turns
-  std::list<std::shared_ptr<Background>> background_;           ///< those that nobody need wait for
-  std::list<std::shared_ptr<Pulled>> pulled_;                   ///< those that somebody pulls
-  std::map<FunctionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way
+  std::list<Entry*> jobs_;                             ///< by priority, then in turns
+  std::list<std::shared_ptr<Background>> background_;  ///< those that nobody need wait for
+  std::list<std::shared_ptr<Pulled>> pulled_;          ///< those that somebody pulls
+  std::map<SubmissionKey, std::shared_ptr<Function>> functions_;  ///< with calls on their way
   std::deque<Ended> ended_;   ///< of those, with callbacks to be called
   std::thread::id teller_{};  ///< the thread that calls them
   std::vector<Waiter*> waiters_;

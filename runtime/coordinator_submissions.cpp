@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Calls of functions that are submitted one by one (apply_async): those of one function are one
-// job, with a result of its own for each task. It ends when there are none, as code that has ended
-// its calls may be unloaded.
+// Calls of functions that are submitted one by one (apply_async): those of one function with the
+// same options are one job, with a result of its own for each task. It ends when there are none, as
+// code that has ended its calls may be unloaded.
 #include "runtime/coordinator.hpp"
 #include <bulkhead/detail/intake.hpp>
 
@@ -11,7 +11,7 @@
 namespace bulkhead::detail {
 
 std::shared_ptr<RunningCall> Coordinator::submit(
-    const FunctionKey& function, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
+    const SubmissionKey& key, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
     Submission call, std::optional<Clock::time_point> room_until) {
   require_owner(owner_);
   Lock lock = enter();
@@ -19,8 +19,8 @@ std::shared_ptr<RunningCall> Coordinator::submit(
   if (room_until && !await_room(lock, *room_until)) return nullptr;
   const Inside inside(inside_);
   start_helper();
-  const auto found = functions_.find(function);
-  const auto calls = found != functions_.end() ? found->second : begin_function(function, make());
+  const auto found = functions_.find(key);
+  const auto calls = found != functions_.end() ? found->second : begin_function(key, make());
   const Expected& result = *call.result;
   const std::uint64_t task = calls->calls->add(std::move(call));
   call_driver();
@@ -70,7 +70,7 @@ bool Coordinator::await_room(Lock& lock, Clock::time_point until) {
 }
 
 std::shared_ptr<Coordinator::Function> Coordinator::begin_function(
-    const FunctionKey& key, std::shared_ptr<SubmittedCalls> calls) {
+    const SubmissionKey& key, std::shared_ptr<SubmittedCalls> calls) {
   const auto function = std::make_shared<Function>(std::move(calls));
   prepare(*function, *function->calls);
   functions_.emplace(key, function);
@@ -94,6 +94,7 @@ void Coordinator::finish_submitted() {
 void Coordinator::cancel(Function& function, std::uint64_t task) {
   const Inside inside(inside_);
   function.calls->spoil(task);
+  function.entry->active.hurry(task);  // it would take room until then
   bool is_out = false;
   for (Slot& slot : slots_) {
     if (!slot.abandon(function.entry->active, task, "the call was cancelled", Clock::now(),

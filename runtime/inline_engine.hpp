@@ -46,7 +46,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   RunReport run(Job& job, const CallOptions& options) override;
   /// Runs it to its end.
   std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) override;
-  std::shared_ptr<RunningCall> submit(const FunctionKey&,
+  std::shared_ptr<RunningCall> submit(const SubmissionKey&,
                                       const std::function<std::shared_ptr<SubmittedCalls>()>&,
                                       Submission, std::optional<RunningCall::Time>) override {
     return nullptr;

@@ -2,6 +2,7 @@
 #include "runtime/options.hpp"
 
 #include "runtime/time.hpp"
+#include <bulkhead/detail/job.hpp>
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
@@ -156,6 +157,23 @@ void require_sensible(const CallOptions& options) {
     throw InvalidArgument("bulkhead: Retries::pause is " + to_text(retries.pause) +
                           "; it must not be negative");
   }
+}
+
+SubmissionKey submission_key(const FunctionKey& function, const CallOptions& options) {
+  require_sensible(options);
+  if (options.progress || options.stop.stop_possible()) {
+    throw InvalidArgument(std::string("bulkhead: CallOptions::") +
+                          (options.progress ? "progress" : "stop") +
+                          " is set; submit() and its like do not take it (AsyncResult::cancel() "
+                          "ends a call; apply_async() takes all options)");
+  }
+  const Retries& retries = options.retries;
+  return {function,
+          options.timeout,
+          options.seed,
+          {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
+          retries.pause,
+          options.priority};
 }
 
 }  // namespace bulkhead::detail

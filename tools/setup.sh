@@ -6,7 +6,10 @@
 # shellcheck disable=SC2034 # the lists are for those who source this
 
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libboost-dev libcereal-dev libspdlog-dev)
-TEST_PACKAGES=(libgtest-dev libgmock-dev libseccomp-dev python3 spin)
+TEST_PACKAGES=(
+  libgtest-dev libgmock-dev libseccomp-dev python3 spin
+  libpng-dev prometheus-cpp-dev nlohmann-json3-dev # the service among the examples
+)
 CHECK_PACKAGES=(clang clang-format git procps)
 DEMO_PACKAGES=(libeigen3-dev libcli11-dev)
 

@@ -4,6 +4,7 @@
 #include "tests/support/process.hpp"
 #include "tests/support/shared.hpp"
 #include <bulkhead/pool.hpp>
+#include <bulkhead/this_task.hpp>
 #include <bulkhead/wait.hpp>
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -39,6 +41,18 @@ int wait_for_gate(int x) {
 std::size_t size_behind_gate(const std::string& text) {
   wait_for_gate(0);
   return text.size();
+}
+
+int crash_twice() {
+  if (this_task::attempt() < 3) ::_exit(1);
+  return this_task::attempt();
+}
+int crash_and_tell(int) {
+  state->gated.begun.add();
+  ::_exit(1);
+}
+void hang() {
+  while (true) ::pause();
 }
 
 class SubmitTest : public test::ProcessTest {
@@ -96,6 +110,52 @@ TEST_F(SubmitTest, HasRoomAgainWhenACallIsCancelledOrFails) {
   running.cancel();
   EXPECT_TRUE(pool.submit_for(test::kPatience, [] { ::_exit(1); }));
   EXPECT_EQ(pool.submit(square, 3).get(), 9);
+}
+
+// Retries and time limits are each call's own, though calls of one function share what they can.
+TEST_F(SubmitTest, TakesOptions) {
+  Pool pool(2);
+  const CallOptions thrice{.retries = {.crashes = 2}};
+  std::vector<AsyncResult<int>> retried;
+  std::vector<AsyncResult<int>> not_retried;
+  for (int x = 0; x < 40; ++x) {
+    retried.push_back(*pool.try_submit(thrice, crash_twice));
+    not_retried.push_back(pool.submit(square, x));
+    not_retried.push_back(pool.submit(crash_twice));
+  }
+  for (int x = 0; x < 40; ++x) {
+    EXPECT_EQ(retried[static_cast<std::size_t>(x)].get(), 3);
+    EXPECT_EQ(not_retried[static_cast<std::size_t>(2 * x)].get(), x * x);
+    EXPECT_THROW((void)not_retried[static_cast<std::size_t>(2 * x + 1)].get(), CrashError);
+  }
+  const auto hanging = pool.submit_for(test::kPatience, CallOptions{.timeout = 20ms}, hang);
+  EXPECT_THROW(hanging->get(), TimeoutError);
+  auto with_state = partial([](int a, int b) { return a - b; }, 7);
+  EXPECT_EQ(pool.submit({.timeout = test::kPatience}, with_state, 2).get(), 5);
+}
+
+TEST_F(SubmitTest, CancelsACallThatWaitsForItsNextAttempt) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  CallOptions options{.retries = {.crashes = 9, .pause = 1min}};
+  const auto call = pool.submit(options, crash_and_tell, 0);
+  ASSERT_TRUE(state->gated.begun.reaches(1));
+  ASSERT_TRUE(test::eventually([&] { return pool.apply_async(square, 1).get() == 1; }));
+  call.cancel();
+  EXPECT_THROW((void)call.get(), CancelledError);
+  const auto next = pool.submit_for(test::kPatience, square, 3);
+  ASSERT_TRUE(next) << "it takes room no longer";
+  EXPECT_EQ(next->get(), 9);
+}
+
+TEST_F(SubmitTest, RefusesOptionsThatAreForWholeCalls) {
+  for (const bool is_inline : {false, true}) {
+    Pool pool(Options{.workers = 1, .inline_execution = is_inline});
+    const std::stop_source source;
+    EXPECT_THROW((void)pool.submit({.stop = source.get_token()}, square, 1), InvalidArgument);
+    EXPECT_THROW((void)pool.try_submit({.progress = [](const auto&) {}}, square, 1),
+                 InvalidArgument);
+    EXPECT_THROW((void)pool.submit({.retries = {.crashes = -1}}, square, 1), InvalidArgument);
+  }
 }
 
 TEST_F(SubmitTest, WaitsInSeveralThreads) {

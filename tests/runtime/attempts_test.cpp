@@ -103,6 +103,17 @@ TEST(Attempts, WaitTwiceAsLongEachTimeUpToAMinute) {
                                   25600ms, 51200ms, 60s, 60s));
 }
 
+TEST(Attempts, NeedNotWaitIfThatIsSaid) {
+  const Retries with_pause{.crashes = 2, .pause = 1min};
+  Attempts attempts(with_pause);
+  EXPECT_TRUE(fails(attempts, 7));
+  EXPECT_TRUE(fails(attempts, 8));
+  EXPECT_TRUE(attempts.take(7));
+  EXPECT_FALSE(attempts.take(7));
+  EXPECT_EQ(attempts.next(7), 2) << "what has failed is not forgotten";
+  EXPECT_THAT(taken(attempts, kNow + 1min), ElementsAre(8));
+}
+
 TEST(Attempts, WithoutAPauseMayBeMadeAtOnce) {
   const Retries retries{.crashes = 2};
   Attempts attempts(retries);

@@ -218,8 +218,9 @@ class Pool {
   }
   /// f(args...) in a worker, as an AsyncResult<R>.
   template <class F, class... Args>
+    requires(!std::is_same_v<F, CallOptions>)
   auto apply_async(const F& f, Args&&... args) {
-    return *enqueue(std::nullopt, f, std::forward<Args>(args)...);
+    return *enqueue(std::nullopt, {}, f, std::forward<Args>(args)...);
   }
   template <class F, class... Args>
   auto apply_async(const CallOptions& options, const F& f, Args&&... args) {
@@ -233,18 +234,37 @@ class Pool {
 
   /// apply_async() as soon as there is room; the thread does the pool's work meanwhile.
   template <class F, class... Args>
+    requires(!std::is_same_v<F, CallOptions>)
   auto submit(const F& f, Args&&... args) {
-    return *enqueue(detail::RunningCall::Time::max(), f, std::forward<Args>(args)...);
+    return *enqueue(detail::RunningCall::Time::max(), {}, f, std::forward<Args>(args)...);
   }
   /// The same if there is room now: a std::optional<AsyncResult<R>>. Of use in event loops.
   template <class F, class... Args>
+    requires(!std::is_same_v<F, CallOptions>)
   auto try_submit(const F& f, const Args&... args) {
-    return enqueue(detail::RunningCall::Time::min(), f, args...);
+    return enqueue(detail::RunningCall::Time::min(), {}, f, args...);
   }
   /// The same if there is room within that time.
   template <class F, class... Args>
+    requires(!std::is_same_v<F, CallOptions>)
   auto submit_for(std::chrono::nanoseconds timeout, const F& f, const Args&... args) {
-    return enqueue(detail::time_from_now(timeout), f, args...);
+    return enqueue(detail::time_from_now(timeout), {}, f, args...);
+  }
+
+  // The same with a time limit, retries or a seed. Of `options` no progress and no stop is taken
+  // (InvalidArgument): AsyncResult::cancel() ends such a call.
+  template <class F, class... Args>
+  auto submit(const CallOptions& options, const F& f, Args&&... args) {
+    return *enqueue(detail::RunningCall::Time::max(), options, f, std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto try_submit(const CallOptions& options, const F& f, const Args&... args) {
+    return enqueue(detail::RunningCall::Time::min(), options, f, args...);
+  }
+  template <class F, class... Args>
+  auto submit_for(std::chrono::nanoseconds timeout, const CallOptions& options, const F& f,
+                  const Args&... args) {
+    return enqueue(detail::time_from_now(timeout), options, f, args...);
   }
 
   // Streams: results are read one by one, and elements drawn as the workers can do with them, so
@@ -377,19 +397,21 @@ class Pool {
 
   /// Nothing: there was no room until then. Without a time there always is.
   template <class F, class... Args>
-  auto enqueue(std::optional<detail::RunningCall::Time> room_until, const F& f, Args&&... args) {
+  auto enqueue(std::optional<detail::RunningCall::Time> room_until, const CallOptions& options,
+               const F& f, Args&&... args) {
     using Function = std::decay_t<F>;
     using Arguments = std::tuple<detail::Stored<Args>...>;
     detail::require_travelling<Function, Arguments, true>();
     if constexpr (detail::travels<Function, Arguments, true>()) {
       using Call = detail::EncodedCall<detail::TravellingCall<Function, Arguments, true>>;
       if constexpr (Call::kHasState) {  // travels with the arguments
-        return enqueue(room_until, detail::Invoke{}, f, std::forward<Args>(args)...);
+        return enqueue(room_until, options, detail::Invoke{}, f, std::forward<Args>(args)...);
       } else if (engine().takes_submissions()) {
-        return enqueue_encoded<Call, Function>(room_until, f,
+        return enqueue_encoded<Call, Function>(room_until, options, f,
                                                Arguments(std::forward<Args>(args)...));
       } else {
-        return std::optional(apply_async(CallOptions{}, f, std::forward<Args>(args)...));
+        (void)detail::submission_key({}, options);
+        return std::optional(apply_async(options, f, std::forward<Args>(args)...));
       }
     } else {
       return std::optional(detail::Mistyped{});
@@ -398,16 +420,18 @@ class Pool {
 
   template <class Call, class Function, class Arguments>
   std::optional<AsyncResult<typename Call::Result>> enqueue_encoded(
-      std::optional<detail::RunningCall::Time> room_until, const Function& f,
-      const Arguments& arguments) {
+      std::optional<detail::RunningCall::Time> room_until, const CallOptions& options,
+      const Function& f, const Arguments& arguments) {
     const Call call(f);
     auto result = std::make_shared<detail::AsyncState<typename Call::Result>>();
     detail::Submission one;
     one.argument.add(arguments);
     one.result = result;
-    const auto make = [&f] { return std::make_shared<detail::FunctionCalls<Call, Function>>(f); };
-    auto running =
-        engine().submit({call.describe(), call.function()}, make, std::move(one), room_until);
+    const auto make = [&] {
+      return std::make_shared<detail::FunctionCalls<Call, Function>>(f, options);
+    };
+    const auto key = detail::submission_key({call.describe(), call.function()}, options);
+    auto running = engine().submit(key, make, std::move(one), room_until);
     if (!running) return std::nullopt;
     result->track(std::move(running));
     return AsyncResult<typename Call::Result>(std::move(result));

@@ -19,6 +19,7 @@
 #include <bulkhead/options.hpp>
 #include <bulkhead/task_output.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +29,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -195,8 +197,14 @@ struct Submission {
 /// Names a function that needs no state: see Job::describe(), Job::function().
 using FunctionKey = std::pair<Describe, const void*>;
 
-/// Such calls of one function: one job, to which others are added while there are any. Under the
-/// engine's lock.
+/// What calls of one job have in common: the function, and what CallOptions say of each task.
+using SubmissionKey = std::tuple<FunctionKey, std::optional<std::chrono::nanoseconds>,
+                                 std::uint64_t, std::array<int, 4>, std::chrono::nanoseconds, int>;
+/// Throws InvalidArgument where the options make no sense, or are not for calls made one by one.
+[[nodiscard]] SubmissionKey submission_key(const FunctionKey& function, const CallOptions& options);
+
+/// Such calls of one function with the same options: one job, to which others are added while there
+/// are any. Under the engine's lock.
 class SubmittedCalls : public KeptCall {
  public:
   /// Adds a call; `result` is of the type that the function has. Its task.
@@ -284,11 +292,11 @@ class Engine {
   virtual RunReport run(Job& job, const CallOptions& options) = 0;
   /// Begins a job that goes on by itself. Throws what run() throws.
   virtual std::shared_ptr<RunningCall> start(std::shared_ptr<PendingCall> call) = 0;
-  /// Adds a call of a function to those that there are, made by `make` if there were none. With
+  /// Adds a call to those that there are with that key, made by `make` if there were none. With
   /// `room_until` waits until then for room among those that have not ended, as Options say; null
   /// if there was none. Throws what run() throws.
   virtual std::shared_ptr<RunningCall> submit(
-      const FunctionKey& function, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
+      const SubmissionKey& key, const std::function<std::shared_ptr<SubmittedCalls>()>& make,
       Submission call, std::optional<RunningCall::Time> room_until) = 0;
   /// False: submit() is not to be called.
   [[nodiscard]] virtual bool takes_submissions() const = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Calls of one function that are made one by one and go on by themselves: apply_async. Those of a
-// function that are on their way are one job, so that a call costs no more than its task however
-// many wait.
+// function, with the same options, that are on their way are one job, so that a call costs no more
+// than its task however many wait.
 #pragma once
 
 #include <bulkhead/detail/async_call.hpp>
@@ -76,8 +76,11 @@ class FunctionCalls final : public SubmittedCalls {
   using R = typename Call::Result;
 
  public:
-  explicit FunctionCalls(const Function& function)
-      : function_(function), call_(function_), job_(call_, parcels_) {}
+  FunctionCalls(const Function& function, CallOptions options)
+      : options_(std::move(options)),
+        function_(function),
+        call_(function_),
+        job_(call_, parcels_) {}
 
   [[nodiscard]] Job& job() override { return job_; }
   [[nodiscard]] const CallOptions& options() const override { return options_; }
