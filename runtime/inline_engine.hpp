@@ -85,10 +85,10 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   void run_task(Call& call, std::uint64_t task);
   void wait(Call& call);
   void report_progress(ActiveCall& call);
-  void note_begin(Call& call, const CallOptions& options);
-  void note_end(Call& call);
-  void note_begin(const Call& call, std::uint64_t task);
-  void note_end(Call& call, std::uint64_t task, int attempt, const char* outcome);
+  void note_begin(ActiveCall& call, const CallOptions& options);
+  void note_end(ActiveCall& call);
+  void note_begin(const ActiveCall& call, std::uint64_t task);
+  void note_end(ActiveCall& call, std::uint64_t task, int attempt, const char* outcome);
 
   const pid_t owner_;
   const int depth_;  ///< of tasks within tasks, where the pool belongs
@@ -123,7 +123,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
     Tally tally;
     Stats::Histogram tasks;
     SlowTasks slowest;
-    std::map<const Call*, std::uint64_t> unsent;  ///< tasks of calls that last
+    std::map<const ActiveCall*, std::uint64_t> unsent;  ///< tasks of calls that last
     std::optional<Running> running;
   } seen_;
   std::optional<Trace> trace_;  ///< nothing: none is wanted

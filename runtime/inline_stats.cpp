@@ -4,6 +4,9 @@
 #include "runtime/inline_engine.hpp"
 #include "worker/host.hpp"
 
+#include <algorithm>
+#include <memory>
+#include <string>
 #include <utility>
 
 namespace bulkhead::detail {
@@ -41,7 +44,7 @@ Stats InlineEngine::stats() {
   return stats;
 }
 
-void InlineEngine::note_begin(Call& call, const CallOptions& options) {
+void InlineEngine::note_begin(ActiveCall& call, const CallOptions& options) {
   const Lock lock(mutex_);
   call.active.name = {++seen_.calls, options.label.empty()
                                          ? nullptr
@@ -49,19 +52,19 @@ void InlineEngine::note_begin(Call& call, const CallOptions& options) {
   if (trace_) trace_->begin_call(call.active.name);
 }
 
-void InlineEngine::note_end(Call& call) {
+void InlineEngine::note_end(ActiveCall& call) {
   const Lock lock(mutex_);
   seen_.unsent.erase(&call);
   seen_.tally += std::exchange(call.active.tally, {});
   if (trace_) trace_->end_call(call.active.name);
 }
 
-void InlineEngine::note_begin(const Call& call, std::uint64_t task) {
+void InlineEngine::note_begin(const ActiveCall& call, std::uint64_t task) {
   const Lock lock(mutex_);
-  seen_.running = {call.active.name.number, task, std::chrono::steady_clock::now()};
+  seen_.running = Running{call.active.name.number, task, std::chrono::steady_clock::now()};
 }
 
-void InlineEngine::note_end(Call& call, std::uint64_t task, int attempt, const char* outcome) {
+void InlineEngine::note_end(ActiveCall& call, std::uint64_t task, int attempt, const char* outcome) {
   const Lock lock(mutex_);
   seen_.unsent[&call] = call.active.ledger.unsent();
   seen_.tally += std::exchange(call.active.tally, {});
