@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worker/text_file.hpp"
 
+#include "worker/write_signals.hpp"
 #include <bulkhead/error.hpp>
 
 #include <cerrno>
@@ -23,6 +24,7 @@ TextFile::TextFile(std::string path)
 }
 
 void TextFile::append(std::string_view text) {
+  const WriteSignalsIgnored ignored;
   for (std::size_t done = 0; done < text.size();) {
     const ssize_t step = ::write(fd_.get(), text.data() + done, text.size() - done);
     if (step < 0 && errno == EINTR) continue;
