@@ -61,7 +61,7 @@ struct ActiveCall {
     if (!given_up && !complete()) given_up = std::move(ending);
     if (given_up) {
       active.give_up_retries(*given_up);
-      active.tally.of(given_up->kind) += active.ledger.known() - active.ledger.settled();
+      active.note_failures(given_up->kind, active.ledger.known() - active.ledger.settled());
     }
     return {std::move(given_up), active.ledger.known()};
   }

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,7 +39,7 @@ struct ActiveJob {
 
   Job& job;
   CallName name;
-  Tally tally;  ///< of the tasks that have ended
+  std::unique_ptr<Tally> failure_counts;  ///< null: none of its tasks has failed
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
   const TimeLimit timeout;               ///< of each task, from when it begins
@@ -56,15 +57,26 @@ struct ActiveJob {
 
   /// The tasks of a worker from `first` on have ended, as many as `settled` says.
   void settle(std::uint64_t first, const Settled& settled) {
-    tally.outcomes.value += settled.count - settled.failed;
-    tally.outcomes.exception += settled.failed;  // while decoding
+    if (settled.failed != 0) [[unlikely]]
+      note_failures(FailureKind::exception, settled.failed);  // while decoding
     close(first, settled);
   }
   /// The argument of a task could not be encoded; or there was none any more, as it was cancelled.
   void refuse(std::uint64_t task, bool cancelled) {
-    ++tally.of(cancelled ? FailureKind::cancelled : FailureKind::exception);
+    note_failures(cancelled ? FailureKind::cancelled : FailureKind::exception, 1);
     close(task, {1, 1, task, false});
   }
+  /// How its tasks have ended so far.
+  [[nodiscard]] Tally tally() const {
+    Tally all = failure_counts ? *failure_counts : Tally{};
+    all.outcomes.value = ledger.settled() - ledger.failed();
+    return all;
+  }
+  Tally& failures() {
+    if (!failure_counts) failure_counts = std::make_unique<Tally>();
+    return *failure_counts;
+  }
+  void note_failures(FailureKind kind, std::uint64_t count) { failures().of(kind) += count; }
   /// The same, without a word of how.
   void close(std::uint64_t first, const Settled& settled) {
     attempts.forget({first, settled.count});
@@ -78,10 +90,10 @@ struct ActiveJob {
     const std::uint64_t task = details.task;
     const auto now = Clock::now();
     if (attempts.note_failure(details, now, task < ledger.limit())) {
-      ++tally.retried;
+      failures().retried += 1;
       release_due(now);
     } else {
-      ++tally.of(details.kind);
+      note_failures(details.kind, 1);
       if (saver) saver->save(job, define, details);
       job.fail(task, Failure(std::move(details)));
       close(task, {1, 1, task, false});

@@ -27,7 +27,7 @@ void Coordinator::fill(Stats& stats) {
   const auto now = Clock::now();
   Tally tally = past_.tally;
   for (const Entry* entry : jobs_) {
-    tally += entry->active.tally;
+    tally += entry->active.tally();
     stats.queued += entry->active.ledger.unsent();
   }
   stats.tasks = tally.outcomes;
@@ -62,14 +62,17 @@ void Coordinator::fill(Stats& stats) {
 }
 
 void Coordinator::note_begin(Entry& entry) {
-  const std::string& label = entry.options.label;
-  entry.active.name = {++past_.calls,
-                       label.empty() ? nullptr : std::make_shared<const std::string>(label)};
+  CallName& name = entry.active.name;
+  name.number = ++past_.calls;
+  if (!entry.options.label.empty())
+    name.label = std::make_shared<const std::string>(entry.options.label);
   if (trace_) trace_->begin_call(entry.active.name);
 }
 
 void Coordinator::note_end(const Entry& entry) {
-  past_.tally += entry.active.tally;
+  const ActiveJob& job = entry.active;
+  past_.tally.outcomes.value += job.ledger.settled() - job.ledger.failed();
+  if (job.failure_counts) past_.tally += *job.failure_counts;
   if (trace_) trace_->end_call(entry.active.name);
 }
 

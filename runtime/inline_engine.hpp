@@ -120,10 +120,14 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
     StatsTime born = std::chrono::steady_clock::now();
     Stats::Seconds start{};  ///< of the initializer
     std::uint64_t calls = 0;
-    Tally tally;
+    Tally tally;  ///< of calls that are over
     Stats::Histogram tasks;
     SlowTasks slowest;
-    std::map<const ActiveCall*, std::uint64_t> unsent;  ///< tasks of calls that last
+    struct Books {
+      Tally tally;
+      std::uint64_t unsent = 0;
+    };
+    std::map<const ActiveCall*, Books> active;  ///< as after their last tasks
     std::optional<Running> running;
   } seen_;
   std::optional<Trace> trace_;  ///< nothing: none is wanted

@@ -17,10 +17,14 @@ Stats InlineEngine::stats() {
   const auto now = std::chrono::steady_clock::now();
   Stats stats;
   const Lock lock(mutex_);
-  stats.tasks = seen_.tally.outcomes;
-  stats.retried = seen_.tally.retried;
+  Tally tally = seen_.tally;
+  for (const auto& [call, books] : seen_.active) {
+    tally += books.tally;
+    stats.queued += books.unsent;
+  }
+  stats.tasks = tally.outcomes;
+  stats.retried = tally.retried;
   stats.calls = seen_.calls;
-  for (const auto& [call, unsent] : seen_.unsent) stats.queued += unsent;
   stats.task_times = seen_.tasks;
   stats.slowest = seen_.slowest.all();
   stats.times.start = seen_.start;
@@ -54,8 +58,8 @@ void InlineEngine::note_begin(ActiveCall& call, const CallOptions& options) {
 
 void InlineEngine::note_end(ActiveCall& call) {
   const Lock lock(mutex_);
-  seen_.unsent.erase(&call);
-  seen_.tally += std::exchange(call.active.tally, {});
+  seen_.active.erase(&call);
+  seen_.tally += call.active.tally();
   if (trace_) trace_->end_call(call.active.name);
 }
 
@@ -66,8 +70,7 @@ void InlineEngine::note_begin(const ActiveCall& call, std::uint64_t task) {
 
 void InlineEngine::note_end(ActiveCall& call, std::uint64_t task, int attempt, const char* outcome) {
   const Lock lock(mutex_);
-  seen_.unsent[&call] = call.active.ledger.unsent();
-  seen_.tally += std::exchange(call.active.tally, {});
+  seen_.active[&call] = {call.active.tally(), call.active.ledger.unsent()};
   const auto from = std::exchange(seen_.running, {})->since;
   const auto to = std::chrono::steady_clock::now();
   add_task(seen_.tasks, to - from);

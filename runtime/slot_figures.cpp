@@ -67,7 +67,13 @@ Stats::Worker Slot::look(Time now) const {
 void Slot::note_batch(std::uint64_t count) {
   const Run& run = queue_.front();
   latest_batch_ ^= 1;
-  batches_[latest_batch_] = {settled_ + 1, count, run.tasks.first, run.job->name};
+  Batch& batch = batches_[latest_batch_];
+  batch.number = settled_ + 1;
+  batch.count = count;
+  batch.first = run.tasks.first;
+  batch.call.number = run.job->name.number;
+  if (batch.call.label != run.job->name.label) [[unlikely]]
+    batch.call.label = run.job->name.label;
   if (link_->slow_changes() != slow_seen_) [[unlikely]]
     note_slow();
 }

@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034 # the lists are for those who source this
 
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libboost-dev libcereal-dev libspdlog-dev)
-TEST_PACKAGES=(libgtest-dev libgmock-dev libseccomp-dev python3 spin)
+TEST_PACKAGES=(libgtest-dev libgmock-dev libseccomp-dev nlohmann-json3-dev prometheus-cpp-dev python3 spin)
 CHECK_PACKAGES=(clang clang-format git procps)
 DEMO_PACKAGES=(libeigen3-dev libcli11-dev)
 

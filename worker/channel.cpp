@@ -20,17 +20,23 @@ Channel::Channel(const Memory& inbox, const Memory& outbox, std::uint64_t ring_b
 
 /// While it looks, the coordinator must not sleep in the belief that the worker is busy.
 template <class Ready>
-bool Channel::spin_until(Ready ready, WorkMeter::Clock::time_point now) {
+bool Channel::spin_until(Ready ready, Time& now) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   ring_if_parked();
   return spin_.until(ready, now);
 }
 
 // See wake.hpp for why nothing is lost: parked is stored, then a fence, then `ready` looks again.
-template <class Ready>
-void Channel::park_until(Ready ready, WorkMeter::Clock::time_point now) {
+template <class Ready, class BeforeSleep>
+bool Channel::park_until(Ready ready, Time& now, BeforeSleep before_sleep) {
+  bool slept = false;
   while (!ready()) {
-    if (in_.may_spin.load(std::memory_order_relaxed) != 0 && spin_until(ready, now)) return;
+    if (in_.may_spin.load(std::memory_order_relaxed) != 0) {
+      if (slept) now = WorkMeter::Clock::now();
+      if (spin_until(ready, now)) return slept;
+    }
+    slept = true;
+    before_sleep();
     const std::uint32_t seen = in_.wake.load(std::memory_order_acquire);
     out_.parked.store(++parked_, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -39,17 +45,27 @@ void Channel::park_until(Ready ready, WorkMeter::Clock::time_point now) {
       futex_wait(in_.wake, seen);
     }
     out_.parked.store(++parked_, std::memory_order_relaxed);
-    now = WorkMeter::Clock::now();
   }
+  return slept;
+}
+
+template <class Ready>
+void Channel::park_until(Ready ready) {
+  Time now = WorkMeter::Clock::now();
+  park_until(ready, now, [] {});
 }
 
 const std::byte* Channel::next(FrameHeader& header) {
   const std::byte* payload = nullptr;
   const RingReader::Peek peek = tasks_.peek(header, payload);
   if (peek == RingReader::Peek::nothing) {
-    const auto now = meter_.pause(out_.started.load(std::memory_order_relaxed));
-    park_until([this] { return tasks_.pending(); }, now);
-    meter_.resume();
+    Time now = meter_.pause(out_.started.load(std::memory_order_relaxed));
+    const bool slept = park_until([this] { return tasks_.pending(); }, now, [this] { meter_.finish_span(); });
+    if (slept || meter_.is_exact()) {
+      meter_.resume();
+    } else {
+      meter_.resume_about(now);
+    }
     return read(header);
   }
   if (peek != RingReader::Peek::frame) ::_exit(kExitBrokenInbox);
@@ -58,7 +74,7 @@ const std::byte* Channel::next(FrameHeader& header) {
 
 const std::byte* Channel::next_piece(FrameHeader& header) {
   if (!tasks_.pending())
-    park_until([this] { return tasks_.pending(); }, WorkMeter::Clock::now());
+    park_until([this] { return tasks_.pending(); });
   return read(header);
 }
 
@@ -69,11 +85,11 @@ const std::byte* Channel::read(FrameHeader& header) {
 }
 
 void Channel::wait_for_room(std::uint64_t wanted) {
-  park_until([&] { return answers_.room(wanted) >= wanted; }, WorkMeter::Clock::now());
+  park_until([&] { return answers_.room(wanted) >= wanted; });
 }
 
 void Channel::wait_until_taken() {
-  park_until([this] { return answers_.empty(); }, WorkMeter::Clock::now());
+  park_until([this] { return answers_.empty(); });
 }
 
 void Channel::ring_if_parked() {

@@ -61,10 +61,15 @@ class Channel {
 
  private:
   const std::byte* read(FrameHeader& header);
+  using Time = WorkMeter::Clock::time_point;
+  /// False if that has come so soon that it did not have to sleep; then it was not later than a
+  /// moment after `now`.
+  template <class Ready, class BeforeSleep>
+  bool park_until(Ready ready, Time& now, BeforeSleep before_sleep);
   template <class Ready>
-  void park_until(Ready ready, WorkMeter::Clock::time_point now);
+  void park_until(Ready ready);
   template <class Ready>
-  bool spin_until(Ready ready, WorkMeter::Clock::time_point now);
+  bool spin_until(Ready ready, Time& now);
 
   const InboxWords& in_;
   OutboxWords& out_;

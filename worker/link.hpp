@@ -72,7 +72,7 @@ class Link {
 
   [[nodiscard]] const WorkWords& work() const { return work_words(outbox_); }
   [[nodiscard]] std::uint32_t slow_changes() const {
-    return outbox_words(outbox_).slow_changes.load(std::memory_order_acquire);
+    return work().slow_changes.load(std::memory_order_relaxed);
   }
   /// Of a task that was traced.
   struct TaskTimes {

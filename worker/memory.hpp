@@ -59,7 +59,6 @@ struct alignas(128) OutboxWords {
   /// When the last of them that has a time limit began, by the steady clock.
   std::atomic<std::int64_t> began_at;
   std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
-  std::atomic<std::uint32_t> slow_changes;  ///< of WorkWords::slowest
 };
 
 inline constexpr std::size_t kTimeBuckets = 28;
@@ -67,16 +66,19 @@ inline constexpr std::size_t kSlowest = 5;
 
 /// What the worker writes of its own time, in nanoseconds: see worker/work_meter.hpp.
 struct alignas(128) WorkWords {
-  std::atomic<std::int64_t> ready_at;   ///< by the steady clock; 0: it is not
-  std::atomic<std::int64_t> looked_at;  ///< when it looked at the clock last
-  std::atomic<std::int64_t> working;
-  std::atomic<std::int64_t> serialising;
-  std::array<std::atomic<std::uint64_t>, kTimeBuckets> counts;  ///< of tasks, by their time
+  // What seldom changes, apart from the rest, as the coordinator looks at it after each batch.
+  std::atomic<std::int64_t> ready_at;       ///< by the steady clock; 0: it is not
+  std::atomic<std::uint32_t> slow_changes;  ///< of `slowest`
   struct Slow {
     std::atomic<std::uint64_t> number;  ///< by the worker's count, from 1
     std::atomic<std::int64_t> time;
   };
   std::array<Slow, kSlowest> slowest;  ///< of its tasks; in no order
+
+  alignas(128) std::atomic<std::int64_t> looked_at;  ///< when it looked at the clock last
+  std::atomic<std::int64_t> working;
+  std::atomic<std::int64_t> serialising;
+  std::array<std::atomic<std::uint64_t>, kTimeBuckets> counts;  ///< of tasks, by their time
 };
 
 /// When a task began and ended, by the steady clock; where a pool traces its tasks. That of the

@@ -67,18 +67,6 @@ bool write_mark(int stream) {
   }
 }
 
-    while (::sigtimedwait(&ignored_, nullptr, &now) > 0 || errno == EINTR) {
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  WriteSignalsIgnored(const WriteSignalsIgnored&) = delete;
-  WriteSignalsIgnored& operator=(const WriteSignalsIgnored&) = delete;
-
- private:
-  sigset_t ignored_{};
-  sigset_t before_{};
-};
-
 }  // namespace
 
 MarkSecret make_mark_secret() {

@@ -331,6 +331,7 @@ class Server {
     channel_.words().started.store(begun_, std::memory_order_relaxed);
     const std::uint64_t first = begun_;
     meter_.pause(begun_);
+    meter_.finish_span();
     // It waits for room now, if it must: a worker that sleeps without tasks should have answered.
     MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     for (;;) {
@@ -461,7 +462,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   install_crash_handlers(crash_page(outbox));
   listen_to_sanitizers();
   ::on_exit(leave_at_once, nullptr);
-  WorkMeter meter(work_words(outbox), outbox_words(outbox).slow_changes);
+  WorkMeter meter(work_words(outbox));
   const TaskTrace trace(outbox, setup.ring_bytes);
   own_meter = &meter;
   own_trace = setup.voice.traces ? &trace : nullptr;

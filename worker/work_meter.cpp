@@ -15,7 +15,9 @@ constexpr std::int64_t kLong = 10'000;
 constexpr std::int64_t kSpan = 40'000;
 constexpr std::int64_t kMostInSpan = 4096;
 /// One task of so many spans is looked at closely.
-constexpr std::uint32_t kSpansPerExact = 8;
+constexpr std::uint32_t kSpansPerExact = 32;
+/// What resume_about() may be wrong by.
+constexpr std::int64_t kMoment = 2'000;
 
 WorkMeter* attending = nullptr;  ///< the one that looks at each task
 
@@ -36,24 +38,35 @@ std::size_t time_bucket(std::int64_t nanoseconds) {
       std::lower_bound(kTimeBounds.begin(), kTimeBounds.end(), nanoseconds) - kTimeBounds.begin());
 }
 
-WorkMeter::Clock::time_point WorkMeter::pause(std::uint64_t begun) {
-  const auto time = Clock::now();
-  if (begun != counted_) {
-    look(begun, time);
-  } else {
-    mark_ = since_boot(time);
-  }
-  return time;
-}
-
 void WorkMeter::start() {
   resume();
   words_.ready_at.store(mark_, std::memory_order_relaxed);
 }
 
+WorkMeter::Clock::time_point WorkMeter::pause(std::uint64_t begun) {
+  const auto time = Clock::now();
+  add_stretch(begun, since_boot(time));
+  return time;
+}
+
+void WorkMeter::finish_span() {
+  if (seen_ != counted_) finish(seen_ - counted_);
+}
+
+void WorkMeter::end_span(std::uint64_t begun) {
+  pause(begun);
+  finish_span();
+}
+
 void WorkMeter::resume() {
   mark_ = since_boot(Clock::now());
+  about_ = false;
   words_.looked_at.store(mark_, std::memory_order_relaxed);
+}
+
+void WorkMeter::resume_about(Clock::time_point time) {
+  mark_ = since_boot(time);
+  about_ = true;
 }
 
 void WorkMeter::resume_after_coding() {
@@ -63,43 +76,59 @@ void WorkMeter::resume_after_coding() {
 }
 
 void WorkMeter::begin_kind(std::uint64_t begun) {
-  end_task(begun);
+  if (begun != counted_) end_span(begun);
   set_exact(true);
 }
 
-void WorkMeter::add_up(std::int64_t now) {
+/// Tasks from `seen_` to `begun` have been run since `mark_`, if there were any.
+void WorkMeter::add_stretch(std::uint64_t begun, std::int64_t now) {
+  std::int64_t time = now - mark_;
+  mark_ = now;
+  words_.looked_at.store(now, std::memory_order_relaxed);
+  if (begun == seen_) return;
+  const auto tasks = static_cast<std::int64_t>(begun - seen_);
+  if (about_ && time < kMoment) time = std::min(time, typical_ * tasks);
+  const bool is_long = time >= kLong * tasks;
+  if (is_long) finish_span();
+  work_ += time;
+  seen_ = begun;
+  if (is_long) finish_span();
+}
+
+void WorkMeter::add_phase(std::int64_t now) {
   (phase_ == TaskPhase::running ? work_ : coding_) += now - mark_;
   mark_ = now;
 }
 
 void WorkMeter::enter(TaskPhase phase) {
-  add_up(since_boot(Clock::now()));
+  add_phase(since_boot(Clock::now()));
   phase_ = phase;
 }
 
 void WorkMeter::end_task(std::uint64_t number) {
-  if (number != counted_) look(number, Clock::now());
+  if (number == counted_) return;
+  add_phase(since_boot(Clock::now()));
+  phase_ = TaskPhase::running;
+  words_.looked_at.store(mark_, std::memory_order_relaxed);
+  seen_ = number;
+  const std::int64_t all = work_ + coding_;
+  coding_share_ = all > 0 ? static_cast<double>(coding_) / static_cast<double>(all) : 0;
+  finish(number - counted_);
 }
 
-void WorkMeter::look(std::uint64_t begun, Clock::time_point time) {
-  add_up(since_boot(time));
-  phase_ = TaskPhase::running;
-  const std::uint64_t tasks = begun - counted_;
+/// `tasks` of them have taken as long as has been added up.
+void WorkMeter::finish(std::uint64_t tasks) {
   const std::int64_t all = work_ + coding_;
   const std::int64_t mean = all / static_cast<std::int64_t>(tasks);
-  if (exact_) {
-    coding_share_ = all > 0 ? static_cast<double>(coding_) / static_cast<double>(all) : 0;
-  } else {
-    coding_ = static_cast<std::int64_t>(coding_share_ * static_cast<double>(all));
-  }
+  if (!exact_) coding_ = static_cast<std::int64_t>(coding_share_ * static_cast<double>(all));
   add(words_.working, all - coding_);
   add(words_.serialising, coding_);
   add(words_.counts[time_bucket(mean)], tasks);
-  words_.looked_at.store(mark_, std::memory_order_relaxed);
   if (mean > fifth_slow_) [[unlikely]]
     note_slow(counted_ + 1, mean);
   work_ = coding_ = 0;
-  counted_ = begun;
+  counted_ += tasks;
+  typical_ = mean;
   every_ = static_cast<std::uint64_t>(
       std::clamp<std::int64_t>(kSpan / std::max<std::int64_t>(mean, 1), 1, kMostInSpan));
   set_exact(mean >= kLong || (!exact_ && ++spans_ % kSpansPerExact == 0));
@@ -115,7 +144,7 @@ void WorkMeter::note_slow(std::uint64_t number, std::int64_t time) {
   least.number.store(number, std::memory_order_relaxed);
   least.time.store(time, std::memory_order_relaxed);
   fifth_slow_ = std::min_element(slowest.begin(), slowest.end(), by_time)->time.load();
-  slow_changes_.store(slow_changes_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  add(words_.slow_changes, 1U);
 }
 
 void WorkMeter::set_exact(bool exact) {

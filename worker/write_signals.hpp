@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <signal.h>
 
 namespace bulkhead::detail {
 
@@ -25,5 +24,16 @@ class WriteSignalsIgnored {
   }
   ~WriteSignalsIgnored() {
     const timespec now{};
+    while (::sigtimedwait(&ignored_, nullptr, &now) > 0 || errno == EINTR) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  WriteSignalsIgnored(const WriteSignalsIgnored&) = delete;
+  WriteSignalsIgnored& operator=(const WriteSignalsIgnored&) = delete;
+
+ private:
+  sigset_t ignored_{};
+  sigset_t before_{};
+};
 
 }  // namespace bulkhead::detail
