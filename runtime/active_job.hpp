@@ -40,9 +40,9 @@ struct ActiveJob {
   Job& job;
   CallName name;
   std::unique_ptr<Tally> failure_counts;  ///< null: none of its tasks has failed
-  std::uint32_t callable;                ///< its number in the workers
-  const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
-  const TimeLimit timeout;               ///< of each task, from when it begins
+  std::uint32_t callable;                 ///< its number in the workers
+  const std::vector<std::byte>& define;   ///< payload of the frame that tells a worker what that is
+  const TimeLimit timeout;                ///< of each task, from when it begins
   Ledger ledger;
   Pace pace;
   Attempts attempts;

@@ -93,14 +93,14 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   tell_of_death(corpse, blame);
   using Ends = Stats::Ends;
   note_end(corpse,
-           leaving_                                    ? &Ends::pool_ended
-           : starting                                  ? &Ends::failed_start
-           : retired                                   ? &Ends::recycled
-           : blame.kind == FailureKind::out_of_memory  ? &Ends::out_of_memory
-           : corpse.kind == FailureKind::timed_out     ? &Ends::timed_out
-           : corpse.kind == FailureKind::cancelled     ? &Ends::cancelled
-           : !corpse.verdict.empty()                   ? &Ends::misconduct
-                                                       : &Ends::crashed,
+           leaving_                                   ? &Ends::pool_ended
+           : starting                                 ? &Ends::failed_start
+           : retired                                  ? &Ends::recycled
+           : blame.kind == FailureKind::out_of_memory ? &Ends::out_of_memory
+           : corpse.kind == FailureKind::timed_out    ? &Ends::timed_out
+           : corpse.kind == FailureKind::cancelled    ? &Ends::cancelled
+           : !corpse.verdict.empty()                  ? &Ends::misconduct
+                                                      : &Ends::crashed,
            cause);
   if (leaving_) return;
   const std::string who =

@@ -86,7 +86,8 @@ void Coordinator::note_begin(Slot& slot) {
 void Coordinator::note_ready(const Slot& slot) {
   const auto now = Clock::now();
   if (trace_)
-    trace_->start_worker(number_of(slot), slot.pid(), slot.born(), slot.ready_at(now).value_or(now));
+    trace_->start_worker(number_of(slot), slot.pid(), slot.born(),
+                         slot.ready_at(now).value_or(now));
 }
 
 /// `cause` in words, too, for the trace.

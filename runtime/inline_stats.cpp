@@ -68,7 +68,8 @@ void InlineEngine::note_begin(const ActiveCall& call, std::uint64_t task) {
   seen_.running = Running{call.active.name.number, task, std::chrono::steady_clock::now()};
 }
 
-void InlineEngine::note_end(ActiveCall& call, std::uint64_t task, int attempt, const char* outcome) {
+void InlineEngine::note_end(ActiveCall& call, std::uint64_t task, int attempt,
+                            const char* outcome) {
   const Lock lock(mutex_);
   seen_.active[&call] = {call.active.tally(), call.active.ledger.unsent()};
   const auto from = std::exchange(seen_.running, {})->since;

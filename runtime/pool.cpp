@@ -43,8 +43,7 @@ void leave_alone(std::shared_ptr<detail::Engine> engine) {
 
 Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
 Pool::Pool(Options options)
-    : engine_(make_engine(std::move(options))),
-      legacy_(std::make_shared<StatsReader::Legacy>()) {}
+    : engine_(make_engine(std::move(options))), legacy_(std::make_shared<StatsReader::Legacy>()) {}
 
 Pool::~Pool() {
   if (!engine_) return;

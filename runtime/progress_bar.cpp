@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <bulkhead/progress_bar.hpp>
-
 #include "runtime/progress_text.hpp"
 #include "worker/output.hpp"
 #include "worker/terminal.hpp"
+#include <bulkhead/progress_bar.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -65,15 +65,16 @@ std::string progress_text(const std::string& label, const Progress& progress, co
   if (const auto per_second = rate.per_second()) {
     tail += ", " + speed(*per_second);
     const double left =
-        progress.total ? static_cast<double>(*progress.total - std::min(progress.done, *progress.total)) /
-                             *per_second
-                       : kForEver;
+        progress.total
+            ? static_cast<double>(*progress.total - std::min(progress.done, *progress.total)) /
+                  *per_second
+            : kForEver;
     if (left < kForEver) tail += ", " + clock(Rate::Seconds(left)) + " left";
   }
   if (progress.failed != 0) tail += fmt::format(", {} failed", progress.failed);
   if (progress.total && *progress.total != 0) {
-    const double share = std::min(
-        static_cast<double>(progress.done) / static_cast<double>(*progress.total), 1.0);
+    const double share =
+        std::min(static_cast<double>(progress.done) / static_cast<double>(*progress.total), 1.0);
     head += fmt::format("{:3}% ", static_cast<int>(share * 100));
     const std::size_t taken = head.size() + tail.size() + 1;
     if (width && *width >= taken + kNarrowestBar)

@@ -273,8 +273,8 @@ Slot::Corpse Slot::bury() {
   const Time now = std::chrono::steady_clock::now();
   drain(now);
   hear();  // one that was doomed, too
-  Corpse corpse{{},      {},      pid_,         fate_,       std::move(verdict_), nullptr,
-                nullptr, number_, settled_ + 1, figures(now)};
+  Corpse corpse{{},      {},      pid_,    fate_,        std::move(verdict_),
+                nullptr, nullptr, number_, settled_ + 1, figures(now)};
   if (transcript_) {
     corpse.output = transcript_->take(settled_ + 1);
     transcript_->finish();

@@ -280,7 +280,7 @@ class Slot {
   Time born_{};
   std::array<Batch, 2> batches_;  ///< the last ones
   std::size_t latest_batch_ = 0;
-  std::uint32_t slow_seen_ = 0;                         ///< changes of the worker's slowest tasks
+  std::uint32_t slow_seen_ = 0;                          ///< changes of the worker's slowest tasks
   std::array<std::uint64_t, kSlowest> slow_taken_ = {};  ///< their numbers
   SlowTasks slow_;
   Trace* trace_ = nullptr;

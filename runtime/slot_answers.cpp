@@ -220,7 +220,8 @@ void Slot::settled(const Settled& settled) {
   hear();
   if (transcript_ && transcript_->captures()) attach_output(settled.count);
   const std::uint64_t first = queue_.front().tasks.first;
-  note_answers(settled.count, settled.failed != 0 ? std::optional(settled.lowest_failed) : std::nullopt);
+  note_answers(settled.count,
+               settled.failed != 0 ? std::optional(settled.lowest_failed) : std::nullopt);
   job.settle(first, settled);
 }
 

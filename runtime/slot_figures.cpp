@@ -28,9 +28,8 @@ Slot::Time Slot::busy_since(Time now) const {
 }
 
 WorkFigures Slot::figures(Time now) const {
-  WorkFigures figures =
-      believed(link_->work(), {born_, ready_at(now).value_or(now), now,
-                               std::min(link_->tasks_begun(), sent_)});
+  WorkFigures figures = believed(link_->work(), {born_, ready_at(now).value_or(now), now,
+                                                 std::min(link_->tasks_begun(), sent_)});
   figures.bytes_sent = link_->tasks().written();
   figures.bytes_received = link_->answers().position();
   return figures;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <bulkhead/stats.hpp>
-
 #include "runtime/stats_legacy.hpp"
 #include "runtime/time.hpp"
+#include <bulkhead/stats.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -54,10 +53,11 @@ std::string worker_line(const Stats& stats) {
                          [state](const Stats::Worker& worker) { return worker.state == state; });
   };
   using State = Stats::WorkerState;
-  return fmt::format("workers  {} busy, {} idle, {} starting, {} ending, {} missing, {} resident; {} replaced",
-                     count(State::busy), count(State::idle), count(State::starting),
-                     count(State::ending), count(State::missing), size(resident),
-                     ends.replaced()) +
+  return fmt::format(
+             "workers  {} busy, {} idle, {} starting, {} ending, {} missing, {} resident; {} "
+             "replaced",
+             count(State::busy), count(State::idle), count(State::starting), count(State::ending),
+             count(State::missing), size(resident), ends.replaced()) +
          some(ends.crashed, "crashed") + some(ends.timed_out, "at a time limit") +
          some(ends.out_of_memory, "out of memory") + some(ends.cancelled, "with a cancelled task") +
          some(ends.misconduct, "for misconduct") + some(ends.failed_start, "did not start") +
@@ -75,9 +75,10 @@ std::string time_line(const Stats::Times& times) {
 
 std::string histogram_line(const Stats& stats) {
   const Stats::Histogram& tasks = stats.task_times;
-  return fmt::format("a task   {} on average, half within {}, 99% within {}; {} sent, {} received\n",
-                     brief(tasks.mean()), brief(tasks.quantile(0.5)), brief(tasks.quantile(0.99)),
-                     size(stats.bytes_sent), size(stats.bytes_received));
+  return fmt::format(
+      "a task   {} on average, half within {}, 99% within {}; {} sent, {} received\n",
+      brief(tasks.mean()), brief(tasks.quantile(0.5)), brief(tasks.quantile(0.99)),
+      size(stats.bytes_sent), size(stats.bytes_received));
 }
 
 std::string slow_line(const Stats::SlowTask& task) {

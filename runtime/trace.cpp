@@ -69,8 +69,8 @@ std::string to_text(const CallName& call) {
 
 Trace::Trace(const std::string& path, Log log)
     : log_(std::move(log)), pid_(own_pid()), file_(std::in_place, path) {
-  add(fmt::format(R"({{"ph":"M","name":"process_name","pid":{},"tid":0,"args":{{"name":"bulkhead"}}}})",
-                  pid_));
+  add(fmt::format(
+      R"({{"ph":"M","name":"process_name","pid":{},"tid":0,"args":{{"name":"bulkhead"}}}})", pid_));
   name_thread(kPoolRow, "pool");
   file_->append(buffer_);
   buffer_.clear();
@@ -82,8 +82,9 @@ Trace::~Trace() {
 }
 
 void Trace::name_thread(std::uint32_t thread, std::string_view name) {
-  add(fmt::format(R"({{"ph":"M","name":"thread_name","pid":{0},"tid":{1},"args":{{"name":"{2}"}}}})",
-                  pid_, thread, name));
+  add(fmt::format(
+      R"({{"ph":"M","name":"thread_name","pid":{0},"tid":{1},"args":{{"name":"{2}"}}}})", pid_,
+      thread, name));
   add(fmt::format(
       R"({{"ph":"M","name":"thread_sort_index","pid":{0},"tid":{1},"args":{{"sort_index":{1}}}}})",
       pid_, thread));
@@ -143,12 +144,11 @@ void Trace::task(const Attempt& attempt, const std::optional<Link::TaskTimes>& t
   const Time from = std::clamp(times ? times->began_at : row, row, now);
   const bool ended = times && times->ended_at != Time{};
   const Time to = row = std::clamp(ended ? times->ended_at : now, from, now);
-  add(fmt::format(
-      R"({{"ph":"X","cat":"task","name":{},"pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},)"
-      R"("args":{{"call":{},"task":{},"attempt":{},"outcome":"{}"}}}})",
-      json_string(to_text(attempt.call)), pid_, row_of(attempt.worker), microseconds(from),
-      microseconds(to) - microseconds(from), attempt.call.number, attempt.task, attempt.attempt,
-      attempt.outcome));
+  add(fmt::format(R"({{"ph":"X","cat":"task","name":{},"pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},)"
+                  R"("args":{{"call":{},"task":{},"attempt":{},"outcome":"{}"}}}})",
+                  json_string(to_text(attempt.call)), pid_, row_of(attempt.worker),
+                  microseconds(from), microseconds(to) - microseconds(from), attempt.call.number,
+                  attempt.task, attempt.attempt, attempt.outcome));
 }
 
 double Trace::microseconds(Time time) const {

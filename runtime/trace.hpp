@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Trace: what a pool's workers do, in the format of Chrome and Perfetto, as an array of events. A
-// worker is a thread there. Each write to the file leaves whole events, so that of a program that is
-// killed only the closing bracket is missing, which those readers do not ask for.
+// worker is a thread there. Each write to the file leaves whole events, so that of a program that
+// is killed only the closing bracket is missing, which those readers do not ask for.
 //
 // Under the engine's lock; memory is bounded by a buffer.
 #pragma once
@@ -62,8 +62,8 @@ class Trace {
   const Time begin_ = std::chrono::steady_clock::now();
   std::optional<TextFile> file_;  ///< nothing: it could not be written any more
   std::string buffer_;
-  bool any_ = false;              ///< an event has been added
-  std::vector<Time> rows_;        ///< of each worker: up to when its row is taken
+  bool any_ = false;        ///< an event has been added
+  std::vector<Time> rows_;  ///< of each worker: up to when its row is taken
   Time written_ = begin_;
 };
 

@@ -72,9 +72,9 @@ void SlowTasks::add(const SlowTasks& others) {
 }
 
 void SlowTasks::add(Stats::SlowTask task) {
-  const auto place =
-      std::find_if(tasks_.begin(), tasks_.end(),
-                   [&](const Stats::SlowTask& other) { return other.time < task.time; });
+  const auto place = std::find_if(tasks_.begin(), tasks_.end(), [&](const Stats::SlowTask& other) {
+    return other.time < task.time;
+  });
   tasks_.insert(place, std::move(task));
   if (tasks_.size() > kSlowest) tasks_.pop_back();
 }

@@ -60,7 +60,8 @@ const std::byte* Channel::next(FrameHeader& header) {
   const RingReader::Peek peek = tasks_.peek(header, payload);
   if (peek == RingReader::Peek::nothing) {
     Time now = meter_.pause(out_.started.load(std::memory_order_relaxed));
-    const bool slept = park_until([this] { return tasks_.pending(); }, now, [this] { meter_.finish_span(); });
+    const bool slept =
+        park_until([this] { return tasks_.pending(); }, now, [this] { meter_.finish_span(); });
     if (slept || meter_.is_exact()) {
       meter_.resume();
     } else {
@@ -73,8 +74,7 @@ const std::byte* Channel::next(FrameHeader& header) {
 }
 
 const std::byte* Channel::next_piece(FrameHeader& header) {
-  if (!tasks_.pending())
-    park_until([this] { return tasks_.pending(); });
+  if (!tasks_.pending()) park_until([this] { return tasks_.pending(); });
   return read(header);
 }
 

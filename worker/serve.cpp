@@ -440,8 +440,8 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   auto [inbox_fd, outbox_fd, first_pipe, second_pipe, third_pipe] = std::move(fds);
   const Memory inbox =
       map_or_exit(inbox_fd, inbox_bytes(setup.ring_bytes), Memory::Access::read_only);
-  const Memory outbox =
-      map_or_exit(outbox_fd, outbox_bytes(setup.ring_bytes, setup.voice.traces), Memory::Access::read_write);
+  const Memory outbox = map_or_exit(outbox_fd, outbox_bytes(setup.ring_bytes, setup.voice.traces),
+                                    Memory::Access::read_write);
   seal_against_writing(outbox_fd);
   outbox.keep_private();
   inbox_fd.reset();

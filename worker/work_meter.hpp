@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// WorkMeter: how long a worker's tasks take, for who looks at the pool from outside. The worker adds
-// up in words of its own outbox; nobody waits for them, and nothing depends on them.
+// WorkMeter: how long a worker's tasks take, for who looks at the pool from outside. The worker
+// adds up in words of its own outbox; nobody waits for them, and nothing depends on them.
 //
 // A look at the clock costs as much as several of the shortest tasks. So there are two ways:
 //
-//   exact   a look before the answer of each task: the first one of a kind, and where they take long
-//   spans   short tasks are timed together, as many as take so long that a look costs next to
+//   exact   a look before the answer of each task: the first one of a kind, and where they take
+//   long spans   short tasks are timed together, as many as take so long that a look costs next to
 //           nothing; they count as equally long. One that takes long after all is told from those
 //           before it. How much was coding is known of a task that is looked at now and then.
 //
 //   a span:  work, wait, work, wait, work ─▶ finish;  a wait that is a sleep finishes it, too
 //
-// When a short wait ends, and tasks are short, the clock is not looked at either: the look before is
-// good enough, and where it is not, tasks are taken to be as long as others were.
+// When a short wait ends, and tasks are short, the clock is not looked at either: the look before
+// is good enough, and where it is not, tasks are taken to be as long as others were.
 #pragma once
 
 #include "worker/memory.hpp"

@@ -103,7 +103,8 @@ TEST_F(ProgressBarTest, OnATerminalIsOneLineDrawnAgainAndAgain) {
 TEST_F(ProgressBarTest, InAPipeIsPlainAndRare) {
   Pool pool(2);
   const std::string text = piped([&] {
-    (void)pool.try_map(sleeps, std::vector<int>{300, 7, 10, 17}, {.progress = ProgressBar("files")});
+    (void)pool.try_map(sleeps, std::vector<int>{300, 7, 10, 17},
+                       {.progress = ProgressBar("files")});
   });
   EXPECT_THAT(text, MatchesRegex("files: 4 in 1 s, [0-9.]+/s, 2 failed\n"));
 }
@@ -111,9 +112,9 @@ TEST_F(ProgressBarTest, InAPipeIsPlainAndRare) {
 TEST_F(ProgressBarTest, OfACallThatThrowsHasALastLine) {
   Pool pool(1);
   const std::string text = piped([&] {
-    EXPECT_THROW((void)pool.map(sleeps, std::vector<int>{7, 1, 1, 1},
-                                {.progress = ProgressBar("files")}),
-                 std::runtime_error);
+    EXPECT_THROW(
+        (void)pool.map(sleeps, std::vector<int>{7, 1, 1, 1}, {.progress = ProgressBar("files")}),
+        std::runtime_error);
   });
   EXPECT_THAT(text, HasSubstr("1 failed\n"));
   EXPECT_EQ(count_of(text, '\n'), 1) << text;

@@ -158,8 +158,7 @@ TEST_F(StatsTest, ShowWhatRunsAndWhatWaits) {
   gated->gate.add();
   (void)result.get();
   EXPECT_TRUE(test::eventually([&] { return pool.stats().running == 0; }));
-  EXPECT_THAT(pool.stats().workers,
-              Each(Field(&Stats::Worker::state, Stats::WorkerState::idle)));
+  EXPECT_THAT(pool.stats().workers, Each(Field(&Stats::Worker::state, Stats::WorkerState::idle)));
 }
 
 TEST_F(StatsTest, AddUpTheTimesOfTasksExactlyWhereTheyAreLong) {
@@ -218,11 +217,10 @@ TEST_F(StatsTest, TellSerialisingFromWorking) {
   const Stats stats = pool.stats();
   EXPECT_GT(stats.times.serialising.count(), 0.0);
   EXPECT_GT(stats.bytes_sent, 80'000'000U);
-  EXPECT_NEAR(stats.times.share_of(stats.times.working) +
-                  stats.times.share_of(stats.times.serialising) +
-                  stats.times.share_of(stats.times.waiting) +
-                  stats.times.share_of(stats.times.start),
-              1.0, 1e-9);
+  EXPECT_NEAR(
+      stats.times.share_of(stats.times.working) + stats.times.share_of(stats.times.serialising) +
+          stats.times.share_of(stats.times.waiting) + stats.times.share_of(stats.times.start),
+      1.0, 1e-9);
 }
 
 TEST_F(StatsTest, ShowHowLongWorkersTakeToStart) {

@@ -19,7 +19,9 @@ TEST(JsonString, EscapesWhatItMust) {
 TEST(JsonString, KeepsCharactersAndNoOtherBytes) {
   EXPECT_EQ(json_string("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"),
             "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"");
-  EXPECT_EQ(json_string("\xff" "a\xc3"), R"("?a?")");
+  EXPECT_EQ(json_string("\xff"
+                        "a\xc3"),
+            R"("?a?")");
   EXPECT_EQ(json_string("\xc0\x80"), R"("??")") << "overlong";
   EXPECT_EQ(json_string("\xed\xa0\x80"), R"("???")") << "half of a pair";
   EXPECT_EQ(json_string("\xf4\x90\x80\x80"), R"("????")") << "beyond the last";

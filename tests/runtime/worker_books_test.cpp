@@ -2,6 +2,7 @@
 //
 // What is believed of a worker's own words, and how figures are added up and shown.
 #include "runtime/worker_books.hpp"
+
 #include "worker/work_meter.hpp"
 
 #include <chrono>

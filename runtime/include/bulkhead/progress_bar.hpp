@@ -17,8 +17,8 @@ namespace bulkhead {
 /// Writes to standard error. On a terminal one line is drawn again and again; elsewhere plain lines
 /// come, every 10 s and at the end. Copies are one and the same bar, whose line ends with the last
 /// of them, or where the next call begins. Several calls may have it one after the other, and not
-/// at a time; it may be called in any thread, by one at a time, as the pool does. Output that cannot
-/// be written is dropped; nothing is thrown.
+/// at a time; it may be called in any thread, by one at a time, as the pool does. Output that
+/// cannot be written is dropped; nothing is thrown.
 class ProgressBar {
  public:
   explicit ProgressBar(std::string label = {});

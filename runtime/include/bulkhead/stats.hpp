@@ -20,7 +20,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace bulkhead {
@@ -98,7 +98,7 @@ struct Stats {
   /// One place of the pool, and the worker that has it now.
   struct Worker {
     int number = 0;  ///< as this_worker::number()
-    pid_t pid = 0;   ///< 0: there is no process (yet)
+    int pid = 0;     ///< 0: there is no process (yet)
     WorkerState state = WorkerState::missing;
     Seconds age{};
     std::uint64_t tasks_done = 0;  ///< by this worker, however they ended
@@ -155,7 +155,7 @@ struct Stats {
   std::uint64_t waiting = 0;  ///< tasks that wait at a worker
   std::uint64_t running = 0;
 
-  std::uint64_t calls = 0;         ///< begun, ended or not
+  std::uint64_t calls = 0;          ///< begun, ended or not
   std::uint64_t worker_starts = 0;  ///< processes that got a place in the pool
   Ends worker_ends;
   std::uint64_t refused_forks = 0;

@@ -10,6 +10,8 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <prometheus/check_names.h>
+#include <prometheus/text_serializer.h>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -18,8 +20,6 @@
 #include <vector>
 
 #include <gmock/gmock.h>
-#include <prometheus/check_names.h>
-#include <prometheus/text_serializer.h>
 
 namespace bulkhead {
 namespace {
@@ -43,8 +43,8 @@ TEST_F(PrometheusTest, HasWhatThePoolHasDone) {
   const std::string text = scraped(figures);
   EXPECT_THAT(text, HasSubstr("bulkhead_tasks_total{pool=\"parsers\",outcome=\"value\"} 9\n"));
   EXPECT_THAT(text, HasSubstr("bulkhead_tasks_total{pool=\"parsers\",outcome=\"crashed\"} 1\n"));
-  EXPECT_THAT(text, HasSubstr(
-                        "bulkhead_worker_restarts_total{pool=\"parsers\",cause=\"crashed\"} 1\n"));
+  EXPECT_THAT(text,
+              HasSubstr("bulkhead_worker_restarts_total{pool=\"parsers\",cause=\"crashed\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("bulkhead_queue_tasks{pool=\"parsers\",state=\"queued\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE bulkhead_task_seconds histogram\n"));
   EXPECT_THAT(text, HasSubstr("bulkhead_task_seconds_bucket{pool=\"parsers\",le=\"+Inf\"}"));

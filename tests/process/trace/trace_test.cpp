@@ -29,9 +29,10 @@
 #include <vector>
 
 #include <gmock/gmock.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/ostream_sink.h>
+
+#include <nlohmann/json.hpp>
 
 namespace bulkhead {
 namespace {
@@ -172,8 +173,11 @@ TEST_F(TraceTest, ShowsCrashesAndTheirWorkers) {
   std::map<std::string, int> outcomes;
   for (const json& task : tasks_of(all)) {
     ++outcomes[task.at("args").at("outcome")];
-    if (task.at("args").at("outcome") == "crashed") EXPECT_EQ(task.at("args").at("task"), 3);
-    if (task.at("args").at("outcome") == "timed_out") EXPECT_GE(task.at("dur"), 50'000.0);
+    if (task.at("args").at("outcome") == "crashed") {
+      EXPECT_EQ(task.at("args").at("task"), 3);
+    } else if (task.at("args").at("outcome") == "timed_out") {
+      EXPECT_GE(task.at("dur").get<double>(), 50'000.0);
+    }
   }
   EXPECT_EQ(outcomes.at("value"), 9);
   EXPECT_EQ(outcomes.at("crashed"), 1);
@@ -229,7 +233,8 @@ TEST_F(TraceTest, LacksItsLastBracketWhereTheProgramWasKilled) {
 TEST_F(TraceTest, ThatCannotBeMadeIsAnErrorOfTheConstructor) {
   EXPECT_THROW(Pool(Options{.workers = 1, .trace = "/nowhere/trace.json"}), SystemError);
   EXPECT_THROW(Pool(Options{.workers = 1, .trace = "/dev/full"}), SystemError);
-  EXPECT_THROW(Pool(Options{.trace = "/nowhere/trace.json", .inline_execution = true}), SystemError);
+  EXPECT_THROW(Pool(Options{.inline_execution = true, .trace = "/nowhere/trace.json"}),
+               SystemError);
 }
 
 /// The pool goes on, and the file holds whole events.

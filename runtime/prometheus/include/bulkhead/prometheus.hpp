@@ -15,18 +15,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <prometheus/collectable.h>
-#include <prometheus/metric_family.h>
-
 namespace bulkhead {
 
-/// Reads the pool's stats() at each Collect(), in the thread that scrapes. May outlive the pool, and
-/// be scraped while the pool ends: then the counters keep their last values. In a forked copy of the
-/// process Collect() throws PoolClosed, as the pool does.
+/// Reads the pool's stats() at each Collect(), in the thread that scrapes. May outlive the pool,
+/// and be scraped while the pool ends: then the counters keep their last values. In a forked copy
+/// of the process Collect() throws PoolClosed, as the pool does.
 class PoolCollector final : public prometheus::Collectable {
  public:
   /// All metrics have the label pool="`name`".
@@ -35,25 +34,25 @@ class PoolCollector final : public prometheus::Collectable {
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
     const Stats stats = read_();
-    return {tasks(stats.tasks),
-            single("bulkhead_task_retries_total", "Attempts that failed and were followed by another",
-                   Type::Counter, stats.retried),
-            task_seconds(stats.task_times),
-            unfinished(stats),
-            single("bulkhead_calls_total", "Calls begun", Type::Counter,
-                   stats.calls),
-            workers(stats),
-            resident(stats),
-            worker_seconds(stats.times),
-            single("bulkhead_worker_starts_total", "Worker processes started",
-                   Type::Counter, stats.worker_starts),
-            restarts(stats.worker_ends),
-            single("bulkhead_fork_refusals_total", "Workers that the system refused to start",
-                   Type::Counter, stats.refused_forks),
-            single("bulkhead_sent_bytes_total", "Bytes sent to workers",
-                   Type::Counter, stats.bytes_sent),
-            single("bulkhead_received_bytes_total", "Bytes received from workers",
-                   Type::Counter, stats.bytes_received)};
+    return {
+        tasks(stats.tasks),
+        single("bulkhead_task_retries_total", "Attempts that failed and were followed by another",
+               Type::Counter, stats.retried),
+        task_seconds(stats.task_times),
+        unfinished(stats),
+        single("bulkhead_calls_total", "Calls begun", Type::Counter, stats.calls),
+        workers(stats),
+        resident(stats),
+        worker_seconds(stats.times),
+        single("bulkhead_worker_starts_total", "Worker processes started", Type::Counter,
+               stats.worker_starts),
+        restarts(stats.worker_ends),
+        single("bulkhead_fork_refusals_total", "Workers that the system refused to start",
+               Type::Counter, stats.refused_forks),
+        single("bulkhead_sent_bytes_total", "Bytes sent to workers", Type::Counter,
+               stats.bytes_sent),
+        single("bulkhead_received_bytes_total", "Bytes received from workers", Type::Counter,
+               stats.bytes_received)};
   }
 
  private:
@@ -118,8 +117,8 @@ class PoolCollector final : public prometheus::Collectable {
     return made;
   }
   [[nodiscard]] prometheus::MetricFamily unfinished(const Stats& stats) const {
-    auto made = family("bulkhead_queue_tasks", "Tasks that have not ended, by where they are",
-                       Type::Gauge);
+    auto made =
+        family("bulkhead_queue_tasks", "Tasks that have not ended, by where they are", Type::Gauge);
     add(made, "state", "queued", stats.queued);
     add(made, "state", "waiting", stats.waiting);
     add(made, "state", "running", stats.running);
@@ -137,8 +136,8 @@ class PoolCollector final : public prometheus::Collectable {
     return made;
   }
   [[nodiscard]] prometheus::MetricFamily resident(const Stats& stats) const {
-    auto made = family("bulkhead_worker_resident_bytes", "Resident memory of each worker",
-                       Type::Gauge);
+    auto made =
+        family("bulkhead_worker_resident_bytes", "Resident memory of each worker", Type::Gauge);
     for (const Stats::Worker& worker : stats.workers)
       add(made, "worker", std::to_string(worker.number).c_str(), worker.resident_bytes);
     return made;
