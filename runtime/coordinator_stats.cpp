@@ -39,7 +39,7 @@ void Coordinator::fill(Stats& stats) {
 
   WorkFigures work = past_.work;
   SlowTasks slowest;
-  for (const Slot& slot : slots_) {
+  for (Slot& slot : slots_) {
     slowest.add(slot.slowest());
     if (!zygote_) continue;
     Stats::Worker worker = slot.look(now);

@@ -287,6 +287,7 @@ Slot::Corpse Slot::bury() {
     queue_.pop(count);
     left -= count;
   }
+  static_cast<void>(slowest());
   note_unfinished(corpse, now);
   if (corpse.begun.empty() && state_ == State::ready && !untried_.empty()) {
     corpse.rebuilt = untried_.front();

@@ -139,8 +139,11 @@ class Slot {
   [[nodiscard]] WorkFigures figures(Time now) const;
   [[nodiscard]] std::optional<Time> ready_at(Time now) const;
   [[nodiscard]] Time born() const { return born_; }
-  /// Of all incarnations.
-  [[nodiscard]] const SlowTasks& slowest() const { return slow_; }
+  /// Of all incarnations. First what the worker has said since its last answer.
+  [[nodiscard]] const SlowTasks& slowest() {
+    if (link_ && link_->slow_changes() != slow_seen_) note_slow();
+    return slow_;
+  }
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool alive() const { return state_ == State::starting || state_ == State::ready; }

@@ -165,8 +165,11 @@ TEST_F(ProgressBarTest, IsCalledForCallsThatNobodyWaitsFor) {
 TEST_F(ProgressBarTest, ThrowsNothingWhereStandardErrorIsClosed) {
   test::in_fork([] {
     Pool pool(1);
+    const int kept = ::dup(STDERR_FILENO);
     ::close(STDERR_FILENO);
     EXPECT_EQ(pool.map(sleeps, std::vector<int>(5, 1), {.progress = ProgressBar("x")}).size(), 5U);
+    ::dup2(kept, STDERR_FILENO);
+    ::close(kept);
   });
 }
 
