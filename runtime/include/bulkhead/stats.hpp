@@ -7,11 +7,11 @@
 //
 // Exact are the counts of tasks, attempts, workers and bytes. Times are by the workers' own clocks:
 // exact for each task where those of a function take 10 us or more, so that a look at the clock for
-// each costs next to nothing; shorter ones are timed together, 40 us of them or until the worker has
-// to wait long, and count as equally long (one that takes long after all, as long as the few with
-// which it came). How much of short tasks is serialising is known of one in some thousands. Times
-// may lack what workers have done in the last moment. A worker that a task has damaged may say
-// anything of its times, though no more than it has lived.
+// each costs next to nothing; shorter ones are timed together, 40 us of them or until the worker
+// has to wait long, and count as equally long (one that takes long after all, as long as the few
+// with which it came). How much of short tasks is serialising is known of one in some thousands.
+// Times may lack what workers have done in the last moment. A worker that a task has damaged may
+// say anything of its times, though no more than it has lived.
 #pragma once
 
 #include <array>
