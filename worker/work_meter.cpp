@@ -123,9 +123,10 @@ void WorkMeter::finish(std::uint64_t tasks) {
   if (!exact_) coding_ = static_cast<std::int64_t>(coding_share_ * static_cast<double>(all));
   add(words_.working, all - coding_);
   add(words_.serialising, coding_);
-  add(words_.counts[time_bucket(mean)], tasks);
+  // By the last of them: that is the one of which the coordinator has heard last.
   if (mean > fifth_slow_) [[unlikely]]
-    note_slow(counted_ + 1, mean);
+    note_slow(counted_ + tasks, mean);
+  add(words_.counts[time_bucket(mean)], tasks);
   work_ = coding_ = 0;
   counted_ += tasks;
   typical_ = mean;
