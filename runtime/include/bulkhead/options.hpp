@@ -121,7 +121,7 @@ struct Options {
   /// A file, which is made or emptied, for a trace of all tasks: when each began and ended, where,
   /// and how; also the starts and ends of workers, and the calls. To be opened with
   /// https://ui.perfetto.dev or chrome://tracing (JSON). Written while calls are served; complete
-  /// when the pool has ended, readable before. Each task costs some 0.2 us more, 150 bytes of the
+  /// when the pool has ended, readable before. Each task costs some 0.4 us more, 150 bytes of the
   /// file, and each worker 200 KiB of memory. If the file cannot be written any more, the logger is
   /// told, and the trace ends. The Pool's constructor throws SystemError if it cannot be made.
   /// Empty: nothing is traced.
