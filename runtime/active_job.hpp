@@ -7,6 +7,7 @@
 #include "runtime/ledger.hpp"
 #include "runtime/pace.hpp"
 #include "runtime/replay_saver.hpp"
+#include "runtime/tally.hpp"
 #include "runtime/time.hpp"
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -37,9 +39,11 @@ struct ActiveJob {
         attempts(options.retries) {}
 
   Job& job;
-  std::uint32_t callable;                ///< its number in the workers
-  const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
-  const TimeLimit timeout;               ///< of each task, from when it begins
+  CallName name;
+  std::unique_ptr<Tally> failure_counts;  ///< null: none of its tasks has failed
+  std::uint32_t callable;                 ///< its number in the workers
+  const std::vector<std::byte>& define;   ///< payload of the frame that tells a worker what that is
+  const TimeLimit timeout;                ///< of each task, from when it begins
   const int priority;
   Ledger ledger;
   Pace pace;
@@ -55,6 +59,28 @@ struct ActiveJob {
 
   /// The tasks of a worker from `first` on have ended, as many as `settled` says.
   void settle(std::uint64_t first, const Settled& settled) {
+    if (settled.failed != 0) [[unlikely]]
+      note_failures(FailureKind::exception, settled.failed);  // while decoding
+    close(first, settled);
+  }
+  /// The argument of a task could not be encoded; or there was none any more, as it was cancelled.
+  void refuse(std::uint64_t task, bool cancelled) {
+    note_failures(cancelled ? FailureKind::cancelled : FailureKind::exception, 1);
+    close(task, {1, 1, task, false});
+  }
+  /// How its tasks have ended so far.
+  [[nodiscard]] Tally tally() const {
+    Tally all = failure_counts ? *failure_counts : Tally{};
+    all.outcomes.value = ledger.settled() - ledger.failed();
+    return all;
+  }
+  Tally& failures() {
+    if (!failure_counts) failure_counts = std::make_unique<Tally>();
+    return *failure_counts;
+  }
+  void note_failures(FailureKind kind, std::uint64_t count) { failures().of(kind) += count; }
+  /// The same, without a word of how.
+  void close(std::uint64_t first, const Settled& settled) {
     attempts.forget({first, settled.count});
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
@@ -71,11 +97,13 @@ struct ActiveJob {
     const bool again = attempts.note_failure(task, details, now, task < ledger.limit());
     job.narrow(task, details.task, again);
     if (again) {
+      failures().retried += 1;
       release_due(now);
     } else {
+      note_failures(details.kind, 1);
       if (saver) saver->save(job, task, define, details);
       job.fail(task, Failure(std::move(details)));
-      settle(task, {1, 1, task, false});
+      close(task, {1, 1, task, false});
     }
   }
   /// Failed tasks that may be run again now can be given out. True if there were any.

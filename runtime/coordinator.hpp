@@ -20,6 +20,8 @@
 #include "runtime/restarts.hpp"
 #include "runtime/slot.hpp"
 #include "runtime/startup.hpp"
+#include "runtime/trace.hpp"
+#include "runtime/worker_books.hpp"
 #include "worker/broadcast.hpp"
 #include "worker/serve.hpp"
 #include "worker/spin.hpp"
@@ -75,6 +77,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void terminate() override;
   void dismiss() override;
   void resize(int workers) override;
+  Stats stats() override;
 
   [[nodiscard]] int workers() const override { return size_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
@@ -111,7 +114,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   struct Definition {
     std::uint32_t number = 0;
     std::vector<std::byte> payload;
-    bool temporary = false;  ///< has state or terms of its own: forgotten after the job
+    bool temporary = false;        ///< has state or terms of its own: forgotten after the job
     std::uint64_t generation = 0;  ///< of the loaded modules when it was last looked up
   };
   Definition& definition_of(const Job& job, const CallOptions& options);
@@ -195,6 +198,16 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] int awake() const;
   [[nodiscard]] bool spare_cpu() const;
   void report_progress(Lock& lock, Entry& entry, bool last);
+
+  // Being looked at.
+  void fill(Stats& stats);
+  void note_begin(Entry& entry);
+  void note_end(const Entry& entry);
+  void note_begin(Slot& slot);
+  void note_ready(const Slot& slot);
+  void note_end(const Slot::Corpse& corpse, std::uint64_t Stats::Ends::*kind,
+                const std::string& cause);
+  void trace_failures(const Slot::Corpse& corpse, FailureKind kind);
 
   // Workers.
   void hire_all();
@@ -285,6 +298,17 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
   std::thread helper_;
+  std::optional<Trace> trace_;  ///< nothing: none is wanted
+  /// What has been: jobs that are over, workers that have ended.
+  struct Past {
+    Tally tally;
+    WorkFigures work;
+    Stats::Ends ends;
+    std::uint64_t calls = 0;  ///< that have begun
+    std::uint64_t starts = 0;
+    std::uint64_t refusals = 0;
+  } past_;
+  ShownFigures shown_;
   std::atomic<int> size_;   ///< workers that were asked for
   std::deque<Slot> slots_;  ///< theirs, and behind them those of workers that are to leave
   bool unheard_ = false;    ///< a worker may have said more than its answers

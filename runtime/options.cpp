@@ -168,12 +168,10 @@ SubmissionKey submission_key(const FunctionKey& function, const CallOptions& opt
                           "ends a call; apply_async() takes all options)");
   }
   const Retries& retries = options.retries;
-  return {function,
-          options.timeout,
-          options.seed,
-          {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
-          retries.pause,
-          options.priority};
+  return {
+      function,      options.timeout,
+      options.seed,  {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
+      retries.pause, options.priority};
 }
 
 }  // namespace bulkhead::detail

@@ -4,6 +4,7 @@
 #include "runtime/options.hpp"
 #include "runtime/replay.hpp"
 #include "runtime/startup.hpp"
+#include "runtime/stats_legacy.hpp"
 #include "worker/host.hpp"
 #include "worker/replay_file.hpp"
 #include "worker/reset.hpp"
@@ -44,7 +45,8 @@ void leave_alone(std::shared_ptr<detail::Engine> engine) {
 }  // namespace
 
 Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
-Pool::Pool(Options options) : engine_(make_engine(std::move(options))) {}
+Pool::Pool(Options options)
+    : engine_(make_engine(std::move(options))), legacy_(std::make_shared<StatsReader::Legacy>()) {}
 
 Pool::~Pool() {
   if (!engine_) return;
@@ -52,6 +54,7 @@ Pool::~Pool() {
     leave_alone(std::move(engine_));
   } else {
     engine_->dismiss();
+    legacy_->leave(*engine_);
   }
 }
 
@@ -83,6 +86,13 @@ void Pool::terminate() {
 }
 void Pool::resize(int workers) {
   engine().resize(workers);
+}
+Stats Pool::stats() const {
+  return engine().stats();
+}
+StatsReader Pool::stats_reader() const {
+  static_cast<void>(engine());
+  return {engine_, legacy_};
 }
 int Pool::workers() const {
   return engine().workers();

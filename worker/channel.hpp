@@ -8,6 +8,7 @@
 #include "worker/memory.hpp"
 #include "worker/spin.hpp"
 #include "worker/wake.hpp"
+#include "worker/work_meter.hpp"
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/frame.hpp>
 #include <bulkhead/detail/ring.hpp>
@@ -21,8 +22,9 @@ namespace bulkhead::detail {
 /// A worker's rings, and how it waits for them.
 class Channel {
  public:
+  /// `meter` is told of waits for tasks.
   Channel(const Memory& inbox, const Memory& outbox, std::uint64_t ring_bytes,
-          const Doorbell& doorbell);
+          const Doorbell& doorbell, WorkMeter& meter);
 
   RingReader& tasks() { return tasks_; }
   RingWriter& answers() { return answers_; }
@@ -33,6 +35,8 @@ class Channel {
 
   /// The next frame of the inbox; sleeps until there is one. Null if none comes within the limit.
   const std::byte* next(FrameHeader& header, const Limit& limit = std::nullopt);
+  /// The same in the midst of a message, while its task runs.
+  const std::byte* next_piece(FrameHeader& header);
   /// Nothing of the inbox will be read any more: looks as if asleep, whatever comes.
   void turn_away();
   /// Sleeps until the coordinator has taken something out of the outbox.
@@ -62,17 +66,28 @@ class Channel {
   void ring_if_parked();
 
  private:
+  using Time = WorkMeter::Clock::time_point;
+  enum class Wait : std::uint8_t {
+    was_short,  ///< no sleep; it ended no later than a moment after `now`
+    was_a_sleep,
+    was_in_vain,  ///< the time was up
+  };
+
+  const std::byte* read(FrameHeader& header);
+  template <class Ready, class BeforeSleep>
+  Wait park_until(Ready ready, Time& now, const Limit& limit, BeforeSleep before_sleep);
   template <class Ready>
-  bool park_until(Ready ready, const Limit& limit = std::nullopt);
+  void park_until(Ready ready);
   void note_sleep();
   template <class Ready>
-  bool spin_until(Ready ready);
+  bool spin_until(Ready ready, Time& now);
 
   const InboxWords& in_;
   OutboxWords& out_;
   RingReader tasks_;
   RingWriter answers_;
   const Doorbell& doorbell_;
+  WorkMeter& meter_;
   Spin spin_;
   std::uint32_t parked_ = 0;      ///< what `parked` should be: a task may have scribbled over it
   bool deaf_ = false;             ///< the doorbell could not be rung

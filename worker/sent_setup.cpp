@@ -36,8 +36,8 @@ struct Sent {
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(ring_bytes, fences, cgroup, voice, faults, cpus, initializer, finalizer,
-            idle_timeout, pools_deep);
+    archive(ring_bytes, fences, cgroup, voice, faults, cpus, initializer, finalizer, idle_timeout,
+            pools_deep);
     archive(limits.memory, limits.cpu_time, limits.file_size, limits.open_files, limits.processes);
     archive(limits.oom_score_adj, limits.core_dumps, limits.no_new_privileges);
   }

@@ -145,7 +145,8 @@ void serve_if_spawned(ForwardLogs forward_logs) {
   if (text == nullptr || !summons.read(text)) return;
   // Not for what this program, or its workers, may start.
   ::unsetenv(kSpawned);
-  if (::getppid() != summons.from) return;
+  // The host is gone: what it would do itself is not to be done here.
+  if (::getppid() != summons.from) ::_exit(kExitBadSetup);
   const auto until = std::chrono::steady_clock::now() + kLaunchTime;
   ControlMessage order;
   ControlDescriptors fds;

@@ -13,7 +13,8 @@ namespace bulkhead::detail {
 /// throws.
 [[nodiscard]] NewZygote spawn_zygote(const WorkerSetup& setup, const Doorbell& doorbell);
 
-/// In a process that was started so, never returns. `forward_logs` is for the workers.
+/// In a process that was started so, never returns; neither if the host has ended meanwhile.
+/// `forward_logs` is for the workers.
 void serve_if_spawned(ForwardLogs forward_logs);
 
 /// True in a process that was started so, or a fork of it, before it has come there.

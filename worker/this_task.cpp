@@ -32,7 +32,9 @@ struct TaskClock {
   std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
   std::uint32_t never_wiped = 1;          ///< where the kernel cannot tell a copy, none is told
   volatile std::uint32_t* calm = &never_wiped;
-  void (*see_to)(std::uint64_t) = nullptr;  ///< before the answer of each task
+  // Before the answer of each task, in this order.
+  void (*look)(std::uint64_t) = nullptr;
+  void (*see_to)(std::uint64_t) = nullptr;
   void (*begin_element)(std::uint64_t, bool) = nullptr;
 };
 constinit TaskClock task_clock;
@@ -68,7 +70,8 @@ void begin_task_clock(OutboxWords& words) {
   }
   task_clock.process = own_pid();
   task_clock.words = &words;
-  task_clock.see_to = nullptr;  // a worker of a task's own pool has inherited one
+  // A worker of a task's own pool has inherited these.
+  task_clock.look = task_clock.see_to = nullptr;
   task_clock.begin_element = nullptr;
   task_clock.mark = nullptr;
 }
@@ -134,11 +137,9 @@ void attend() {
   task_clock.asks = 0;
   const std::uint64_t stopped = task_clock.stopped.load();
   if (stopped != 0 && stopped == present_task()) die_of_stop();
-  if (task_clock.see_to == nullptr) {
-    *task_clock.calm = 1;
-  } else {
-    task_clock.see_to(present_task());
-  }
+  if (task_clock.look != nullptr) task_clock.look(present_task());
+  if (task_clock.see_to != nullptr) task_clock.see_to(present_task());
+  if (task_clock.look == nullptr && task_clock.see_to == nullptr) *task_clock.calm = 1;
 }
 
 ElementMark::ElementMark(std::uint64_t first)
@@ -165,6 +166,11 @@ void ElementMark::tell(std::uint64_t element) const {
 void attend_always(void (*see_to)(std::uint64_t)) {
   task_clock.see_to = see_to;
   *task_clock.calm = 0;
+}
+
+void attend_each_task(void (*look)(std::uint64_t)) {
+  task_clock.look = look;
+  if (look != nullptr) *task_clock.calm = 0;
 }
 
 }  // namespace detail

@@ -399,11 +399,11 @@ TEST_F(DeathTest, WorkersThatKillEachOtherHangNobody) {
     state.reset();
     const auto everyone = static_cast<std::uint32_t>(parties);
     Pool pool(parties);
-    const auto task = [](std::uint32_t everyone, std::uint32_t x) {
+    const auto task = [](std::uint32_t all, std::uint32_t x) {
       state->pids[x] = ::getpid();
       state->begun.add();
-      if (!state->begun.reaches(everyone)) return false;
-      ::kill(state->pids[(x + 1) % everyone], SIGKILL);
+      if (!state->begun.reaches(all)) return false;
+      ::kill(state->pids[(x + 1) % all], SIGKILL);
       return true;
     };
     const auto outcomes = pool.try_map(partial(task, everyone), test::numbers(0U, everyone));

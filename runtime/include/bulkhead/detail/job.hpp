@@ -17,6 +17,7 @@
 #include <bulkhead/detail/task_sink.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/options.hpp>
+#include <bulkhead/stats.hpp>
 #include <bulkhead/task_output.hpp>
 
 #include <array>
@@ -103,6 +104,7 @@ class Job {
   struct Encoded {
     std::uint64_t accepted = 0;  ///< of the tasks, in order
     bool failed = false;         ///< the task after those could not be encoded, and has failed
+    bool cancelled = false;      ///< as it had been cancelled
   };
   /// Puts tasks into an inbox, as many as it takes.
   virtual Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) = 0;
@@ -313,6 +315,7 @@ class Engine {
   virtual void dismiss() = 0;
   virtual void resize(int workers) = 0;
   [[nodiscard]] virtual int workers() const = 0;
+  virtual Stats stats() = 0;
   /// True in a fork of the process that made it: it must not be used there, nor destroyed.
   [[nodiscard]] virtual bool is_copy() const = 0;
   Engine* left_before = nullptr;                 ///< the copy that was left alone before this one
