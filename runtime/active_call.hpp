@@ -59,7 +59,10 @@ struct ActiveCall {
   /// At the end.
   [[nodiscard]] RunReport report() {
     if (!given_up && !complete()) given_up = std::move(ending);
-    if (given_up) active.give_up_retries(*given_up);
+    if (given_up) {
+      active.give_up_retries(*given_up);
+      active.note_failures(given_up->kind, active.ledger.known() - active.ledger.settled());
+    }
     return {std::move(given_up), active.ledger.known()};
   }
 };

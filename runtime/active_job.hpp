@@ -7,6 +7,7 @@
 #include "runtime/ledger.hpp"
 #include "runtime/pace.hpp"
 #include "runtime/replay_saver.hpp"
+#include "runtime/tally.hpp"
 #include "runtime/time.hpp"
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/options.hpp>
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,6 +38,8 @@ struct ActiveJob {
         attempts(options.retries) {}
 
   Job& job;
+  CallName name;
+  std::unique_ptr<Tally> failure_counts;  ///< null: none of its tasks has failed
   std::uint32_t callable;                ///< its number in the workers
   const std::vector<std::byte>& define;  ///< payload of the frame that tells a worker what that is
   const TimeLimit timeout;               ///< of each task, from when it begins
@@ -53,6 +57,28 @@ struct ActiveJob {
 
   /// The tasks of a worker from `first` on have ended, as many as `settled` says.
   void settle(std::uint64_t first, const Settled& settled) {
+    if (settled.failed != 0) [[unlikely]]
+      note_failures(FailureKind::exception, settled.failed);  // while decoding
+    close(first, settled);
+  }
+  /// The argument of a task could not be encoded; or there was none any more, as it was cancelled.
+  void refuse(std::uint64_t task, bool cancelled) {
+    note_failures(cancelled ? FailureKind::cancelled : FailureKind::exception, 1);
+    close(task, {1, 1, task, false});
+  }
+  /// How its tasks have ended so far.
+  [[nodiscard]] Tally tally() const {
+    Tally all = failure_counts ? *failure_counts : Tally{};
+    all.outcomes.value = ledger.settled() - ledger.failed();
+    return all;
+  }
+  Tally& failures() {
+    if (!failure_counts) failure_counts = std::make_unique<Tally>();
+    return *failure_counts;
+  }
+  void note_failures(FailureKind kind, std::uint64_t count) { failures().of(kind) += count; }
+  /// The same, without a word of how.
+  void close(std::uint64_t first, const Settled& settled) {
     attempts.forget({first, settled.count});
     ledger.settle(settled);
     if (settled.failed != 0 && job.stops_at_failure()) stop_at(settled.lowest_failed);
@@ -64,11 +90,13 @@ struct ActiveJob {
     const std::uint64_t task = details.task;
     const auto now = Clock::now();
     if (attempts.note_failure(details, now, task < ledger.limit())) {
+      failures().retried += 1;
       release_due(now);
     } else {
+      note_failures(details.kind, 1);
       if (saver) saver->save(job, define, details);
       job.fail(task, Failure(std::move(details)));
-      settle(task, {1, 1, task, false});
+      close(task, {1, 1, task, false});
     }
   }
   /// Failed tasks that may be run again now can be given out. True if there were any.

@@ -158,11 +158,14 @@ RunReport Coordinator::run(Job& job, const CallOptions& options) {
 RunReport Coordinator::finish(Entry& entry) {
   jobs_.erase(entry.place);
   if (entry.definition->temporary) forget(*entry.definition);
-  return entry.report();
+  RunReport report = entry.report();
+  note_end(entry);
+  return report;
 }
 
 /// Takes its place in line.
 void Coordinator::begin(Entry& entry) {
+  note_begin(entry);
   if (!replay_dir_.empty()) entry.active.saver.emplace(replay_dir_, log_);
   entry.active.prime();
   entry.place = jobs_.insert(jobs_.end(), &entry);

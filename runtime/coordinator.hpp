@@ -19,6 +19,8 @@
 #include "runtime/log.hpp"
 #include "runtime/restarts.hpp"
 #include "runtime/slot.hpp"
+#include "runtime/trace.hpp"
+#include "runtime/worker_books.hpp"
 #include "worker/broadcast.hpp"
 #include "worker/serve.hpp"
 #include "worker/spin.hpp"
@@ -72,6 +74,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void join() override;
   void terminate() override;
   void dismiss() override;
+  Stats stats() override;
 
   [[nodiscard]] int workers() const override { return static_cast<int>(slots_.size()); }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
@@ -187,6 +190,16 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] bool spare_cpu() const;
   void report_progress(Lock& lock, Entry& entry, bool last);
 
+  // Being looked at.
+  void fill(Stats& stats);
+  void note_begin(Entry& entry);
+  void note_end(const Entry& entry);
+  void note_begin(Slot& slot);
+  void note_ready(const Slot& slot);
+  void note_end(const Slot::Corpse& corpse, std::uint64_t Stats::Ends::*kind,
+                const std::string& cause);
+  void trace_failures(const Slot::Corpse& corpse, FailureKind kind);
+
   // Workers.
   void hire_all();
   void rehire(Slot& slot);
@@ -270,6 +283,17 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
   std::thread helper_;
+  std::optional<Trace> trace_;  ///< nothing: none is wanted
+  /// What has been: jobs that are over, workers that have ended.
+  struct Past {
+    Tally tally;
+    WorkFigures work;
+    Stats::Ends ends;
+    std::uint64_t calls = 0;  ///< that have begun
+    std::uint64_t starts = 0;
+    std::uint64_t refusals = 0;
+  } past_;
+  ShownFigures shown_;
   std::vector<Slot> slots_;
   bool unheard_ = false;  ///< a worker may have said more than its answers
   std::uint64_t next_epoch_ = 1;

@@ -281,6 +281,7 @@ void Coordinator::dismiss() {
   // Callbacks may still use the pool: not to be left to the destructor.
   Lock lock = enter();
   await_idle(lock);
+  trace_.reset();  // the file is complete when the Pool is gone
 }
 
 }  // namespace bulkhead::detail

@@ -52,6 +52,7 @@ void Coordinator::hear(const ControlMessage& message) {
   switch (message.kind) {
     case ControlKind::started:
       slot.started(message.pid);
+      ++past_.starts;
       log_.debug("worker " + std::to_string(number_of(slot)) + " is process " +
                  std::to_string(message.pid));
       return;
@@ -90,6 +91,17 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   }
   if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, blame);
+  using Ends = Stats::Ends;
+  note_end(corpse,
+           leaving_                                    ? &Ends::pool_ended
+           : starting                                  ? &Ends::failed_start
+           : retired                                   ? &Ends::recycled
+           : blame.kind == FailureKind::out_of_memory  ? &Ends::out_of_memory
+           : corpse.kind == FailureKind::timed_out     ? &Ends::timed_out
+           : corpse.kind == FailureKind::cancelled     ? &Ends::cancelled
+           : !corpse.verdict.empty()                   ? &Ends::misconduct
+                                                       : &Ends::crashed,
+           cause);
   if (leaving_) return;
   const std::string who =
       "worker " + std::to_string(number_of(slot)) + ", process " + std::to_string(message.pid);
@@ -140,6 +152,7 @@ void Coordinator::tell_of_death(const Slot::Corpse& corpse, FailureDetails blame
   }
   blame.worker_pid = corpse.pid;
   blame.output = corpse.output;
+  trace_failures(corpse, blame.kind);
   for (const Run& run : corpse.begun) {
     for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
       blame.task = run.tasks.first + i;
@@ -164,6 +177,7 @@ void Coordinator::note_failed_rebuilding(std::uint32_t callable, const FailureDe
 
 void Coordinator::after_drain(Slot& slot) {
   if (slot.take_ready()) {
+    note_ready(slot);
     restarts_.succeeded();
     slot.killed_at.reset();
     if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
@@ -219,7 +233,9 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
     blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
     blame.message = "the worker was killed: " + cause_;
     blame.signal = SIGKILL;
-    tell_of_death(slot.bury(), std::move(blame));
+    const Slot::Corpse corpse = slot.bury();
+    tell_of_death(corpse, std::move(blame));
+    note_end(corpse, &Stats::Ends::pool_ended, cause_);
   }
   finish_calls();
   if (state == State::broken) log_.error(cause_);

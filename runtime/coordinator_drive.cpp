@@ -28,6 +28,8 @@ constexpr std::chrono::microseconds kWorthTaking{200};
 constexpr milliseconds kStreamTime{2};
 /// Tasks of a stream that a worker is given, if there are any.
 constexpr std::uint64_t kLeastOfStream = 2;
+/// Tasks that wait at a worker and are traced: fewer than it has records for.
+constexpr std::uint64_t kMostTraced = kTraceRecords / 4;
 /// If this much waits, tasks have become longer since they were given out.
 constexpr milliseconds kTooMuch{8};
 
@@ -143,7 +145,8 @@ bool Coordinator::feed(Slot& slot, Clock::time_point now) {
     ActiveJob& job = entry->active;
     const std::uint64_t unsent =
         job.ledger.total() ? job.ledger.unsent() : std::numeric_limits<std::uint64_t>::max();
-    const std::uint64_t window = job.pace.window(unsent, slots_.size());
+    const std::uint64_t pace = job.pace.window(unsent, slots_.size());
+    const std::uint64_t window = trace_ ? std::min<std::uint64_t>(pace, kMostTraced) : pace;
     // Who reads a stream is away in between, and a worker that is done with a long task would wait.
     fed |=
         slot.feed(job, entry->pulled != nullptr ? std::max(window, kLeastOfStream) : window, now);

@@ -57,6 +57,8 @@ Coordinator::Coordinator(const Options& options, int workers)
   setup_.forward_logs = [logger = options.logger](std::unique_ptr<LogSender> sender) {
     forward_logs(logger, std::move(sender));
   };
+  if (!options.trace.empty()) trace_.emplace(options.trace, log_);
+  setup_.voice.traces = trace_.has_value();
   if (setup_.voice.has_streams()) peek_.emplace();
   generation_ = ModuleMap::generation();
   zygote_ = std::make_unique<Zygote>(setup_, doorbell_, workers);
@@ -131,6 +133,7 @@ void Coordinator::begin(Slot& slot, std::unique_ptr<Link> link, std::uint64_t ep
   }
   slot.begin(std::move(link), epoch, pid, number_of(slot));
   slot.listen(std::move(transcript));
+  note_begin(slot);
   if (longest_start_) slot.killed_at = later(Clock::now(), *longest_start_);
 }
 
@@ -173,6 +176,7 @@ void Coordinator::rehire(Slot& slot) {
 
 void Coordinator::note_refusal(int error) {
   refusal_ = error;
+  ++past_.refusals;
   restarts_.refused(Clock::now(), !anyone_alive());
   last_start_failure_ = SystemError("the system refuses to start a worker", error).what();
   log_.warn(last_start_failure_ + "; going on with fewer");

@@ -99,6 +99,7 @@ struct InlineEngine::Call : Definition, ActiveCall {
       : Definition{engine.define(job, call_options)},
         ActiveCall{ActiveJob(job, 0, definition, call_options), call_options},
         callable(definition) {
+    engine.note_begin(*this, call_options);
     if (!engine.replay_dir_.empty()) active.saver.emplace(engine.replay_dir_, engine.log_);
     active.prime();
     heed_stop();
@@ -113,6 +114,10 @@ InlineEngine::InlineEngine(const Options& options, int workers)
       replay_dir_(options.replay_dir),
       initializer_(options.initializer),
       finalizer_(options.finalizer) {
+  if (!options.trace.empty()) {
+    trace_.emplace(options.trace, log_);
+    trace_->fork_worker(0);
+  }
   log_.debug("tasks run inline, in this process");
 }
 
@@ -151,6 +156,8 @@ void InlineEngine::terminate() {
 /// Streams may outlive the pool.
 void InlineEngine::dismiss() {
   end();
+  const Lock lock(mutex_);
+  trace_.reset();
 }
 
 void InlineEngine::end() {
@@ -228,6 +235,7 @@ RunReport InlineEngine::run(Job& job, const CallOptions& options) {
   }
   const Turn turn(*this);
   RunReport report = call->report();
+  note_end(*call);
   call.reset();
   return report;
 }
@@ -264,7 +272,9 @@ class InlineEngine::Pulled final : public Pull {
  private:
   void finish() {
     const std::shared_ptr<PulledCall> call = std::move(kept_);
-    call->finish(books_.report(), nullptr);
+    const RunReport report = books_.report();
+    engine_->note_end(books_);
+    call->finish(report, nullptr);
     visit_.reset();
   }
 
@@ -321,9 +331,16 @@ bool InlineEngine::may_go_on(Call& call) {
 void InlineEngine::set_up() {
   is_set_up_ = true;
   if (!initializer_) return;
+  const auto begin = Clock::now();
   try {
-    const LocalScope scope(nullptr);
-    initializer_();
+    {
+      const LocalScope scope(nullptr);
+      initializer_();
+    }
+    const Lock lock(mutex_);
+    const auto end = Clock::now();
+    seen_.start = end - begin;
+    if (trace_) trace_->start_worker(0, owner_, begin, end);
   } catch (...) {
     const FailureDetails why = describe_current_exception();
     const Lock lock(mutex_);
@@ -340,25 +357,32 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   try {
     active.job.encode_argument(task, argument);
   } catch (...) {
-    active.job.fail(task, local_failure(task, kWhileEncoding));
-    return active.settle(task, {1, 1, task, false});
+    Failure failure = local_failure(task, kWhileEncoding);
+    const bool cancelled = failure.kind() == FailureKind::cancelled;
+    active.job.fail(task, std::move(failure));
+    return active.refuse(task, cancelled);
   }
   LocalTask local;
   local.attempt = active.attempts.next(task);
   local.stop = call.options.stop;
   local.pool_end = end_.get_token();
   if (active.timeout) local.deadline = later(Clock::now(), *active.timeout);
+  note_begin(call, task);
   const KeptLoans loans;  // results are decoded in the process in which they were made
   auto answer = call.callable.try_run(modules_, task, argument.take(), local);
   if (local.told != LocalTask::Told::nothing) answer = told_failure(local, active.timeout);
   if (auto* details = std::get_if<FailureDetails>(&answer)) {
     details->task = task;
     details->is_inline = true;
-    return active.fail(std::move(*details));
+    const FailureKind kind = details->kind;
+    active.fail(std::move(*details));
+    return note_end(call, task, local.attempt, to_string(kind));
   }
   const std::unique_ptr<LargeResult> result = active.job.receive(task);
   result->add(std::get<LocalCallable::Result>(answer));
-  active.settle(task, result->finish());
+  const Settled settled = result->finish();
+  active.settle(task, settled);
+  note_end(call, task, local.attempt, settled.failed != 0 ? "exception" : "value");
 }
 
 /// Until a task may be run again, progress is to be reported, or the call is to end.

@@ -14,6 +14,8 @@
 #include "runtime/active_call.hpp"
 #include "runtime/admission.hpp"
 #include "runtime/log.hpp"
+#include "runtime/trace.hpp"
+#include "runtime/worker_books.hpp"
 #include "worker/local_task.hpp"
 #include "worker/module.hpp"
 #include "worker/wake.hpp"
@@ -24,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,6 +62,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   /// Ends calls of other threads between two tasks. Does not wait for them.
   void terminate() override;
   void dismiss() override;
+  Stats stats() override;
   [[nodiscard]] int workers() const override { return workers_; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
@@ -81,6 +85,10 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   void run_task(Call& call, std::uint64_t task);
   void wait(Call& call);
   void report_progress(ActiveCall& call);
+  void note_begin(ActiveCall& call, const CallOptions& options);
+  void note_end(ActiveCall& call);
+  void note_begin(const ActiveCall& call, std::uint64_t task);
+  void note_end(ActiveCall& call, std::uint64_t task, int attempt, const char* outcome);
 
   const pid_t owner_;
   const int depth_;  ///< of tasks within tasks, where the pool belongs
@@ -101,6 +109,28 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   std::thread::id runner_;  ///< who has the turn
   std::stop_source end_;    ///< of the pool
   std::optional<Doorbell> silent_bell_;
+
+  struct Running {
+    std::uint64_t call = 0;
+    std::uint64_t index = 0;
+    StatsTime since;
+  };
+  /// What is seen from outside: see inline_stats.cpp.
+  struct Seen {
+    StatsTime born = std::chrono::steady_clock::now();
+    Stats::Seconds start{};  ///< of the initializer
+    std::uint64_t calls = 0;
+    Tally tally;  ///< of calls that are over
+    Stats::Histogram tasks;
+    SlowTasks slowest;
+    struct Books {
+      Tally tally;
+      std::uint64_t unsent = 0;
+    };
+    std::map<const ActiveCall*, Books> active;  ///< as after their last tasks
+    std::optional<Running> running;
+  } seen_;
+  std::optional<Trace> trace_;  ///< nothing: none is wanted
 
   // Of who has the turn.
   bool is_set_up_ = false;

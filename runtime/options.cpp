@@ -159,7 +159,8 @@ SubmissionKey submission_key(const FunctionKey& function, const CallOptions& opt
           options.timeout,
           options.seed,
           {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
-          retries.pause};
+          retries.pause,
+          options.label};
 }
 
 }  // namespace bulkhead::detail

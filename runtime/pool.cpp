@@ -3,6 +3,7 @@
 #include "runtime/inline_engine.hpp"
 #include "runtime/options.hpp"
 #include "runtime/replay.hpp"
+#include "runtime/stats_legacy.hpp"
 #include "worker/host.hpp"
 #include "worker/replay_file.hpp"
 #include "worker/reset.hpp"
@@ -41,7 +42,9 @@ void leave_alone(std::shared_ptr<detail::Engine> engine) {
 }  // namespace
 
 Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
-Pool::Pool(Options options) : engine_(make_engine(std::move(options))) {}
+Pool::Pool(Options options)
+    : engine_(make_engine(std::move(options))),
+      legacy_(std::make_shared<StatsReader::Legacy>()) {}
 
 Pool::~Pool() {
   if (!engine_) return;
@@ -49,6 +52,7 @@ Pool::~Pool() {
     leave_alone(std::move(engine_));
   } else {
     engine_->dismiss();
+    legacy_->leave(*engine_);
   }
 }
 
@@ -74,6 +78,13 @@ void Pool::join() {
 }
 void Pool::terminate() {
   engine().terminate();
+}
+Stats Pool::stats() const {
+  return engine().stats();
+}
+StatsReader Pool::stats_reader() const {
+  static_cast<void>(engine());
+  return {engine_, legacy_};
 }
 int Pool::workers() const {
   return engine().workers();

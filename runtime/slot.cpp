@@ -28,6 +28,7 @@ constexpr std::chrono::seconds kTimeToBegin{10};
 void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::uint32_t number) {
   link_ = std::move(link);
   state_ = State::starting;
+  number_ = number;
   epoch_ = epoch;
   pid_ = pid;
   sent_ = settled_ = skipped_ = 0;
@@ -39,7 +40,10 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid, std::
   killed_at.reset();
   overdue = false;
   has_complained_ = false;
-  heard_ = std::chrono::steady_clock::now();
+  heard_ = born_ = std::chrono::steady_clock::now();
+  batches_ = {};
+  slow_seen_ = 0;
+  slow_taken_ = {};
   verdict_.clear();
   fate_ = FailureKind::crashed;
   became_doomed_ = false;
@@ -73,7 +77,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
     const std::uint64_t behind = range.first + encoded.accepted;
-    if (encoded.failed) job.settle(behind, {1, 1, behind, false});
+    if (encoded.failed) job.refuse(behind, encoded.cancelled);
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
     if (used == 0) break;
@@ -266,9 +270,11 @@ std::uint64_t Slot::begun_at_death() {
 }
 
 Slot::Corpse Slot::bury() {
-  drain(std::chrono::steady_clock::now());
+  const Time now = std::chrono::steady_clock::now();
+  drain(now);
   hear();  // one that was doomed, too
-  Corpse corpse{{}, {}, pid_, fate_, std::move(verdict_), nullptr, nullptr};
+  Corpse corpse{{},      {},      pid_,         fate_,       std::move(verdict_), nullptr,
+                nullptr, number_, settled_ + 1, figures(now)};
   if (transcript_) {
     corpse.output = transcript_->take(settled_ + 1);
     transcript_->finish();
@@ -281,6 +287,7 @@ Slot::Corpse Slot::bury() {
     queue_.pop(count);
     left -= count;
   }
+  note_unfinished(corpse, now);
   if (corpse.begun.empty() && state_ == State::ready && !untried_.empty()) {
     corpse.rebuilt = untried_.front();
   }

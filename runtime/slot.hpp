@@ -15,9 +15,11 @@
 #include "runtime/active_job.hpp"
 #include "runtime/in_flight.hpp"
 #include "runtime/transcript.hpp"
+#include "runtime/worker_books.hpp"
 #include "worker/fence.hpp"
 #include "worker/link.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +31,8 @@
 #include <vector>
 
 namespace bulkhead::detail {
+
+class Trace;
 
 class Slot {
  public:
@@ -45,6 +49,9 @@ class Slot {
     std::string verdict;                       ///< why the worker was doomed, if it was
     std::shared_ptr<const TaskOutput> output;  ///< of the first of `begun`; null: none was captured
     std::unique_ptr<Link> link;                ///< with the crash report
+    std::uint32_t number = 0;                  ///< of the worker in its pool
+    std::uint64_t first_begun = 0;             ///< the number of the first of `begun`
+    WorkFigures figures;
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
@@ -53,6 +60,8 @@ class Slot {
   void started(int pid) { pid_ = pid; }
   /// What the worker says beside its answers goes there, until it is buried.
   void listen(std::unique_ptr<Transcript> transcript) { transcript_ = std::move(transcript); }
+  /// What its tasks do goes there; null: nowhere.
+  void trace_to(Trace* trace) { trace_ = trace; }
   /// The incarnation has ended: its process is dead, or was never there. What was with it goes back
   /// to its jobs, but for what had begun.
   Corpse bury();
@@ -123,6 +132,16 @@ class Slot {
   void dismiss();
   [[nodiscard]] bool dismissed() const { return dismissed_; }
 
+  // For who looks from outside. The figures are of the present incarnation.
+
+  [[nodiscard]] Stats::Worker look(Time now) const;
+  /// Of one that is not vacant.
+  [[nodiscard]] WorkFigures figures(Time now) const;
+  [[nodiscard]] std::optional<Time> ready_at(Time now) const;
+  [[nodiscard]] Time born() const { return born_; }
+  /// Of all incarnations.
+  [[nodiscard]] const SlowTasks& slowest() const { return slow_; }
+
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool alive() const { return state_ == State::starting || state_ == State::ready; }
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
@@ -190,7 +209,12 @@ class Slot {
     return worn_out_ || given >= share_ ? 0 : share_ - given;
   }
   void settled(const Settled& settled);
-  void note_answers(std::uint64_t count);
+  void note_answers(std::uint64_t count, std::optional<std::uint64_t> failed);
+  [[nodiscard]] Time busy_since(Time now) const;
+  void note_batch(std::uint64_t count);
+  void note_slow();
+  void note_unfinished(Corpse& corpse, Time now);
+  void trace_answers(std::uint64_t count, std::optional<std::uint64_t> failed);
   void attach_output(std::uint64_t count);
   [[nodiscard]] std::optional<std::uint64_t> index_of(std::uint64_t number) const;
   void measure(Time now);
@@ -209,7 +233,16 @@ class Slot {
   [[nodiscard]] bool is_due(Time now);
   void doom(std::string why, FailureKind fate = FailureKind::crashed);
 
+  /// Tasks that were answered together.
+  struct Batch {
+    std::uint64_t number = 0;  ///< of the first, by the worker's count
+    std::uint64_t count = 0;
+    std::uint64_t first = 0;  ///< its index in its call
+    CallName call;
+  };
+
   State state_ = State::vacant;
+  std::uint32_t number_ = 0;
   std::uint64_t epoch_ = 0;
   int pid_ = 0;
   std::unique_ptr<Link> link_;
@@ -243,6 +276,14 @@ class Slot {
   Time heard_{};  ///< when the worker's pipes were looked at last
   bool became_ready_ = false;
   bool became_doomed_ = false;
+
+  Time born_{};
+  std::array<Batch, 2> batches_;  ///< the last ones
+  std::size_t latest_batch_ = 0;
+  std::uint32_t slow_seen_ = 0;                         ///< changes of the worker's slowest tasks
+  std::array<std::uint64_t, kSlowest> slow_taken_ = {};  ///< their numbers
+  SlowTasks slow_;
+  Trace* trace_ = nullptr;
 };
 
 }  // namespace bulkhead::detail

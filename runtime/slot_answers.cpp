@@ -181,7 +181,7 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   hear();
   if (transcript_) details.output = transcript_->take(settled_ + 1);
   ActiveJob& job = *queue_.front().job;
-  note_answers(1);
+  note_answers(1, details.task);
   job.fail(std::move(details));
   return true;
 }
@@ -220,7 +220,7 @@ void Slot::settled(const Settled& settled) {
   hear();
   if (transcript_ && transcript_->captures()) attach_output(settled.count);
   const std::uint64_t first = queue_.front().tasks.first;
-  note_answers(settled.count);
+  note_answers(settled.count, settled.failed != 0 ? std::optional(settled.lowest_failed) : std::nullopt);
   job.settle(first, settled);
 }
 
@@ -233,9 +233,12 @@ void Slot::attach_output(std::uint64_t count) {
   }
 }
 
-/// The first `count` tasks have been answered.
-void Slot::note_answers(std::uint64_t count) {
+/// The first `count` tasks have been answered; `failed`, if it is one of them, with no value.
+void Slot::note_answers(std::uint64_t count, std::optional<std::uint64_t> failed) {
   ActiveJob& job = *queue_.front().job;
+  note_batch(count);
+  if (trace_ != nullptr) [[unlikely]]
+    trace_answers(count, failed);
   if (answered_ != 0 && last_answered_ != &job) mixed_answers_ = true;
   last_answered_ = &job;
   answered_ += count;

@@ -10,26 +10,33 @@
 namespace bulkhead::detail {
 
 Channel::Channel(const Memory& inbox, const Memory& outbox, std::uint64_t ring_bytes,
-                 const Doorbell& doorbell)
+                 const Doorbell& doorbell, WorkMeter& meter)
     : in_(bulkhead::detail::inbox_words(inbox)),
       out_(outbox_words(outbox)),
       tasks_(inbox_data(inbox), ring_bytes, &in_.tail, &out_.inbox_head),
       answers_(outbox_data(outbox), ring_bytes, &out_.tail, &in_.outbox_head),
-      doorbell_(doorbell) {}
+      doorbell_(doorbell),
+      meter_(meter) {}
 
 /// While it looks, the coordinator must not sleep in the belief that the worker is busy.
 template <class Ready>
-bool Channel::spin_until(Ready ready) {
+bool Channel::spin_until(Ready ready, Time& now) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   ring_if_parked();
-  return spin_.until(ready);
+  return spin_.until(ready, now);
 }
 
 // See wake.hpp for why nothing is lost: parked is stored, then a fence, then `ready` looks again.
-template <class Ready>
-void Channel::park_until(Ready ready) {
+template <class Ready, class BeforeSleep>
+bool Channel::park_until(Ready ready, Time& now, BeforeSleep before_sleep) {
+  bool slept = false;
   while (!ready()) {
-    if (in_.may_spin.load(std::memory_order_relaxed) != 0 && spin_until(ready)) return;
+    if (in_.may_spin.load(std::memory_order_relaxed) != 0) {
+      if (slept) now = WorkMeter::Clock::now();
+      if (spin_until(ready, now)) return slept;
+    }
+    slept = true;
+    before_sleep();
     const std::uint32_t seen = in_.wake.load(std::memory_order_acquire);
     out_.parked.store(++parked_, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -39,16 +46,41 @@ void Channel::park_until(Ready ready) {
     }
     out_.parked.store(++parked_, std::memory_order_relaxed);
   }
+  return slept;
+}
+
+template <class Ready>
+void Channel::park_until(Ready ready) {
+  Time now = WorkMeter::Clock::now();
+  park_until(ready, now, [] {});
 }
 
 const std::byte* Channel::next(FrameHeader& header) {
   const std::byte* payload = nullptr;
-  RingReader::Peek peek = tasks_.peek(header, payload);
+  const RingReader::Peek peek = tasks_.peek(header, payload);
   if (peek == RingReader::Peek::nothing) {
-    park_until([this] { return tasks_.pending(); });
-    peek = tasks_.peek(header, payload);
+    Time now = meter_.pause(out_.started.load(std::memory_order_relaxed));
+    const bool slept = park_until([this] { return tasks_.pending(); }, now, [this] { meter_.finish_span(); });
+    if (slept || meter_.is_exact()) {
+      meter_.resume();
+    } else {
+      meter_.resume_about(now);
+    }
+    return read(header);
   }
   if (peek != RingReader::Peek::frame) ::_exit(kExitBrokenInbox);
+  return payload;
+}
+
+const std::byte* Channel::next_piece(FrameHeader& header) {
+  if (!tasks_.pending())
+    park_until([this] { return tasks_.pending(); });
+  return read(header);
+}
+
+const std::byte* Channel::read(FrameHeader& header) {
+  const std::byte* payload = nullptr;
+  if (tasks_.peek(header, payload) != RingReader::Peek::frame) ::_exit(kExitBrokenInbox);
   return payload;
 }
 
@@ -74,7 +106,7 @@ void MessageReader::next_frame() {
   channel_.tasks().advance();
   channel_.tasks().release();
   FrameHeader header;
-  at_ = channel_.next(header);
+  at_ = channel_.next_piece(header);
   end_ = at_ + header.length;
   more_ = header.more != 0;
   restart_task_time();

@@ -8,6 +8,7 @@
 #include "worker/memory.hpp"
 #include "worker/spin.hpp"
 #include "worker/wake.hpp"
+#include "worker/work_meter.hpp"
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/frame.hpp>
 #include <bulkhead/detail/ring.hpp>
@@ -19,8 +20,9 @@ namespace bulkhead::detail {
 /// A worker's rings, and how it waits for them.
 class Channel {
  public:
+  /// `meter` is told of waits for tasks.
   Channel(const Memory& inbox, const Memory& outbox, std::uint64_t ring_bytes,
-          const Doorbell& doorbell);
+          const Doorbell& doorbell, WorkMeter& meter);
 
   RingReader& tasks() { return tasks_; }
   RingWriter& answers() { return answers_; }
@@ -29,6 +31,8 @@ class Channel {
 
   /// The next frame of the inbox; sleeps until there is one.
   const std::byte* next(FrameHeader& header);
+  /// The same in the midst of a message, while its task runs.
+  const std::byte* next_piece(FrameHeader& header);
   /// Sleeps until the coordinator has taken something out of the outbox.
   void wait_for_room(std::uint64_t wanted);
   /// Sleeps until the coordinator has taken all answers.
@@ -56,16 +60,23 @@ class Channel {
   void ring_if_parked();
 
  private:
+  const std::byte* read(FrameHeader& header);
+  using Time = WorkMeter::Clock::time_point;
+  /// False if that has come so soon that it did not have to sleep; then it was not later than a
+  /// moment after `now`.
+  template <class Ready, class BeforeSleep>
+  bool park_until(Ready ready, Time& now, BeforeSleep before_sleep);
   template <class Ready>
   void park_until(Ready ready);
   template <class Ready>
-  bool spin_until(Ready ready);
+  bool spin_until(Ready ready, Time& now);
 
   const InboxWords& in_;
   OutboxWords& out_;
   RingReader tasks_;
   RingWriter answers_;
   const Doorbell& doorbell_;
+  WorkMeter& meter_;
   Spin spin_;
   std::uint32_t parked_ = 0;      ///< what `parked` should be: a task may have scribbled over it
   bool deaf_ = false;             ///< the doorbell could not be rung

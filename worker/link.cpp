@@ -12,9 +12,9 @@ namespace bulkhead::detail {
 Link::Link(std::size_t ring_bytes, const VoicePlan& voice)
     : voice_(voice),
       inbox_fd_(create_memory(inbox_bytes(ring_bytes))),
-      outbox_fd_(create_memory(outbox_bytes(ring_bytes))),
+      outbox_fd_(create_memory(outbox_bytes(ring_bytes, voice.traces))),
       inbox_(inbox_fd_, inbox_bytes(ring_bytes), Memory::Access::read_write),
-      outbox_(outbox_fd_, outbox_bytes(ring_bytes), Memory::Access::read_only),
+      outbox_(outbox_fd_, outbox_bytes(ring_bytes, voice.traces), Memory::Access::read_only),
       tasks_(inbox_data(inbox_), ring_bytes, &inbox_words(inbox_).tail,
              &outbox_words(outbox_).inbox_head),
       answers_(outbox_data(outbox_), ring_bytes, &outbox_words(outbox_).tail,
@@ -130,6 +130,17 @@ std::chrono::steady_clock::time_point Link::began_at() const {
   const std::chrono::nanoseconds time(
       outbox_words(outbox_).began_at.load(std::memory_order_relaxed));
   return std::chrono::steady_clock::time_point(time);
+}
+
+std::optional<Link::TaskTimes> Link::task_times(std::uint64_t number) const {
+  if (!voice_.plan.traces) return std::nullopt;
+  const TraceRecord& record = trace_record(outbox_, answers_.capacity(), number);
+  if (record.number.load(std::memory_order_acquire) != number) return std::nullopt;
+  const auto time = [](const std::atomic<std::int64_t>& word) {
+    return std::chrono::steady_clock::time_point(
+        std::chrono::nanoseconds(word.load(std::memory_order_relaxed)));
+  };
+  return TaskTimes{time(record.began_at), time(record.ended_at)};
 }
 
 std::optional<CrashReport> Link::crash_report() const {

@@ -68,6 +68,20 @@ class Link {
   /// When the last of them that has a time limit began, as the worker says.
   [[nodiscard]] std::chrono::steady_clock::time_point began_at() const;
 
+  // What the worker says of its own time: words of somebody who is not believed.
+
+  [[nodiscard]] const WorkWords& work() const { return work_words(outbox_); }
+  [[nodiscard]] std::uint32_t slow_changes() const {
+    return work().slow_changes.load(std::memory_order_relaxed);
+  }
+  /// Of a task that was traced.
+  struct TaskTimes {
+    std::chrono::steady_clock::time_point began_at;
+    std::chrono::steady_clock::time_point ended_at;
+  };
+  /// Nothing, if it says none of task `number`, or tasks are not traced.
+  [[nodiscard]] std::optional<TaskTimes> task_times(std::uint64_t number) const;
+
   /// What the worker left behind when it crashed. To be called once it is dead.
   [[nodiscard]] std::optional<CrashReport> crash_report() const;
 

@@ -7,9 +7,10 @@
 //     0      InboxWords
 //     4096   data of the task ring
 //   outbox   written by the worker, read-only to the coordinator
-//     0      OutboxWords
+//     0      OutboxWords, WorkWords
 //     4096   crash page (worker/crash.hpp)
 //     12288  data of the answer ring
+//     then   TraceRecords, if the pool traces its tasks
 //
 // No name, no lock, nothing that needs cleaning up: the kernel frees it with the last mapping. A
 // mapping in the coordinator is not inherited by its forks and is left out of core dumps.
@@ -19,6 +20,7 @@
 #include "worker/descriptor.hpp"
 #include <bulkhead/detail/ring.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -59,6 +61,35 @@ struct alignas(128) OutboxWords {
   std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
 };
 
+inline constexpr std::size_t kTimeBuckets = 28;
+inline constexpr std::size_t kSlowest = 5;
+
+/// What the worker writes of its own time, in nanoseconds: see worker/work_meter.hpp.
+struct alignas(128) WorkWords {
+  // What seldom changes, apart from the rest, as the coordinator looks at it after each batch.
+  std::atomic<std::int64_t> ready_at;       ///< by the steady clock; 0: it is not
+  std::atomic<std::uint32_t> slow_changes;  ///< of `slowest`
+  struct Slow {
+    std::atomic<std::uint64_t> number;  ///< by the worker's count, from 1
+    std::atomic<std::int64_t> time;
+  };
+  std::array<Slow, kSlowest> slowest;  ///< of its tasks; in no order
+
+  alignas(128) std::atomic<std::int64_t> looked_at;  ///< when it looked at the clock last
+  std::atomic<std::int64_t> working;
+  std::atomic<std::int64_t> serialising;
+  std::array<std::atomic<std::uint64_t>, kTimeBuckets> counts;  ///< of tasks, by their time
+};
+
+/// When a task began and ended, by the steady clock; where a pool traces its tasks. That of the
+/// task with a number is at the number modulo kTraceRecords.
+struct TraceRecord {
+  std::atomic<std::uint64_t> number;  ///< by the worker's count, from 1
+  std::atomic<std::int64_t> began_at;
+  std::atomic<std::int64_t> ended_at;
+};
+inline constexpr std::size_t kTraceRecords = 8192;
+
 /// One side's view of a memfd.
 class Memory {
  public:
@@ -97,6 +128,10 @@ inline std::byte* inbox_data(const Memory& inbox) {
 inline OutboxWords& outbox_words(const Memory& outbox) {
   return *reinterpret_cast<OutboxWords*>(outbox.data());
 }
+inline WorkWords& work_words(const Memory& outbox) {
+  static_assert(sizeof(OutboxWords) + sizeof(WorkWords) <= kPageBytes);
+  return *reinterpret_cast<WorkWords*>(outbox.data() + sizeof(OutboxWords));
+}
 inline std::byte* crash_page(const Memory& outbox) {
   return outbox.data() + kPageBytes;
 }
@@ -106,8 +141,15 @@ inline std::byte* outbox_data(const Memory& outbox) {
 constexpr std::size_t inbox_bytes(std::size_t ring_bytes) {
   return kPageBytes + ring_bytes;
 }
-constexpr std::size_t outbox_bytes(std::size_t ring_bytes) {
-  return kPageBytes + kCrashPageBytes + ring_bytes;
+constexpr std::size_t outbox_bytes(std::size_t ring_bytes, bool traces = false) {
+  return kPageBytes + kCrashPageBytes + ring_bytes +
+         (traces ? kTraceRecords * sizeof(TraceRecord) : 0);
+}
+/// Of an outbox that has them.
+inline TraceRecord& trace_record(const Memory& outbox, std::size_t ring_bytes,
+                                 std::uint64_t number) {
+  auto* records = reinterpret_cast<TraceRecord*>(outbox.data() + outbox_bytes(ring_bytes));
+  return records[number % kTraceRecords];
 }
 
 }  // namespace bulkhead::detail

@@ -13,6 +13,8 @@
 #include "worker/reset.hpp"
 #include "worker/sanitizers.hpp"
 #include "worker/task_clock.hpp"
+#include "worker/task_trace.hpp"
+#include "worker/work_meter.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
 #include <bulkhead/detail/task_run.hpp>
@@ -45,11 +47,15 @@ void leave_at_once(int status, void*) {
 const std::vector<fault::Fault>* task_faults = nullptr;
 std::uint64_t latest_task = 0;  ///< its index in its call; kept where there are faults
 Channel* own_channel = nullptr;
+WorkMeter* own_meter = nullptr;
+const TaskTrace* own_trace = nullptr;  ///< null: none is wanted
 
 /// Before the answer of each task; `number` is the worker's count.
 void see_to_end_of_task(std::uint64_t number) {
   if (!mark_output(number)) own_channel->lose();
-  if (number != 0) meet_faults(*task_faults, fault::Point::task_ends, latest_task);
+  if (number == 0) return;
+  if (own_trace != nullptr) own_trace->end(number);
+  meet_faults(*task_faults, fault::Point::task_ends, latest_task);
 }
 
 /// The run that is being served; a task in a frame of its own is claimed here too.
@@ -58,7 +64,7 @@ class ServedRun final : public TaskRun {
   ServedRun(Channel& channel, const WorkerSetup& setup)
       : TaskRun({channel.words().started, channel.words().tail, channel.words().inbox_head,
                  channel.inbox_words().revoke_to, channel.inbox_words().bell_at},
-                setup.faults.empty() ? channel.deaf() : kAlways, calm(),
+                setup.faults.empty() && !setup.voice.traces ? channel.deaf() : kAlways, calm(),
                 setup.fences == Fences::equal),
         channel_(channel),
         faults_(setup.faults) {
@@ -124,6 +130,7 @@ class ServedRun final : public TaskRun {
   }
   bool is_revoked() override { return begun_ >= channel_.inbox_words().revoke_from.load(); }
   void ring() override {
+    if (own_trace != nullptr) own_trace->begin(begun_ + 1);
     if (!faults_.empty()) begin_fault(task_);
     if (channel_.ring_if_due(done_at_)) return;
     // The task has not begun: it must not be blamed for what another did.
@@ -148,8 +155,8 @@ class ServedRun final : public TaskRun {
 
 class Server {
  public:
-  Server(const WorkerSetup& setup, Channel& channel)
-      : setup_(setup), channel_(channel), run_(channel, setup) {}
+  Server(const WorkerSetup& setup, Channel& channel, WorkMeter& meter)
+      : setup_(setup), channel_(channel), meter_(meter), run_(channel, setup) {}
 
   void run() {
     start();
@@ -194,6 +201,7 @@ class Server {
       attend_unless_calm();
       complain_and_leave(0);
     }
+    meter_.start();
     // The zygote's word of who this is may come later than answers.
     MessageWriter(channel_, FrameKind::ready, 0, static_cast<std::uint64_t>(::getpid())).finish();
     ring_now();
@@ -243,6 +251,7 @@ class Server {
     MessageReader argument(channel_, header, payload);
     run_task(header, argument);
     argument.finish();
+    meter_.end_frame(begun_);
   }
 
   // As serve_task(), for each task of a frame: see TaskRun.
@@ -255,6 +264,7 @@ class Server {
     }
     run_.close();
     begun_ = run_.begun();
+    meter_.end_frame(begun_);
     if (run_.left() != 0) return skip_revoked(header, payload, run_.left());
     channel_.tasks().advance();
     channel_.tasks().release();
@@ -287,6 +297,10 @@ class Server {
       phase = TaskPhase::decoding;
       MessageWriter result(channel_, FrameKind::value, header.callable, header.task);
       TaskCall call{header.task, argument, result, phase};
+      if (meter_.is_exact()) {
+        meter_.begin_task();
+        call.watch = [](TaskPhase next) { own_meter->enter(next); };
+      }
       entry.callable->call(entry.object, call);
       attend_unless_calm();
       result.finish();
@@ -316,6 +330,8 @@ class Server {
     const std::uint64_t end = channel_.inbox_words().revoke_to.load(std::memory_order_acquire);
     channel_.words().started.store(begun_, std::memory_order_relaxed);
     const std::uint64_t first = begun_;
+    meter_.pause(begun_);
+    meter_.finish_span();
     // It waits for room now, if it must: a worker that sleeps without tasks should have answered.
     MessageWriter answer(channel_, FrameKind::skipped, 0, first);
     for (;;) {
@@ -336,13 +352,16 @@ class Server {
     answer.put(end - first);
     answer.finish();
     channel_.words().started.store(begun_, std::memory_order_release);
+    meter_.skip_to(begun_);
     ring_now();
+    meter_.resume();
   }
 
   void administer(const FrameHeader& header, const std::byte* payload) {
     current_ = nullptr;
     set_task_terms({});
     forget_broadcasts();
+    meter_.pause(begun_);
     MessageReader message(channel_, header, payload);
     if (header.kind == FrameKind::define) {
       define(header.callable, message);
@@ -352,6 +371,7 @@ class Server {
       ::_exit(kExitBrokenInbox);
     }
     message.finish();
+    meter_.resume_after_coding();
   }
 
   void define(std::uint32_t number, ByteReader& message) {
@@ -369,6 +389,7 @@ class Server {
       current_ = &callables_[number];
       current_number_ = number;
       set_task_terms(current_->terms);
+      meter_.begin_kind(begun_);
     }
     return *current_;
   }
@@ -397,6 +418,7 @@ class Server {
 
   const WorkerSetup& setup_;
   Channel& channel_;
+  WorkMeter& meter_;
   std::unordered_map<std::uint32_t, Entry> callables_;
   ServedRun run_;
   const Entry* current_ = nullptr;  ///< the entry of current_number_: mostly the next task's, too
@@ -419,7 +441,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   const Memory inbox =
       map_or_exit(inbox_fd, inbox_bytes(setup.ring_bytes), Memory::Access::read_only);
   const Memory outbox =
-      map_or_exit(outbox_fd, outbox_bytes(setup.ring_bytes), Memory::Access::read_write);
+      map_or_exit(outbox_fd, outbox_bytes(setup.ring_bytes, setup.voice.traces), Memory::Access::read_write);
   seal_against_writing(outbox_fd);
   outbox.keep_private();
   inbox_fd.reset();
@@ -431,7 +453,8 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   redirect_output(setup.voice.mode, std::move(first_pipe), std::move(second_pipe),
                   setup.voice.secret);
   task_faults = &setup.faults;
-  if (setup.voice.has_streams() || !setup.faults.empty()) attend_always(see_to_end_of_task);
+  if (setup.voice.has_streams() || !setup.faults.empty() || setup.voice.traces)
+    attend_always(see_to_end_of_task);
   if (setup.voice.logs) {
     setup.forward_logs(
         std::make_unique<LogSender>(Descriptor(move_high(log_fd.release())), running_task));
@@ -439,9 +462,13 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   install_crash_handlers(crash_page(outbox));
   listen_to_sanitizers();
   ::on_exit(leave_at_once, nullptr);
-  Channel channel(inbox, outbox, setup.ring_bytes, doorbell);
+  WorkMeter meter(work_words(outbox));
+  const TaskTrace trace(outbox, setup.ring_bytes);
+  own_meter = &meter;
+  own_trace = setup.voice.traces ? &trace : nullptr;
+  Channel channel(inbox, outbox, setup.ring_bytes, doorbell, meter);
   own_channel = &channel;
-  Server(setup, channel).run();
+  Server(setup, channel, meter).run();
   std::fflush(stdout);  // not all files: some may be the host's, with text of its own
   ::_exit(0);
 }

@@ -15,13 +15,14 @@ class Spin {
  public:
   /// Looks until `ready()`, for the time that a wake costs at the most. False if it did not become
   /// so. After looks in vain it gives up sooner: the next ones are left out, up to 63 of them.
+  /// `now` is the time, and in the end when it has looked at the clock last.
   template <class Ready>
-  bool until(Ready ready) {
+  bool until(Ready ready, std::chrono::steady_clock::time_point& now) {
     if (skip_ != 0) {
       --skip_;
       return false;
     }
-    const auto end = std::chrono::steady_clock::now() + kWakeCost;
+    const auto end = now + kWakeCost;
     do {
       for (int i = 0; i < kLooksPerClock; ++i) {
         if (ready()) {
@@ -30,10 +31,17 @@ class Spin {
         }
         relax();
       }
-    } while (std::chrono::steady_clock::now() < end);
+      now = std::chrono::steady_clock::now();
+    } while (now < end);
     if (misses_ < kMostMisses) ++misses_;
     skip_ = (1U << misses_) - 1;
     return false;
+  }
+  template <class Ready>
+  bool until(Ready ready) {
+    std::chrono::steady_clock::time_point now{};
+    if (skip_ == 0) now = std::chrono::steady_clock::now();
+    return until(ready, now);
   }
 
  private:

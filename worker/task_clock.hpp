@@ -36,6 +36,8 @@ void set_task_attempt(int attempt);
 /// From now on `see_to` is called before each task is answered, with its number, from 1; and with 0
 /// when the initializer has run.
 void attend_always(void (*see_to)(std::uint64_t));
+/// The same for `look`, before that; null: not any more.
+void attend_each_task(void (*look)(std::uint64_t));
 /// Zero if there is something to see to before the present task is answered.
 [[nodiscard]] const volatile std::uint32_t& calm();
 /// Sees to it. Ends the process if it is a copy of the worker, as both would answer; and if the

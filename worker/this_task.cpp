@@ -30,7 +30,9 @@ struct TaskClock {
   std::atomic<std::uint64_t> stopped{0};  ///< the task that was told
   std::uint32_t never_wiped = 1;          ///< where the kernel cannot tell a copy, none is told
   volatile std::uint32_t* calm = &never_wiped;
-  void (*see_to)(std::uint64_t) = nullptr;  ///< before the answer of each task
+  // Before the answer of each task, in this order.
+  void (*look)(std::uint64_t) = nullptr;
+  void (*see_to)(std::uint64_t) = nullptr;
 };
 constinit TaskClock task_clock;
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -65,7 +67,7 @@ void begin_task_clock(OutboxWords& words) {
   }
   task_clock.process = own_pid();
   task_clock.words = &words;
-  task_clock.see_to = nullptr;  // a worker of a task's own pool has inherited one
+  task_clock.look = task_clock.see_to = nullptr;  // a worker of a task's own pool inherits them
 }
 
 void end_task_clock() {
@@ -117,16 +119,19 @@ void attend() {
   task_clock.asks = 0;
   const std::uint64_t stopped = task_clock.stopped.load();
   if (stopped != 0 && stopped == present_task()) die_of_stop();
-  if (task_clock.see_to == nullptr) {
-    *task_clock.calm = 1;
-  } else {
-    task_clock.see_to(present_task());
-  }
+  if (task_clock.look != nullptr) task_clock.look(present_task());
+  if (task_clock.see_to != nullptr) task_clock.see_to(present_task());
+  if (task_clock.look == nullptr && task_clock.see_to == nullptr) *task_clock.calm = 1;
 }
 
 void attend_always(void (*see_to)(std::uint64_t)) {
   task_clock.see_to = see_to;
   *task_clock.calm = 0;
+}
+
+void attend_each_task(void (*look)(std::uint64_t)) {
+  task_clock.look = look;
+  if (look != nullptr) *task_clock.calm = 0;
 }
 
 }  // namespace detail

@@ -18,6 +18,7 @@ struct VoicePlan {
   Output mode = Output::inherit;
   bool logs = false;  ///< log messages are passed on
   MarkSecret secret{};
+  bool traces = false;  ///< tasks' times are written down, in the outbox: see worker/task_trace.hpp
 
   [[nodiscard]] bool has_streams() const {
     return mode == Output::lines || mode == Output::capture;

@@ -47,6 +47,7 @@ function(bulkhead_companion name)
 endfunction()
 bulkhead_companion(asio)
 target_link_libraries(bulkhead_asio INTERFACE Threads::Threads)
+bulkhead_companion(prometheus)
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
 install(TARGETS bulkhead EXPORT bulkhead

@@ -14,10 +14,12 @@
 #include <bulkhead/outcome.hpp>
 #include <bulkhead/partial.hpp>
 #include <bulkhead/pool.hpp>
+#include <bulkhead/progress_bar.hpp>
 #include <bulkhead/remote_error.hpp>
 #include <bulkhead/replay.hpp>
 #include <bulkhead/result_stream.hpp>
 #include <bulkhead/shared.hpp>
+#include <bulkhead/stats.hpp>
 #include <bulkhead/this_task.hpp>
 #include <bulkhead/this_worker.hpp>
 #include <bulkhead/version.hpp>

@@ -45,12 +45,12 @@ struct Inherited {
   static void drop(void*) noexcept {}
   static void call(void* object, TaskCall& task) {
     const auto& self = *static_cast<const Inherited*>(object);
-    task.phase = TaskPhase::running;
+    task.enter(TaskPhase::running);
     if constexpr (std::is_void_v<Result>) {
       std::invoke(self.f, self.at(task.task));
     } else {
       const Result& result = std::invoke(self.f, self.at(task.task));
-      task.phase = TaskPhase::encoding;
+      task.enter(TaskPhase::encoding);
       Codec<Result>::encode(result, task.result);
     }
   }

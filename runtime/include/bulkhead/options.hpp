@@ -117,6 +117,15 @@ struct Options {
   /// The Pool's constructor throws InvalidArgument if it is not a directory, SystemError if it
   /// cannot be used; fork_map, which sends no bytes, throws InvalidArgument if it is set at all.
   std::string replay_dir = {};
+
+  /// A file, which is made or emptied, for a trace of all tasks: when each began and ended, where,
+  /// and how; also the starts and ends of workers, and the calls. To be opened with
+  /// https://ui.perfetto.dev or chrome://tracing (JSON). Written while calls are served; complete
+  /// when the pool has ended, readable before. Each task costs some 0.2 us more, 150 bytes of the
+  /// file, and each worker 200 KiB of memory. If the file cannot be written any more, the logger is
+  /// told, and the trace ends. The Pool's constructor throws SystemError if it cannot be made.
+  /// Empty: nothing is traced.
+  std::string trace = {};
 };
 
 /// How far a call has come.
@@ -166,6 +175,9 @@ struct CallOptions {
   /// Further attempts at tasks that fail. A task that fails for good has the failures of its
   /// earlier attempts with it: Failure::earlier().
   Retries retries = {};
+
+  /// What the call is called in Pool::stats() and in traces. Default: by its number.
+  std::string label = {};
 };
 
 }  // namespace bulkhead

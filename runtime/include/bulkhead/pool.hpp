@@ -28,6 +28,7 @@
 #include <bulkhead/partial.hpp>
 #include <bulkhead/remote_error.hpp>
 #include <bulkhead/result_stream.hpp>
+#include <bulkhead/stats.hpp>
 
 #include <chrono>
 #include <initializer_list>
@@ -272,6 +273,11 @@ class Pool {
 
   /// Number of workers.
   [[nodiscard]] int workers() const;
+  /// What has happened so far, and what happens now: see stats.hpp. Also after close(), join() and
+  /// terminate(). Waits no longer than any other call does for the thread that drives the pool.
+  [[nodiscard]] Stats stats() const;
+  /// The same for who may outlive the pool.
+  [[nodiscard]] StatsReader stats_reader() const;
 
  private:
   friend struct detail::ForkMap;
@@ -376,6 +382,7 @@ class Pool {
   [[nodiscard]] detail::Engine& engine() const;
 
   std::shared_ptr<detail::Engine> engine_;
+  std::shared_ptr<StatsReader::Legacy> legacy_;
 };
 
 }  // namespace bulkhead

@@ -17,6 +17,7 @@
 #include <bulkhead/detail/task_sink.hpp>
 #include <bulkhead/failure.hpp>
 #include <bulkhead/options.hpp>
+#include <bulkhead/stats.hpp>
 #include <bulkhead/task_output.hpp>
 
 #include <array>
@@ -29,6 +30,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -100,6 +102,7 @@ class Job {
   struct Encoded {
     std::uint64_t accepted = 0;  ///< of the tasks, in order
     bool failed = false;         ///< the task after those could not be encoded, and has failed
+    bool cancelled = false;      ///< as it had been cancelled
   };
   /// Puts tasks into an inbox, as many as it takes.
   virtual Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) = 0;
@@ -180,7 +183,8 @@ using FunctionKey = std::pair<Describe, const void*>;
 
 /// What calls of one job have in common: the function, and what CallOptions say of each task.
 using SubmissionKey = std::tuple<FunctionKey, std::optional<std::chrono::nanoseconds>,
-                                 std::uint64_t, std::array<int, 4>, std::chrono::nanoseconds>;
+                                 std::uint64_t, std::array<int, 4>, std::chrono::nanoseconds,
+                                 std::string>;
 /// Throws InvalidArgument where the options make no sense, or are not for calls made one by one.
 [[nodiscard]] SubmissionKey submission_key(const FunctionKey& function, const CallOptions& options);
 
@@ -292,6 +296,7 @@ class Engine {
   /// The last call: terminates. No thread of the engine's is left, but where one of them calls.
   virtual void dismiss() = 0;
   [[nodiscard]] virtual int workers() const = 0;
+  virtual Stats stats() = 0;
   /// True in a fork of the process that made it: it must not be used there, nor destroyed.
   [[nodiscard]] virtual bool is_copy() const = 0;
   Engine* left_before = nullptr;                 ///< the copy that was left alone before this one

@@ -238,8 +238,7 @@ class MapJob final : public Job {
       try {
         if (!Call::put(sink, callable, task, source_)) break;
       } catch (...) {
-        fail(task, local_failure(task, kWhileEncoding));
-        encoded.failed = true;
+        refuse(task, encoded);
         break;
       }
     }
@@ -316,14 +315,21 @@ class MapJob final : public Job {
           Call::fill_cell(cells + count * Call::cell(), source_, first + count);
         }
       } catch (...) {
-        fail(first + count, local_failure(first + count, kWhileEncoding));
-        encoded.failed = true;
+        refuse(first + count, encoded);
       }
       if (count != 0) sink.finish_run(callable, first, count, Call::cell());
       encoded.accepted += count;
       if (room == 0) break;
     }
     return encoded;
+  }
+
+  /// Fails `task` with the exception that is being handled.
+  void refuse(std::uint64_t task, Encoded& encoded) {
+    Failure failure = local_failure(task, kWhileEncoding);
+    encoded.failed = true;
+    encoded.cancelled = failure.kind() == FailureKind::cancelled;
+    fail(task, std::move(failure));
   }
 
   /// Takes what has come of a run whose next result must be that of task `first`. The number of

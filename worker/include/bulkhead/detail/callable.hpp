@@ -31,6 +31,13 @@ struct TaskCall {
   ByteReader& argument;
   ByteWriter& result;
   TaskPhase& phase;
+  void (*watch)(TaskPhase) = nullptr;  ///< is told of changes of the phase, if there is one
+
+  void enter(TaskPhase next) {
+    phase = next;
+    if (watch != nullptr) [[unlikely]]
+      watch(next);
+  }
 };
 
 /// A callable without its types. `make` and `call` may throw anything.
@@ -218,7 +225,7 @@ struct CallableFor {
     if (!task.argument.exhausted()) {
       throw DecodeError("bytes are left over after the argument; encode() and decode() disagree");
     }
-    task.phase = TaskPhase::running;
+    task.enter(TaskPhase::running);
     if constexpr (kIsFunction<F>) {
       auto f = reinterpret_cast<F>(object);
       answer(f, argument, task);
@@ -275,7 +282,7 @@ struct CallableFor {
       call_user<G, Argument, kSpread>(f, argument);
     } else {
       const Result& result = call_user<G, Argument, kSpread>(f, argument);
-      task.phase = TaskPhase::encoding;
+      task.enter(TaskPhase::encoding);
       Codec<Result>::encode(result, task.result);
     }
   }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+//
+// What is seen of a pool from outside: figures, and the trace.
+#include "runtime/coordinator.hpp"
+#include "worker/host.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace bulkhead::detail {
+
+/// What ends after this is counted among what has been.
+Stats Coordinator::stats() {
+  require_owner(owner_);
+  Stats stats;
+  {
+    const Lock lock = enter();
+    fill(stats);
+  }
+  for (Stats::Worker& worker : stats.workers) {
+    if (worker.pid != 0) worker.resident_bytes = resident_bytes(worker.pid);
+  }
+  return stats;
+}
+
+void Coordinator::fill(Stats& stats) {
+  const auto now = Clock::now();
+  Tally tally = past_.tally;
+  for (const Entry* entry : jobs_) {
+    tally += entry->active.tally();
+    stats.queued += entry->active.ledger.unsent();
+  }
+  stats.tasks = tally.outcomes;
+  stats.retried = tally.retried;
+  stats.calls = past_.calls;
+  stats.worker_starts = past_.starts;
+  stats.worker_ends = past_.ends;
+  stats.refused_forks = past_.refusals;
+
+  WorkFigures work = past_.work;
+  SlowTasks slowest;
+  for (const Slot& slot : slots_) {
+    slowest.add(slot.slowest());
+    if (!zygote_) continue;
+    Stats::Worker worker = slot.look(now);
+    worker.number = static_cast<int>(number_of(slot));
+    stats.running += worker.running ? 1 : 0;
+    stats.waiting += worker.tasks_held - (worker.running ? 1 : 0);
+    if (slot.state() != Slot::State::vacant) {
+      WorkFigures mine = slot.figures(now);
+      mine.times = worker.times;
+      work += mine;
+    }
+    stats.workers.push_back(std::move(worker));
+  }
+  const WorkFigures& shown = shown_.raise(work);
+  stats.times = shown.times;
+  stats.task_times = shown.tasks;
+  stats.bytes_sent = shown.bytes_sent;
+  stats.bytes_received = shown.bytes_received;
+  stats.slowest = slowest.all();
+}
+
+void Coordinator::note_begin(Entry& entry) {
+  CallName& name = entry.active.name;
+  name.number = ++past_.calls;
+  if (!entry.options.label.empty())
+    name.label = std::make_shared<const std::string>(entry.options.label);
+  if (trace_) trace_->begin_call(entry.active.name);
+}
+
+void Coordinator::note_end(const Entry& entry) {
+  const ActiveJob& job = entry.active;
+  past_.tally.outcomes.value += job.ledger.settled() - job.ledger.failed();
+  if (job.failure_counts) past_.tally += *job.failure_counts;
+  if (trace_) trace_->end_call(entry.active.name);
+}
+
+void Coordinator::note_begin(Slot& slot) {
+  if (slot.pid() != 0) ++past_.starts;  // it stood by
+  if (!trace_) return;
+  slot.trace_to(&*trace_);
+  trace_->fork_worker(number_of(slot));
+}
+
+void Coordinator::note_ready(const Slot& slot) {
+  const auto now = Clock::now();
+  if (trace_)
+    trace_->start_worker(number_of(slot), slot.pid(), slot.born(), slot.ready_at(now).value_or(now));
+}
+
+/// `cause` in words, too, for the trace.
+void Coordinator::note_end(const Slot::Corpse& corpse, std::uint64_t Stats::Ends::*kind,
+                           const std::string& cause) {
+  ++(past_.ends.*kind);
+  past_.work += corpse.figures;
+  if (trace_) trace_->end_worker(corpse.number, corpse.pid, cause);
+}
+
+/// The tasks that `corpse` had begun have failed, and may be run again.
+void Coordinator::trace_failures(const Slot::Corpse& corpse, FailureKind kind) {
+  if (!trace_) return;
+  std::uint64_t number = corpse.first_begun;
+  for (const Run& run : corpse.begun) {
+    for (std::uint64_t i = 0; i < run.tasks.count; ++i) {
+      const std::uint64_t task = run.tasks.first + i;
+      const int attempt = run.job->attempts.next(task);
+      trace_->task({corpse.number, run.job->name, task, attempt, to_string(kind)},
+                   corpse.link->task_times(number++));
+    }
+  }
+}
+
+}  // namespace bulkhead::detail
