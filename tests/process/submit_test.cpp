@@ -112,7 +112,7 @@ TEST_F(SubmitTest, HasRoomAgainWhenACallIsCancelledOrFails) {
 
 // Retries and time limits are each call's own, though calls of one function share what they can.
 TEST_F(SubmitTest, TakesOptions) {
-  Pool pool(Options{.workers = 2, .max_in_flight = 100});
+  Pool pool(2);
   const CallOptions thrice{.retries = {.crashes = 2}};
   std::vector<AsyncResult<int>> retried;
   std::vector<AsyncResult<int>> not_retried;
@@ -126,7 +126,7 @@ TEST_F(SubmitTest, TakesOptions) {
     EXPECT_EQ(not_retried[static_cast<std::size_t>(2 * x)].get(), x * x);
     EXPECT_THROW((void)not_retried[static_cast<std::size_t>(2 * x + 1)].get(), CrashError);
   }
-  const auto hanging = pool.submit_for(1s, CallOptions{.timeout = 20ms}, hang);
+  const auto hanging = pool.submit_for(test::kPatience, CallOptions{.timeout = 20ms}, hang);
   EXPECT_THROW(hanging->get(), TimeoutError);
   auto with_state = partial([](int a, int b) { return a - b; }, 7);
   EXPECT_EQ(pool.submit({.timeout = test::kPatience}, with_state, 2).get(), 5);
