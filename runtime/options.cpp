@@ -171,7 +171,8 @@ SubmissionKey submission_key(const FunctionKey& function, const CallOptions& opt
   return {
       function,      options.timeout,
       options.seed,  {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
-      retries.pause, options.priority};
+      retries.pause, options.priority,
+      options.label};
 }
 
 }  // namespace bulkhead::detail

@@ -2,6 +2,8 @@
 #include "metrics.hpp"
 
 #include <prometheus/text_serializer.h>
+#include <utility>
+#include <vector>
 
 namespace service {
 namespace {
@@ -11,8 +13,9 @@ const prometheus::Histogram::BucketBoundaries kSeconds = {.0005, .001, .002, .00
 
 }  // namespace
 
-Metrics::Metrics(const bulkhead::Pool&)
-    : answers_(prometheus::BuildCounter()
+Metrics::Metrics(const bulkhead::Pool& pool)
+    : pool_(pool, "images"),
+      answers_(prometheus::BuildCounter()
                    .Name("service_answers_total")
                    .Help("Requests that have been answered, by status")
                    .Register(registry_)),
@@ -28,7 +31,9 @@ void Metrics::count(unsigned status, std::chrono::duration<double> took) {
 }
 
 std::string Metrics::text() const {
-  return prometheus::TextSerializer().Serialize(registry_.Collect());
+  std::vector<prometheus::MetricFamily> families = registry_.Collect();
+  for (prometheus::MetricFamily& family : pool_.Collect()) families.push_back(std::move(family));
+  return prometheus::TextSerializer().Serialize(families);
 }
 
 }  // namespace service

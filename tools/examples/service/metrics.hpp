@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bulkhead/pool.hpp>
+#include <bulkhead/prometheus.hpp>
 
 #include <chrono>
 #include <prometheus/counter.h>
@@ -23,10 +24,11 @@ class Metrics {
 
   /// A request has its answer.
   void count(unsigned status, std::chrono::duration<double> took);
-  /// As Prometheus wants it, of type kType.
+  /// All figures as Prometheus wants them, of type kType.
   [[nodiscard]] std::string text() const;
 
  private:
+  const bulkhead::PoolCollector pool_;
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& answers_;
   prometheus::Histogram& latency_;

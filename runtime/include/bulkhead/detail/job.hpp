@@ -30,6 +30,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -200,8 +201,9 @@ struct Submission {
 using FunctionKey = std::pair<Describe, const void*>;
 
 /// What calls of one job have in common: the function, and what CallOptions say of each task.
-using SubmissionKey = std::tuple<FunctionKey, std::optional<std::chrono::nanoseconds>,
-                                 std::uint64_t, std::array<int, 4>, std::chrono::nanoseconds, int>;
+using SubmissionKey =
+    std::tuple<FunctionKey, std::optional<std::chrono::nanoseconds>, std::uint64_t,
+               std::array<int, 4>, std::chrono::nanoseconds, int, std::string>;
 /// Throws InvalidArgument where the options make no sense, or are not for calls made one by one.
 [[nodiscard]] SubmissionKey submission_key(const FunctionKey& function, const CallOptions& options);
 

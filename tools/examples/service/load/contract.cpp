@@ -50,6 +50,8 @@ class Contract {
     expect("a look at its health", ask(service, verb::get, "/healthz"), 200, "ok");
     expect("metrics", ask(service, verb::get, "/metrics"), 200,
            "service_answers_total{status=\"504\"} 1");
+    expect("metrics of the pool", ask(service, verb::get, "/metrics"), 200,
+           "bulkhead_tasks_total{pool=\"images\",outcome=\"timed_out\"} 1");
     service.ask_to_end();
     if (service.wait() != 0) broken_.push_back("SIGTERM ends it with another exit code than 0");
   }
