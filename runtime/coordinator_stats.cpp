@@ -64,8 +64,7 @@ void Coordinator::fill(Stats& stats) {
 void Coordinator::note_begin(Entry& entry) {
   CallName& name = entry.active.name;
   name.number = ++past_.calls;
-  if (!entry.options.label.empty())
-    name.label = std::make_shared<const std::string>(entry.options.label);
+  name.label = entry.options.label.text();
   if (trace_) trace_->begin_call(entry.active.name);
 }
 

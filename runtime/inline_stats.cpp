@@ -50,9 +50,7 @@ Stats InlineEngine::stats() {
 
 void InlineEngine::note_begin(ActiveCall& call, const CallOptions& options) {
   const Lock lock(mutex_);
-  call.active.name = {++seen_.calls, options.label.empty()
-                                         ? nullptr
-                                         : std::make_shared<const std::string>(options.label)};
+  call.active.name = {++seen_.calls, options.label.text()};
   if (trace_) trace_->begin_call(call.active.name);
 }
 

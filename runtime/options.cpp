@@ -168,11 +168,13 @@ SubmissionKey submission_key(const FunctionKey& function, const CallOptions& opt
                           "ends a call; apply_async() takes all options)");
   }
   const Retries& retries = options.retries;
-  return {
-      function,      options.timeout,
-      options.seed,  {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
-      retries.pause, options.priority,
-      options.label};
+  return {function,
+          options.timeout,
+          options.seed,
+          {retries.exceptions, retries.crashes, retries.timeouts, retries.out_of_memory},
+          retries.pause,
+          options.priority,
+          options.label.text() ? *options.label.text() : std::string()};
 }
 
 }  // namespace bulkhead::detail

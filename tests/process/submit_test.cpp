@@ -198,7 +198,8 @@ TEST_F(SubmitTest, ALoopThatReadsSlowlyStopsItsOwnInput) {
   std::vector<int> seen;
   while (made < 200 || !open.empty()) {
     while (made < 200 && open.size() < 8) {
-      auto result = pool.try_submit(square, made);
+      auto result =
+          open.empty() ? std::optional(pool.submit(square, made)) : pool.try_submit(square, made);
       if (!result) break;
       open.push_back(*result);
       ++made;

@@ -9,6 +9,7 @@
 #include <bulkhead/testing.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace spdlog {
@@ -166,6 +168,25 @@ struct Retries {
   std::chrono::nanoseconds pause{0};
 };
 
+/// A text, or none. Copies share it.
+///
+/// No std::string, as that may point into itself: g++ 12 moves temporary options in a co_await
+/// expression by their bytes.
+class Label {
+ public:
+  Label() = default;
+  template <std::convertible_to<std::string> Text>
+  Label(Text&& text)  // NOLINT(google-explicit-constructor)
+      : text_(std::make_shared<const std::string>(std::forward<Text>(text))) {
+    if (text_->empty()) text_ = nullptr;
+  }
+  /// Null: none.
+  [[nodiscard]] const std::shared_ptr<const std::string>& text() const { return text_; }
+
+ private:
+  std::shared_ptr<const std::string> text_;
+};
+
 /// Options of one call.
 struct CallOptions {
   /// Called in the calling thread, at most every 100 ms and once at the end. If it throws, the call
@@ -201,7 +222,7 @@ struct CallOptions {
   Retries retries = {};
 
   /// What the call is called in Pool::stats() and in traces. Default: by its number.
-  std::string label = {};
+  Label label = {};
 };
 
 }  // namespace bulkhead
