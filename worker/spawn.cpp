@@ -99,13 +99,27 @@ class SpawnPlan {
   posix_spawnattr_t attributes_{};
 };
 
-/// Ends a child that is not as it should be.
-[[noreturn]] void give_up(const NewZygote& zygote, const std::string& why) {
+void put_an_end_to(const NewZygote& zygote) {
   ::syscall(SYS_pidfd_send_signal, zygote.pidfd.get(), SIGKILL, nullptr, 0);
   siginfo_t info{};
   ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(zygote.pidfd.get()), &info, WEXITED);
+}
+
+/// Ends a child that is not as it should be.
+[[noreturn]] void give_up(const NewZygote& zygote, const std::string& why) {
+  put_an_end_to(zygote);
   throw Error("bulkhead: this program was started anew for StartMethod::spawn, but " + why +
               "; call bulkhead::init() first thing in main");
+}
+
+/// As LaunchOrder::send(); where that throws, nothing is left behind.
+bool send(const LaunchOrder& order, const NewZygote& zygote) {
+  try {
+    return order.send(zygote.control.get());
+  } catch (const SystemError&) {
+    put_an_end_to(zygote);
+    throw;
+  }
 }
 
 }  // namespace
@@ -118,8 +132,8 @@ NewZygote spawn_zygote(const WorkerSetup& setup, const Doorbell& doorbell) {
   theirs.reset();
   NewZygote zygote{std::move(ours), open_pidfd_of_child(pid), pid};
   const auto until = std::chrono::steady_clock::now() + kLaunchTime;
-  const bool answered = order.send(zygote.control.get()) &&
-                        await_message(zygote.control.get(), zygote.pidfd.get(), until);
+  const bool answered =
+      send(order, zygote) && await_message(zygote.control.get(), zygote.pidfd.get(), until);
   ControlMessage answer;
   const bool serves =
       answered && receive_control(zygote.control.get(), answer) == Received::message;
