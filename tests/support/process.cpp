@@ -3,7 +3,6 @@
 
 #include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
-#include "tests/support/start.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/broadcast.hpp>
 
@@ -35,7 +34,6 @@ constexpr int kFailed = 3;
 [[noreturn]] void run_and_leave(const std::function<void()>& body) {
   const bool failed_before = ::testing::Test::HasFailure();
   try {
-    prepare_start();
     body();
   } catch (const std::exception& error) {
     ADD_FAILURE() << "uncaught in a fork: " << error.what();

@@ -13,8 +13,8 @@ namespace bulkhead::test {
 /// Throws std::invalid_argument if the variable names none.
 [[nodiscard]] StartMethod tested_start();
 
-/// Calls bulkhead::init() as that method wants it: first thing in main, and in each fork of the
-/// test program that makes pools.
+/// Calls bulkhead::init() as that method wants it: first thing in main. Forks of the test program
+/// do not, so their pools are forked.
 void prepare_start();
 
 }  // namespace bulkhead::test
