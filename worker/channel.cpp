@@ -68,11 +68,11 @@ void Channel::park_until(Ready ready) {
   static_cast<void>(park_until(ready, now, std::nullopt, [] {}));
 }
 
-const std::byte* Channel::next(FrameHeader& header, const Limit& limit) {
+const std::byte* Channel::next(FrameHeader& header, std::uint64_t begun, const Limit& limit) {
   const std::byte* payload = nullptr;
   const RingReader::Peek peek = tasks_.peek(header, payload);
   if (peek == RingReader::Peek::nothing) {
-    Time now = meter_.pause(out_.started.load(std::memory_order_relaxed));
+    Time now = meter_.pause(begun);
     const Wait wait = park_until([this] { return tasks_.pending(); }, now, limit,
                                  [this] { meter_.finish_span(); });
     if (wait == Wait::was_in_vain) return nullptr;

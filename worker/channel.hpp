@@ -33,8 +33,10 @@ class Channel {
 
   using Limit = std::optional<std::chrono::nanoseconds>;
 
-  /// The next frame of the inbox; sleeps until there is one. Null if none comes within the limit.
-  const std::byte* next(FrameHeader& header, const Limit& limit = std::nullopt);
+  /// The next frame of the inbox; sleeps until there is one. `begun` tasks have ended before. Null
+  /// if none comes within the limit.
+  const std::byte* next(FrameHeader& header, std::uint64_t begun,
+                        const Limit& limit = std::nullopt);
   /// The same in the midst of a message, while its task runs.
   const std::byte* next_piece(FrameHeader& header);
   /// Nothing of the inbox will be read any more: looks as if asleep, whatever comes.

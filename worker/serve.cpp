@@ -175,7 +175,7 @@ class Server {
     start();
     FrameHeader header;
     for (;;) {
-      const std::byte* payload = channel_.next(header, setup_.idle_timeout);
+      const std::byte* payload = channel_.next(header, begun_, setup_.idle_timeout);
       if (payload == nullptr) [[unlikely]]
         return leave();
       set_task_attempt(header.attempt);
@@ -199,7 +199,7 @@ class Server {
   /// Waits until there is a place in the pool for this worker.
   void start() {
     FrameHeader header;
-    const std::byte* payload = channel_.next(header);
+    const std::byte* payload = channel_.next(header, begun_);
     MessageReader message(channel_, header, payload);
     if (header.kind != FrameKind::begin) ::_exit(kExitBrokenInbox);
     const auto number = message.get<std::uint32_t>();
@@ -367,7 +367,7 @@ class Server {
       }
       begun_ += left;
       if (begun_ >= end) break;
-      payload = channel_.next(header);
+      payload = channel_.next(header, first);
       left = header.kind == FrameKind::tasks ? run_length(header) : 1;
     }
     answer.put(end - first);

@@ -106,7 +106,7 @@ void WorkMeter::enter(TaskPhase phase) {
 }
 
 void WorkMeter::end_task(std::uint64_t number) {
-  if (number == counted_) return;
+  if (number != counted_ + 1) return;  // it has ended already, or has written over its number
   add_phase(since_boot(Clock::now()));
   phase_ = TaskPhase::running;
   words_.looked_at.store(mark_, std::memory_order_relaxed);

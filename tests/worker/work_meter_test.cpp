@@ -102,6 +102,18 @@ TEST_F(WorkMeterTest, LeavesOutTasksThatWereTakenBack) {
   EXPECT_EQ(counted(), 11U);
 }
 
+TEST_F(WorkMeterTest, IsNotMisledByATaskThatHasWrittenOverItsNumber) {
+  for (const std::uint64_t wrong : {std::uint64_t{0}, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+    run(100us);
+    ASSERT_TRUE(meter_.is_exact());
+    test::work_for(100us);
+    meter_.end_task(wrong);
+    meter_.end_frame(++begun_);
+    EXPECT_EQ(counted(), begun_);
+    EXPECT_LT(words_.working, 10'000'000'000);
+  }
+}
+
 TEST_F(WorkMeterTest, TellsCodingFromWork) {
   meter_.begin_task();
   test::work_for(200us);
