@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/coordinator.hpp"
+#include "runtime/final_stats.hpp"
 #include "runtime/inline_engine.hpp"
 #include "runtime/options.hpp"
 #include "runtime/replay.hpp"
 #include "runtime/startup.hpp"
-#include "runtime/stats_legacy.hpp"
 #include "worker/host.hpp"
 #include "worker/replay_file.hpp"
 #include "worker/reset.hpp"
@@ -46,7 +46,7 @@ void leave_alone(std::shared_ptr<detail::Engine> engine) {
 
 Pool::Pool(int workers) : Pool(Options{.workers = workers}) {}
 Pool::Pool(Options options)
-    : engine_(make_engine(std::move(options))), legacy_(std::make_shared<StatsReader::Legacy>()) {}
+    : engine_(make_engine(std::move(options))), final_(std::make_shared<StatsReader::Final>()) {}
 
 Pool::~Pool() {
   if (!engine_) return;
@@ -54,7 +54,7 @@ Pool::~Pool() {
     leave_alone(std::move(engine_));
   } else {
     engine_->dismiss();
-    legacy_->leave(*engine_);
+    final_->take(*engine_);
   }
 }
 
@@ -92,7 +92,7 @@ Stats Pool::stats() const {
 }
 StatsReader Pool::stats_reader() const {
   static_cast<void>(engine());
-  return {engine_, legacy_};
+  return {engine_, final_};
 }
 int Pool::workers() const {
   return engine().workers();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "runtime/stats_legacy.hpp"
+#include "runtime/final_stats.hpp"
 #include "runtime/time.hpp"
 #include <bulkhead/stats.hpp>
 
@@ -129,8 +129,8 @@ std::ostream& operator<<(std::ostream& out, const Stats& stats) {
 
 Stats StatsReader::operator()() const {
   if (const auto engine = engine_.lock()) return engine->stats();
-  const std::lock_guard lock(legacy_->mutex);
-  return legacy_->last;
+  const std::lock_guard lock(final_->mutex);
+  return final_->last;
 }
 
 }  // namespace bulkhead

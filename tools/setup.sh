@@ -27,6 +27,9 @@ quietly() {
   printf 'done (%d s)\n' "$((SECONDS - start))" >&2
 }
 
+# test_jobs: how many tests to run at a time. Most of them wait most of the time.
+test_jobs() { echo $(($(nproc) + 1)); }
+
 # missing_packages PACKAGE...: prints those that are not installed, one per line.
 missing_packages() {
   local installed package

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worker/fork_server.hpp"
 
+#include "worker/child_signals.hpp"
 #include "worker/reset.hpp"
 #include <bulkhead/error.hpp>
 
@@ -8,7 +9,6 @@
 #include <cerrno>
 #include <csignal>
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -20,19 +20,12 @@ namespace {
 class ServerProcess {
  public:
   ServerProcess(Descriptor control, Descriptor host, ForwardLogs forward_logs)
-      : control_(std::move(control)), host_(std::move(host)), forward_logs_(forward_logs) {
-    sigset_t children;
-    ::sigemptyset(&children);
-    ::sigaddset(&children, SIGCHLD);
-    ::sigprocmask(SIG_SETMASK, &children, nullptr);
-    signals_ = Descriptor(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_) ::_exit(kExitBadSetup);
-  }
+      : control_(std::move(control)), host_(std::move(host)), forward_logs_(forward_logs) {}
 
   [[noreturn]] void run() {
     for (;;) {
       std::array<pollfd, 3> fds{
-          {{control_.get(), POLLIN, 0}, {host_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+          {{control_.get(), POLLIN, 0}, {host_.get(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
       ::poll(fds.data(), fds.size(), -1);
       if (fds[1].revents != 0) ::_exit(0);
       if (fds[2].revents != 0) reap();
@@ -76,16 +69,14 @@ class ServerProcess {
   }
 
   void reap() {
-    signalfd_siginfo ignored;
-    while (::read(signals_.get(), &ignored, sizeof ignored) > 0) {
-    }
+    signals_.clear();
     while (::waitpid(-1, nullptr, WNOHANG) > 0) {
     }
   }
 
   Descriptor control_;
   Descriptor host_;  ///< pidfd
-  Descriptor signals_;
+  ChildSignals signals_;
   ForwardLogs forward_logs_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worker/zygote_process.hpp"
 
+#include "worker/child_signals.hpp"
 #include "worker/control.hpp"
 #include "worker/descriptor.hpp"
 #include "worker/reset.hpp"
@@ -22,7 +23,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,20 +39,13 @@ class ZygoteProcess {
       : setup_(setup),
         doorbell_(Descriptor(fds.doorbell)),
         control_(fds.control),
-        coordinator_(fds.coordinator) {
-    sigset_t children;
-    ::sigemptyset(&children);
-    ::sigaddset(&children, SIGCHLD);
-    ::sigprocmask(SIG_SETMASK, &children, nullptr);
-    signals_ = Descriptor(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_) ::_exit(kExitBadSetup);
-  }
+        coordinator_(fds.coordinator) {}
 
   [[noreturn]] void run() {
     for (;;) {
       const short want = static_cast<short>(POLLIN | (unsent_.empty() ? 0 : POLLOUT));
       std::array<pollfd, 3> fds{
-          {{control_, want, 0}, {coordinator_, POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+          {{control_, want, 0}, {coordinator_, POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
       ::poll(fds.data(), fds.size(), -1);
       if (fds[1].revents != 0) end();
       if (fds[2].revents != 0) reap();
@@ -116,9 +109,7 @@ class ZygoteProcess {
   }
 
   void reap() {
-    signalfd_siginfo ignored;
-    while (::read(signals_.get(), &ignored, sizeof ignored) > 0) {
-    }
+    signals_.clear();
     for (;;) {
       siginfo_t info{};
       rusage usage{};  // which the C library's waitid() does not ask for
@@ -247,7 +238,7 @@ class ZygoteProcess {
   Doorbell doorbell_;
   int control_;
   int coordinator_;  ///< pidfd
-  Descriptor signals_;
+  ChildSignals signals_;
   std::unordered_map<pid_t, std::uint64_t> children_;  ///< the epochs of the workers
   std::deque<ControlMessage> unsent_;
 };

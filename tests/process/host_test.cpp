@@ -111,13 +111,16 @@ std::string output_of(const std::function<void()>& body) {
   std::array<int, 2> ends{-1, -1};
   if (::pipe(ends.data()) != 0) throw std::runtime_error("no pipe");
   std::fflush(nullptr);
-  Fork fork([&] {
-    ::dup2(ends[1], 1);
-    ::close(ends[0]);
-    ::close(ends[1]);
-    body();
-    std::exit(0);
-  });
+  Fork fork(
+      [&] {
+        body();
+        std::exit(0);
+      },
+      [&] {
+        ::dup2(ends[1], 1);
+        ::close(ends[0]);
+        ::close(ends[1]);
+      });
   ::close(ends[1]);
   std::string text;
   std::array<char, 4096> part{};

@@ -62,12 +62,14 @@ void expect_no_allocations(const std::vector<Report>& reports) {
 }
 
 TEST_F(HotPathTest, AWorkerAllocatesNothingForATask) {
+  if (!test::kCountsAllocations) GTEST_SKIP() << "operator new is the sanitizer's";
   Pool pool(2);
   (void)pool.map(report, test::numbers(0, 1000));
   expect_no_allocations(pool.map(report, test::numbers(0, 20'000)));
 }
 
 TEST_F(HotPathTest, AWorkerAllocatesNothingForATaskInAFrameOfItsOwn) {
+  if (!test::kCountsAllocations) GTEST_SKIP() << "operator new is the sanitizer's";
   Pool pool(2);
   const std::vector<Wide> elements(5000);
   (void)pool.map(report_wide, elements);
@@ -89,6 +91,7 @@ std::uint64_t allocations_of(Pool& pool, F f, const std::vector<T>& elements) {
 
 // Some for each batch of tasks, none for each task.
 TEST_F(HotPathTest, TheCoordinatorAllocatesNothingForATask) {
+  if (!test::kCountsAllocations) GTEST_SKIP() << "operator new is the sanitizer's";
   Pool pool(2);
   const auto same = [](std::int64_t x) { return x; };
   (void)allocations_of(pool, same, std::vector<std::int64_t>(10'000));

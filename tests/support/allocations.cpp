@@ -9,6 +9,13 @@ namespace {
 std::atomic<std::uint64_t> count{0};
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BULKHEAD_NEW_IS_THE_SANITIZERS
+#endif
+#endif
+
+#ifndef BULKHEAD_NEW_IS_THE_SANITIZERS
 void* operator new(std::size_t size) {
   count.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size != 0 ? size : 1)) return memory;
@@ -20,6 +27,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
+#endif
 
 namespace bulkhead::test {
 

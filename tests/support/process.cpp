@@ -3,9 +3,11 @@
 
 #include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/start.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/broadcast.hpp>
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <chrono>
@@ -31,9 +33,12 @@ namespace {
 
 constexpr int kFailed = 3;
 
-[[noreturn]] void run_and_leave(const std::function<void()>& body) {
+[[noreturn]] void run_and_leave(const std::function<void()>& before_start,
+                                const std::function<void()>& body) {
   const bool failed_before = ::testing::Test::HasFailure();
   try {
+    before_start();
+    prepare_start();
     body();
   } catch (const std::exception& error) {
     ADD_FAILURE() << "uncaught in a fork: " << error.what();
@@ -72,11 +77,12 @@ void Process::send(int signal) const {
   ::syscall(SYS_pidfd_send_signal, fd_.get(), signal, nullptr, 0);
 }
 
-Fork::Fork(const std::function<void()>& body) : siblings_(children_of(::getpid())) {
+Fork::Fork(const std::function<void()>& body, const std::function<void()>& before_start)
+    : siblings_(children_of(::getpid())) {
   std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
-  if (pid == 0) run_and_leave(body);
+  if (pid == 0) run_and_leave(before_start, body);
   process_.emplace(pid);
 }
 
@@ -99,15 +105,19 @@ int Fork::wait(std::chrono::milliseconds limit) {
   return status;
 }
 
-/// Orphans of the fork are children of this process now; they are expected to end by themselves.
+/// Orphans of the fork are children of this process now, and theirs will be once these have ended:
+/// they are expected to end by themselves.
 void Fork::adopt_and_reap() {
   siblings_.insert(process_->pid());
-  for (const int pid : children_of(::getpid())) {
-    if (siblings_.contains(pid)) continue;
-    const Process orphan(pid);
-    EXPECT_TRUE(orphan.ends_within(kPatience)) << "process " << pid << " outlives its pool";
+  const auto is_orphan = [this](int pid) { return !siblings_.contains(pid); };
+  for (;;) {
+    const std::set<int> children = children_of(::getpid());
+    const auto found = std::ranges::find_if(children, is_orphan);
+    if (found == children.end()) return;
+    const Process orphan(*found);
+    EXPECT_TRUE(orphan.ends_within(kPatience)) << "process " << *found << " outlives its pool";
     orphan.send(SIGKILL);
-    ::waitpid(pid, nullptr, 0);
+    ::waitpid(*found, nullptr, 0);
   }
 }
 

@@ -35,10 +35,12 @@ class Process {
 };
 
 /// A fork of this process that runs `body` and then leaves by _exit(). EXPECT and ASSERT in `body`
-/// count for the test. What the fork itself leaves behind is waited for, and reaped.
+/// count for the test. What the fork itself leaves behind is waited for, and reaped. It is prepared
+/// for the start method that is tested (prepare_start()), after `before_start`.
 class Fork {
  public:
-  explicit Fork(const std::function<void()>& body);
+  explicit Fork(
+      const std::function<void()>& body, const std::function<void()>& before_start = [] {});
   Fork(const Fork&) = delete;
   Fork& operator=(const Fork&) = delete;
   /// Kills it if it still runs.

@@ -13,8 +13,8 @@ namespace bulkhead::test {
 /// Throws std::invalid_argument if the variable names none.
 [[nodiscard]] StartMethod tested_start();
 
-/// Calls bulkhead::init() as that method wants it: first thing in main. Forks of the test program
-/// do not, so their pools are forked.
+/// Calls bulkhead::init() as that method wants it: first thing in main, and in forks of the test
+/// program that are hosts of pools themselves.
 void prepare_start();
 
 }  // namespace bulkhead::test

@@ -32,7 +32,8 @@ enum class StartMethod : std::uint8_t {
   /// was in memory then. Refused if the process has other threads at that moment.
   fork,
   /// Forked from a snapshot of this process taken by bulkhead::init(): pools can be made in any
-  /// thread, at any time, and cost the same however large this process has become.
+  /// thread, at any time, and cost the same however large this process has become. Its workers have
+  /// the environment, directory, limits and standard streams of that moment.
   forkserver,
   /// Forked from this program started anew, as far as bulkhead::init(): workers share no memory
   /// with this process, and have its present environment and directory.

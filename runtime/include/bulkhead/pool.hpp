@@ -465,7 +465,7 @@ class Pool {
   [[nodiscard]] detail::Engine& engine() const;
 
   std::shared_ptr<detail::Engine> engine_;
-  std::shared_ptr<StatsReader::Legacy> legacy_;
+  std::shared_ptr<StatsReader::Final> final_;
 };
 
 }  // namespace bulkhead

@@ -186,12 +186,12 @@ class StatsReader {
 
  private:
   friend class Pool;
-  struct Legacy;  // what the pool leaves behind
-  StatsReader(std::weak_ptr<detail::Engine> engine, std::shared_ptr<Legacy> legacy)
-      : engine_(std::move(engine)), legacy_(std::move(legacy)) {}
+  struct Final;  // what the pool leaves behind
+  StatsReader(std::weak_ptr<detail::Engine> engine, std::shared_ptr<Final> last)
+      : engine_(std::move(engine)), final_(std::move(last)) {}
 
   std::weak_ptr<detail::Engine> engine_;
-  std::shared_ptr<Legacy> legacy_;
+  std::shared_ptr<Final> final_;
 };
 
 }  // namespace bulkhead

@@ -10,9 +10,9 @@
 
 namespace bulkhead {
 
-struct StatsReader::Legacy {
-  /// The last ones: before the engine is let go of.
-  void leave(detail::Engine& engine) noexcept {
+struct StatsReader::Final {
+  /// Before the engine is let go of.
+  void take(detail::Engine& engine) noexcept {
     try {
       Stats all = engine.stats();
       const std::lock_guard lock(mutex);
