@@ -94,7 +94,8 @@ struct ActiveJob {
     const std::uint64_t task = details.task;
     const auto now = Clock::now();
     details.task = job.element_of(task, claimed);
-    const bool again = attempts.note_failure(task, details, now, task < ledger.limit());
+    const bool wanted = task < ledger.limit() && job.wants(task);
+    const bool again = attempts.note_failure(task, details, now, wanted);
     job.narrow(task, details.task, again);
     if (again) {
       failures().retried += 1;
