@@ -9,7 +9,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -98,27 +97,12 @@ TEST_F(DrainTest, IsFalseWhenATaskHangs) {
   EXPECT_EQ(outcomes[0].failure().kind(), FailureKind::cancelled);
 }
 
-/// 0, 0, 0, ... until it is told to end.
-struct ZerosUntil {
-  struct iterator {
-    using difference_type = std::ptrdiff_t;
-    using value_type = int;
-    int operator*() const { return 0; }
-    iterator& operator++() { return *this; }
-    void operator++(int) {}
-    bool operator==(std::default_sentinel_t) const { return *told; }
-    const std::atomic<bool>* told;
-  };
-  [[nodiscard]] iterator begin() const { return {&told}; }
-  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
-  const std::atomic<bool>& told;
-};
-
 // However busy the thread is that drives.
 TEST_F(DrainTest, IsNotHeldUpByACallOfTinyTasks) {
   Pool pool(2);
   std::atomic<bool> over = false;
-  std::jthread caller([&] { (void)pool.map([](int) { state->begun.add(); }, ZerosUntil{over}); });
+  std::jthread caller(
+      [&] { (void)pool.map([](int) { state->begun.add(); }, test::ZerosUntil{over}); });
   EXPECT_TRUE(state->begun.reaches(1));
   EXPECT_FALSE(pool.drain(10ms));
   over = true;

@@ -11,7 +11,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <numeric>
 #include <stdexcept>
 #include <stop_token>
@@ -112,22 +111,6 @@ TEST_F(ThreadsTest, EachCallHasItsOwnProgress) {
   });
 }
 
-/// 0, 0, 0, ... until it is told to end.
-struct ZerosUntil {
-  struct iterator {
-    using difference_type = std::ptrdiff_t;
-    using value_type = int;
-    int operator*() const { return 0; }
-    iterator& operator++() { return *this; }
-    void operator++(int) {}
-    bool operator==(std::default_sentinel_t) const { return *told; }
-    const std::atomic<bool>* told;
-  };
-  [[nodiscard]] iterator begin() const { return {&told}; }
-  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
-  const std::atomic<bool>& told;
-};
-
 // Whatever of it waits behind a task of the other call that has just been answered.
 TEST_F(ThreadsTest, ACallThatIsGivenUpEndsThoughAnotherKeepsThePoolBusy) {
   Pool pool(2);
@@ -137,7 +120,7 @@ TEST_F(ThreadsTest, ACallThatIsGivenUpEndsThoughAnotherKeepsThePoolBusy) {
       test::work_for(std::chrono::microseconds{20});
       return x;
     };
-    (void)pool.map(short_task, ZerosUntil{done});
+    (void)pool.map(short_task, test::ZerosUntil{done});
   });
   for (int round = 0; round < 10; ++round) {
     state.reset();
@@ -158,7 +141,8 @@ TEST_F(ThreadsTest, ALongProgressCallbackHoldsUpNoOtherCall) {
   state.reset();
   Pool pool(2);
   std::atomic<bool> done{false};
-  std::thread other([&] { (void)pool.map([](int) { state->begun.add(); }, ZerosUntil{done}); });
+  std::thread other(
+      [&] { (void)pool.map([](int) { state->begun.add(); }, test::ZerosUntil{done}); });
   ASSERT_TRUE(state->begun.reaches(1));
   for (int round = 0; round < 5; ++round) {
     const CallOptions options{.progress = [](const Progress&) {

@@ -4,6 +4,9 @@
 // C++ library of GCC; what tests that library's views themselves asks BULKHEAD_TEST_VIEWS.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
+#include <iterator>
 #include <numeric>
 #include <vector>
 
@@ -22,5 +25,21 @@ std::vector<T> numbers(T first, T last) {
   std::iota(range.begin(), range.end(), first);
   return range;
 }
+
+/// 0, 0, 0, ... until it is told to end.
+struct ZerosUntil {
+  struct iterator {
+    using difference_type = std::ptrdiff_t;
+    using value_type = int;
+    int operator*() const { return 0; }
+    iterator& operator++() { return *this; }
+    void operator++(int) {}
+    bool operator==(std::default_sentinel_t) const { return *told; }
+    const std::atomic<bool>* told;
+  };
+  [[nodiscard]] iterator begin() const { return {&told}; }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+  const std::atomic<bool>& told;
+};
 
 }  // namespace bulkhead::test
