@@ -241,10 +241,12 @@ TEST_F(TimeoutTest, AtTheVeryEndOfATaskGivesOneOutcome) {
   ASSERT_THAT(outcomes, SizeIs(100));
   for (int x = 0; x < 100; ++x) {
     const Outcome<int>& outcome = outcomes[static_cast<std::size_t>(x)];
-    EXPECT_EQ(state->runs[static_cast<std::size_t>(x)], 1) << x;
+    const int runs = state->runs[static_cast<std::size_t>(x)];
     if (outcome) {
       EXPECT_EQ(*outcome, x);
+      EXPECT_EQ(runs, 1) << x;
     } else {
+      EXPECT_LE(runs, 1) << x;  // none: where its worker had no CPU for as long as that
       expect_timed_out(outcome, static_cast<std::uint64_t>(x));
     }
   }
