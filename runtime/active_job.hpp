@@ -63,9 +63,9 @@ struct ActiveJob {
       note_failures(FailureKind::exception, settled.failed);  // while decoding
     close(first, settled);
   }
-  /// The argument of a task could not be encoded; or there was none any more, as it was cancelled.
-  void refuse(std::uint64_t task, bool cancelled) {
-    note_failures(cancelled ? FailureKind::cancelled : FailureKind::exception, 1);
+  /// The argument of a task was not encoded: see Job::Encoded.
+  void refuse(std::uint64_t task, std::optional<FailureKind> kind) {
+    if (kind) note_failures(*kind, 1);
     close(task, {1, 1, task, false});
   }
   /// How its tasks have ended so far.

@@ -12,6 +12,21 @@ bool AsyncStateBase::wait(std::optional<RunningCall::Time> until) {
   return ready();
 }
 
+bool AsyncStateBase::wait_told(std::optional<RunningCall::Time> until) {
+  if (is_told()) return true;
+  class Told final : public Awaited {
+   public:
+    explicit Told(AsyncStateBase& state) : state_(state) {}
+    [[nodiscard]] bool ready() const override { return state_.is_told(); }
+
+   private:
+    AsyncStateBase& state_;
+  };
+  const auto self = shared_from_this();
+  call_->wait_for_teller(Told(*this), until);
+  return !until || RunningCall::Time::clock::now() < *until || is_told();
+}
+
 void AsyncStateBase::become_ready() {
   const std::lock_guard lock(mutex_);
   ready_.store(true, std::memory_order_release);

@@ -123,6 +123,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] ModuleToken token_of(const void* function) const;
   void begin(Entry& entry);
   void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
+  void await_told(Lock& lock, const Awaited& told, std::optional<Clock::time_point> until);
   void tell_again(std::shared_ptr<Expected> result);
   void finish_calls();
   std::shared_ptr<Function> begin_function(const SubmissionKey& key,
@@ -204,6 +205,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void note_begin(Entry& entry);
   void note_end(const Entry& entry);
   void note_begin(Slot& slot);
+  void note_start(const Slot& slot);
   void note_ready(const Slot& slot);
   void note_end(const Slot::Corpse& corpse, std::uint64_t Stats::Ends::*kind,
                 const std::string& cause);
@@ -294,7 +296,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   std::deque<Ended> ended_;   ///< of those, with callbacks to be called
   std::thread::id teller_{};  ///< the thread that calls them
   std::vector<Waiter*> waiters_;
-  int waiting_for_room_ = 0;        ///< threads
+  int waiting_on_teller_ = 0;       ///< threads
   Waiter* helper_waits_ = nullptr;  ///< null: it has something to do, or there is none
   bool helper_leaves_ = false;
   std::thread helper_;
@@ -411,6 +413,7 @@ class Coordinator::Background final : public RunningCall, public Kept {
       : pool(std::move(engine)), call(std::move(pending)) {}
 
   void wait_for(const Awaited& goal, std::optional<Time> until) override;
+  void wait_for_teller(const Awaited& told, std::optional<Time> until) override;
   [[nodiscard]] const void* engine() const override { return pool.lock().get(); }
   void cancel() override;
   void tell_again(std::shared_ptr<Expected> again) override;
@@ -433,6 +436,7 @@ class Coordinator::Submitted final : public RunningCall {
       : pool_(std::move(engine)), function_(std::move(function)), result_(result), task_(task) {}
 
   void wait_for(const Awaited& goal, std::optional<Time> until) override;
+  void wait_for_teller(const Awaited& told, std::optional<Time> until) override;
   [[nodiscard]] const void* engine() const override { return pool_.lock().get(); }
   void cancel() override;
   void tell_again(std::shared_ptr<Expected> again) override;

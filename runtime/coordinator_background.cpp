@@ -61,6 +61,11 @@ void Coordinator::Background::wait_for(const Awaited& goal, std::optional<Time> 
   if (visit) visit->await(visit.lock(), goal, until);
 }
 
+void Coordinator::Background::wait_for_teller(const Awaited& told, std::optional<Time> until) {
+  Visit visit(pool);
+  if (visit) visit->await_told(visit.lock(), told, until);
+}
+
 void Coordinator::Background::cancel() {
   const Visit visit(pool);
   if (!visit || call == nullptr || entry->ending) return;
@@ -103,6 +108,25 @@ void Coordinator::await(Lock& lock, const Awaited& result, std::optional<Clock::
     if (tells_itself()) attend(lock);
   }
   if (!driving_) changed_.notify_all();  // whoever left it to us
+}
+
+/// Callbacks that are the loop's are not waited for, but while they run.
+void Coordinator::await_told(Lock& lock, const Awaited& told,
+                             std::optional<Clock::time_point> until) {
+  if (teller_ == std::this_thread::get_id()) return;
+  while (tells_itself() && !told.ready() && attend(lock)) {
+  }
+  ++waiting_on_teller_;
+  if (!loop_) {
+    await(lock, told, until);
+  } else {
+    while (teller_ != std::thread::id{} && !told.ready() && (!until || Clock::now() < *until)) {
+      sleep_until(
+          lock, &told,
+          std::min(until.value_or(Clock::time_point::max()), Clock::now() + kProgressInterval));
+    }
+  }
+  --waiting_on_teller_;
 }
 
 void Coordinator::sleep_until(Lock& lock, const Awaited* awaited, Clock::time_point time) {
@@ -206,7 +230,7 @@ void Coordinator::tell(Lock& lock) {
       if (!first) return ended.result->tell();
       if (ended.progress) ended.call->options().progress(*ended.progress);
     } catch (const std::exception& error) {
-      log_.error(std::string("a callback threw ") + error.what());
+      log_.error(std::string("a callback threw: ") + error.what());
     } catch (...) {
       log_.error("a callback threw something that is not a std::exception");
     }
@@ -222,7 +246,7 @@ void Coordinator::end_telling(Lock& lock) {
   teller_ = {};
   changed_.notify_all();
   if (loop_ && !polling_ && !ended_.empty()) loop_->call();
-  if (waiting_for_room_ == 0) return;
+  if (waiting_on_teller_ == 0) return;
   call_leaving();
   if (driving_) own_bell_.ring();
 }

@@ -32,6 +32,18 @@ std::string cost_of(const Slot::Corpse& corpse) {
   return "; in task " + std::to_string(element);
 }
 
+/// What a worker has left for that was told to, or has said that it would.
+struct Departure {
+  std::uint64_t Stats::Ends::*kind;
+  const char* why;
+};
+Departure departure_of(const Slot& slot) {
+  if (!slot.has_place()) return {&Stats::Ends::resized, "as its place in the pool is gone"};
+  if (slot.has_left()) return {&Stats::Ends::idle, "as there was nothing to do"};
+  if (slot.worn_out()) return {&Stats::Ends::recycled, "as it had grown more than it may"};
+  return {&Stats::Ends::recycled, "as it had run as many tasks as it may"};
+}
+
 }  // namespace
 
 /// False if it has ended.
@@ -60,10 +72,7 @@ void Coordinator::hear(const ControlMessage& message) {
   switch (message.kind) {
     case ControlKind::started:
       slot.started(message.pid);
-      ++past_.starts;
-      log_.debug("worker " + std::to_string(slot.number()) + " is process " +
-                 std::to_string(message.pid));
-      return;
+      return note_start(slot);
     case ControlKind::fork_failed:
       slot.bury();
       return note_refusal(message.value);
@@ -83,6 +92,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   if (!zygote_) return;  // given up meanwhile, and all slots are empty
   const bool starting = slot.state() == Slot::State::starting || slot.overdue;
   const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
+  const Departure departure = departure_of(slot);
   const Slot::Corpse corpse = slot.bury();
   if (!starting && !leaving_ && slot.lacks_worker()) {
     promote_spare(slot);
@@ -98,13 +108,13 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
     cause = (slot.overdue ? "" : "killed by the pool, as ") + corpse.verdict;
   }
   const std::string cost = cost_of(corpse);
-  if (corpse.rebuilt) note_failed_rebuilding(*corpse.rebuilt, blame);
+  if (corpse.rebuilt && !retired) note_failed_rebuilding(*corpse.rebuilt, blame);
   tell_of_death(corpse, blame);
   using Ends = Stats::Ends;
   note_end(corpse,
            leaving_                                   ? &Ends::pool_ended
            : starting && slot.has_place()             ? &Ends::failed_start
-           : retired || starting                      ? &Ends::recycled
+           : retired || starting                      ? departure.kind
            : blame.kind == FailureKind::out_of_memory ? &Ends::out_of_memory
            : corpse.kind == FailureKind::timed_out    ? &Ends::timed_out
            : corpse.kind == FailureKind::cancelled    ? &Ends::cancelled
@@ -117,9 +127,7 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   if (starting && slot.has_place()) {
     note_failed_start(who, slot.has_complained(), cause);
   } else if (retired || starting) {
-    log_.debug(
-        who +
-        ", has left: its share of tasks or memory was used up, its place gone, or nothing to do");
+    log_.debug(who + ", has left, " + departure.why);
   } else {
     log_.warn(who + ", ended: " + cause + cost);
   }

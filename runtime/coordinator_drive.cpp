@@ -202,6 +202,7 @@ void Coordinator::tidy() {
     for (Slot& slot : slots_) {
       if (job.abandoned) {
         if (slot.abandon(job, Clock::now(), setup_.fences)) after_drain(slot);
+        if (!zygote_) return;  // given up meanwhile
       } else if (job.stopped) {
         slot.revoke_all(setup_.fences);
       }

@@ -5,6 +5,7 @@
 #include "worker/host.hpp"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace bulkhead::detail {
@@ -15,6 +16,8 @@ Stats Coordinator::stats() {
   Stats stats;
   {
     const Lock lock = enter();
+    const Inside inside(inside_);
+    hear_zygote();  // of workers that have left since the pool was used
     fill(stats);
   }
   for (Stats::Worker& worker : stats.workers) {
@@ -76,10 +79,17 @@ void Coordinator::note_end(const Entry& entry) {
 }
 
 void Coordinator::note_begin(Slot& slot) {
-  if (slot.pid() != 0) ++past_.starts;  // it stood by
+  if (slot.pid() != 0) note_start(slot);  // it stood by
   if (!trace_) return;
   slot.trace_to(&*trace_);
   trace_->fork_worker(slot.number());
+}
+
+/// Its worker has a process.
+void Coordinator::note_start(const Slot& slot) {
+  ++past_.starts;
+  log_.debug("worker " + std::to_string(slot.number()) + " is process " +
+             std::to_string(slot.pid()));
 }
 
 void Coordinator::note_ready(const Slot& slot) {

@@ -19,6 +19,7 @@ std::shared_ptr<Pull> Coordinator::open(std::shared_ptr<PulledCall> call) {
   const auto pulled = std::make_shared<Pulled>(weak_from_this(), std::move(call));
   const Inside inside(inside_);
   prepare(*pulled, pulled->call);
+  pulled->entry->thread = std::this_thread::get_id();
   pulled->entry->pulled = &pulled->call;
   pulled_.push_back(pulled);
   begin(*pulled->entry);

@@ -61,9 +61,12 @@ bool Coordinator::await_room(Lock& lock, Clock::time_point until) {
   const bool others_tell =
       !tells_itself() && teller_ != std::this_thread::get_id() && (!loop_ || asks_only);
   const Room room(*this, others_tell);
-  ++waiting_for_room_;
-  await(lock, room, until);
-  --waiting_for_room_;
+  // Who only asks finds what the last poll() has left: to drive here would wake the loop each time.
+  if (!loop_ || !asks_only) {
+    ++waiting_on_teller_;
+    await(lock, room, until);
+    --waiting_on_teller_;
+  }
   if (!room.ready()) return false;
   require_open(state_, cause_);
   return true;
@@ -102,6 +105,7 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
       continue;
     }
     after_drain(slot);
+    if (!zygote_) return;  // given up meanwhile, this call with all others
     is_out |= slot.holds(function.entry->active, task);
   }
   if (!is_out) function.calls->cancel(task);
@@ -113,6 +117,11 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
 void Coordinator::Submitted::wait_for(const Awaited& goal, std::optional<Time> until) {
   Visit visit(pool_);
   if (visit) visit->await(visit.lock(), goal, until);
+}
+
+void Coordinator::Submitted::wait_for_teller(const Awaited& told, std::optional<Time> until) {
+  Visit visit(pool_);
+  if (visit) visit->await_told(visit.lock(), told, until);
 }
 
 void Coordinator::Submitted::cancel() {

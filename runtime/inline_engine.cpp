@@ -382,9 +382,9 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   } catch (...) {
     const std::uint64_t element = active.job.element_of(task, kNoElement);
     Failure failure = local_failure(element, kWhileEncoding);
-    const bool cancelled = failure.kind() == FailureKind::cancelled;
+    const FailureKind kind = failure.kind();
     active.job.fail(task, std::move(failure));
-    return active.refuse(task, cancelled);
+    return active.refuse(task, kind);
   }
   LocalTask local;
   local.attempt = active.attempts.next(task);

@@ -2,6 +2,7 @@
 #include "runtime/options.hpp"
 
 #include "runtime/time.hpp"
+#include "worker/host.hpp"
 #include <bulkhead/detail/job.hpp>
 #include <bulkhead/error.hpp>
 
@@ -18,7 +19,7 @@ namespace {
 void require_time(const TimeLimit& limit, const char* name) {
   if (!limit || limit->count() > 0) return;
   throw InvalidArgument("bulkhead: " + std::string(name) + " is " + to_text(*limit) +
-                        "; it must be positive (leave it unset for no limit)");
+                        "; it must be positive (leave it unset for no such limit)");
 }
 
 void require_sensible(const fault::Fault& fault) {
@@ -130,12 +131,12 @@ void require_single_thread(int threads) {
 void require_forkable(const Options& options, int threads) {
   if (threads <= 1 || options.risk_locks_held_by_other_threads) return;
   throw Error(
-      "bulkhead: this process has " + std::to_string(threads) +
-      " threads, and workers are forked from it: a lock that another thread holds now would stay "
-      "locked for ever in every worker. Make the Pool, or call fork_map, before starting threads; "
-      "call bulkhead::init() first thing in main and make Pools at any time; or, if you know that "
-      "no "
-      "such lock matters, set Options::risk_locks_held_by_other_threads");
+      "bulkhead: this process has " + std::to_string(threads) + " threads (" + thread_names() +
+      "), and workers are forked from it: a lock that another thread holds now would stay locked "
+      "for ever in every worker. Make the Pool, or call fork_map, before starting threads (that of "
+      "a Pool with asynchronous calls is named bulkhead-pool: see Options::helper_thread); call "
+      "bulkhead::init() first thing in main and make Pools, but not fork_map's, at any time; or, "
+      "if you know that no such lock matters, set Options::risk_locks_held_by_other_threads");
 }
 
 void require_sensible(const CallOptions& options) {

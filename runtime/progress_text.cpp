@@ -88,7 +88,8 @@ std::string final_text(const std::string& label, const Progress& progress, Rate:
   text += fmt::format("{}", progress.done);
   if (progress.total && *progress.total != progress.done)
     text += fmt::format(" of {}", *progress.total);
-  text += " in " + clock(time);
+  text +=
+      time < Rate::Seconds(10) ? fmt::format(" in {:.2g} s", time.count()) : " in " + clock(time);
   if (time.count() > 0 && progress.done != 0)
     text += ", " + speed(static_cast<double>(progress.done) / time.count());
   if (progress.failed != 0) text += fmt::format(", {} failed", progress.failed);

@@ -91,6 +91,7 @@ Job::Encoded ReduceSteps::encode(TaskSink& sink, std::uint32_t callable, TaskRan
     if (!wants(task)) {
       plan_.drop(task);
       encoded.failed = true;
+      encoded.kind = std::nullopt;
       break;
     }
     try {

@@ -76,7 +76,7 @@ bool Slot::feed(ActiveJob& job, std::uint64_t window, Time now) {
     own += encoded.accepted;
     const std::uint64_t used = encoded.accepted + (encoded.failed ? 1 : 0);
     const std::uint64_t behind = range.first + encoded.accepted;
-    if (encoded.failed) job.refuse(behind, encoded.cancelled);
+    if (encoded.failed) job.refuse(behind, encoded.kind);
     if (used < range.count) job.ledger.give_back({range.first + used, range.count - used});
     any |= used != 0;
     if (used == 0) break;

@@ -127,6 +127,7 @@ class Slot {
   void set_share(std::uint64_t tasks) { share_ = tasks; }
   /// It is given no more tasks, and those that wait are taken back.
   void wear_out(Fences fences);
+  [[nodiscard]] bool worn_out() const { return worn_out_; }
   /// Its place is to go: it is given no more tasks, and those that wait are taken back.
   void lose_place(Fences fences);
   /// It has its place again.

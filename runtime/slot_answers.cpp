@@ -209,6 +209,7 @@ bool Slot::take_leave(const FrameHeader& header) {
   link_->answers().advance();
   dismissed_ = has_left_ = true;
   give_back(queue_.size());
+  sent_ = settled_;
   outbound_.clear();
   revoking_ = false;
   return true;

@@ -89,7 +89,8 @@ void init(StartMethod method) {
   detail::serve_if_spawned(&detail::forward_logs_of_no_pool);
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  if (detail::Startup* const before = detail::startup_of_this_process()) {
+  detail::Startup* const before = detail::startup_of_this_process();
+  if (before != nullptr && !before->server.has_ended()) {
     before->method = method;
     return;
   }

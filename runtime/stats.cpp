@@ -61,7 +61,8 @@ std::string worker_line(const Stats& stats) {
          some(ends.crashed, "crashed") + some(ends.timed_out, "at a time limit") +
          some(ends.out_of_memory, "out of memory") + some(ends.cancelled, "with a cancelled task") +
          some(ends.misconduct, "for misconduct") + some(ends.failed_start, "did not start") +
-         some(ends.recycled, "recycled") + some(stats.refused_forks, "forks refused") + "\n";
+         some(ends.recycled, "recycled") + some(ends.idle, "left idle") +
+         some(ends.resized, "resized away") + some(stats.refused_forks, "forks refused") + "\n";
 }
 
 std::string time_line(const Stats::Times& times) {

@@ -67,8 +67,13 @@ std::string to_text(const CallName& call) {
   return call.label ? *call.label : "call " + std::to_string(call.number);
 }
 
-Trace::Trace(const std::string& path, Log log)
-    : log_(std::move(log)), pid_(own_pid()), file_(std::in_place, path) {
+Trace::Trace(const std::string& path, Log log) : log_(std::move(log)), pid_(own_pid()) {
+  try {
+    file_.emplace(path);
+  } catch (const SystemError& error) {
+    throw SystemError("bulkhead: the file of Options::trace, " + path + ", cannot be written",
+                      error.error_number());
+  }
   add(fmt::format(
       R"({{"ph":"M","name":"process_name","pid":{},"tid":0,"args":{{"name":"bulkhead"}}}})", pid_));
   name_thread(kPoolRow, "pool");

@@ -104,6 +104,11 @@ ForkServer::ForkServer(ForwardLogs forward_logs) {
   control_ = std::move(ours);
 }
 
+bool ForkServer::has_ended() const {
+  pollfd server{pidfd_.get(), POLLIN, 0};
+  return ::poll(&server, 1, 0) == 1;
+}
+
 NewZygote ForkServer::launch(const WorkerSetup& setup, const Doorbell& doorbell) const {
   auto [ours, theirs] = control_sockets();
   const bool sent = LaunchOrder(setup, doorbell).send(control_.get(), theirs.get());
@@ -116,7 +121,8 @@ NewZygote ForkServer::launch(const WorkerSetup& setup, const Doorbell& doorbell)
   if (!sent || receive_control(ours.get(), answer, &fds) != Received::message) {
     throw Error(
         "bulkhead: the fork server, which bulkhead::init() has started, was killed (by another "
-        "process, or for want of memory); choose another StartMethod, or start the program again");
+        "process, or for want of memory); choose another StartMethod, start the program again, or, "
+        "while it has no other threads, call bulkhead::init() again");
   }
   if (answer.value != 0)
     throw SystemError("bulkhead: the fork server cannot fork a zygote", answer.value);

@@ -17,6 +17,8 @@ class ForkServer {
 
   /// Throws SystemError, Error, and what a hook's codec throws.
   [[nodiscard]] NewZygote launch(const WorkerSetup& setup, const Doorbell& doorbell) const;
+  /// It was killed.
+  [[nodiscard]] bool has_ended() const;
 
  private:
   Descriptor control_;

@@ -146,4 +146,16 @@ int thread_count() {
   return std::max(threads, 1) - kRuntimeThreads;
 }
 
+std::string thread_names() {
+  std::string names;
+  std::error_code error;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task", error)) {
+    std::string name;
+    std::getline(std::ifstream(thread.path() / "comm"), name);
+    if (name.empty()) continue;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return names;
+}
+
 }  // namespace bulkhead::detail

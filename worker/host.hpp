@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <sys/types.h>
 #include <vector>
 
@@ -38,5 +39,7 @@ namespace bulkhead::detail {
 
 /// Threads of this process, without those that a sanitizer's runtime has started.
 [[nodiscard]] int thread_count();
+/// Their names, with commas between; empty if they cannot be read.
+[[nodiscard]] std::string thread_names();
 
 }  // namespace bulkhead::detail

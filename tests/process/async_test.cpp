@@ -152,6 +152,24 @@ TEST_F(AsyncTest, ArgumentsAreKeptAsLongAsTheyAreNeeded) {
   EXPECT_EQ(of_state.get(), 11);
 }
 
+TEST_F(AsyncTest, CallsOneByOneHaveNoNumbers) {
+  Pool pool(2);
+  const auto index_and_fail = [](int) {
+    throw std::runtime_error("index " + std::to_string(this_task::index()));
+  };
+  std::vector<AsyncResult<void>> results;
+  for (int x = 0; x < 5; ++x) results.push_back(pool.apply_async(index_and_fail, x));
+  for (const auto& result : results) {
+    try {
+      result.get();
+      ADD_FAILURE() << "no exception";
+    } catch (const RemoteError& error) {
+      EXPECT_EQ(error.failure().task(), 0U);
+      EXPECT_EQ(error.failure().message(), "index 0");
+    }
+  }
+}
+
 TEST_F(AsyncTest, AFailureIsThrownByEveryGet) {
   Pool pool(2);
   const auto result = pool.map_async(throws_at_3, {1, 2, 3, 4});
@@ -275,6 +293,35 @@ TEST_F(AsyncTest, ACallbackThatComesLateIsCalledToo) {
 }
 
 // Row 42: callback-throws.
+// However soon it comes, get() does not take it from under their hands.
+TEST_F(AsyncTest, CallbacksSeeTheValueThoughSomebodyGetsIt) {
+  const auto make = [](int x) { return std::string(100 + static_cast<std::size_t>(x) % 10, 'x'); };
+  for (const bool helper_thread : {true, false}) {
+    Pool pool(Options{
+        .workers = 2, .helper_thread = helper_thread, .risk_locks_held_by_other_threads = true});
+    std::atomic<std::size_t> seen = 0;
+    std::size_t got = 0;
+    for (int x = 0; x < 500; ++x) {
+      const auto result = pool.apply_async(make, x);
+      result.on_success([&](const std::string& text) { seen += text.size(); });
+      got += x % 2 == 0 ? result.get().size() : result.get(10s).size();
+      EXPECT_EQ(seen, got) << "called back before get() returns";
+    }
+  }
+}
+
+TEST_F(AsyncTest, ACallbackMayGetTheValueItself) {
+  Pool pool(2);
+  const auto result = pool.apply_async(square, 5);
+  std::atomic<int> got = 0;
+  result.on_done([&](const AsyncResult<int>& done) {
+    got = done.get();
+    state->called.add();
+  });
+  EXPECT_TRUE(state->called.reaches(1));
+  EXPECT_EQ(got, 25);
+}
+
 TEST_F(AsyncTest, ACallbackThatThrowsIsLoggedAndHarmsNobody) {
   std::ostringstream text;
   {
@@ -293,7 +340,7 @@ TEST_F(AsyncTest, ACallbackThatThrowsIsLoggedAndHarmsNobody) {
     pool.join();
     EXPECT_TRUE(second);
   }
-  EXPECT_THAT(text.str(), HasSubstr("a callback threw no good"));
+  EXPECT_THAT(text.str(), HasSubstr("a callback threw: no good"));
   EXPECT_THAT(text.str(), HasSubstr("a callback threw something that is not a std::exception"));
 }
 
@@ -391,6 +438,21 @@ TEST_F(AsyncTest, ACancelledCallEndsItsRunningTasksAndNoOthers) {
   beside.cancel();
   EXPECT_TRUE(beside.successful());
   EXPECT_LE(state->begun.value(), 3U);
+}
+
+TEST_F(AsyncTest, CancelledCallsOfAPoolWhoseZygoteIsGoneEnd) {
+  test::in_fork([] {
+    Pool pool(Options{.workers = 2, .helper_thread = false});
+    const test::Process zygote(test::zygote_of(pool));
+    std::vector<AsyncResult<std::vector<int>>> results;
+    for (int call = 0; call < 4; ++call) results.push_back(pool.map_async(at_gate, numbers(0, 4)));
+    EXPECT_FALSE(results[0].wait(50ms));
+    EXPECT_TRUE(state->begun.reaches(2));
+    zygote.send(SIGKILL);
+    EXPECT_TRUE(zygote.ends_within(test::kPatience));
+    for (const auto& result : results) result.cancel();
+    for (const auto& result : results) EXPECT_THROW((void)result.get(), std::exception);
+  });
 }
 
 TEST_F(AsyncTest, ACallThatIsCancelledBeforeItBeganIsOverAtOnce) {

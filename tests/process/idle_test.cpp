@@ -210,6 +210,21 @@ TEST_F(IdleTest, AFinalizerThatCrashesOrThrowsDoesNoHarm) {
   }
 }
 
+// What waited at a worker that has left is not taken back from it once more.
+TEST_F(IdleTest, CallsMayFailWhileWorkersLeave) {
+  const auto fail_at_0 = [](int x) {
+    if (x == 0) throw std::runtime_error("no");
+    return x;
+  };
+  Pool pool(with(2, 100us));
+  std::mt19937 random(1);
+  for (int round = 0; round < 4000; ++round) {
+    EXPECT_THROW((void)pool.map(fail_at_0, numbers(0, 50)), std::runtime_error);
+    test::work_for(std::chrono::microseconds(80 + random() % 50));
+  }
+  EXPECT_EQ(pool.apply(same, 8), 8);
+}
+
 TEST_F(IdleTest, TasksThatDieAreReplacedAsEver) {
   Pool pool(with(2, 500us));
   for (int round = 0; round < 20; ++round) {

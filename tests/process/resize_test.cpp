@@ -212,6 +212,20 @@ TEST_F(ResizeTest, GivesWhatWaitsThereToOthers) {
   expect_one_run_each(kMany);
 }
 
+// They leave without having rebuilt its function, and are not blamed for that.
+TEST_F(ResizeTest, ACallWithStateThatWaitsAtManyWorkersThatGoIsNotHarmed) {
+  Pool pool(8);
+  const auto others = pool.map_async(wait_for_gate, numbers(0, 8));
+  EXPECT_TRUE(state->begun.reaches(8));
+  const auto add = [](int a, int b) { return a + b; };
+  const auto sums = pool.map_async(partial(add, 1), numbers(0, 40));
+  EXPECT_FALSE(sums.wait(20ms));
+  pool.resize(2);
+  state->gate.add();
+  EXPECT_EQ(sums.get(), numbers(1, 41));
+  EXPECT_EQ(others.get(), numbers(0, 8));
+}
+
 TEST_F(ResizeTest, ACallWhoseTaskHangsAtAWorkerThatIsToGoEndsByItsTimeout) {
   Pool pool(2);
   const auto hang = [](int x) { return x < 2 ? wait_for_gate(x) : x; };

@@ -255,6 +255,9 @@ TEST_F(StartTest, WithoutItsServerNoPoolStartsAndThoseThatAreThereGoOn) {
     test::expect_usable(before);
     Pool spawned(Options{.workers = 1, .start = StartMethod::spawn});
     test::expect_usable(spawned);
+    init();  // there is another then
+    Pool after(1);
+    test::expect_usable(after);
   });
 }
 

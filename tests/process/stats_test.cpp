@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <random>
 #include <span>
@@ -230,6 +231,46 @@ TEST_F(StatsTest, TellSerialisingFromWorking) {
       stats.times.share_of(stats.times.working) + stats.times.share_of(stats.times.serialising) +
           stats.times.share_of(stats.times.waiting) + stats.times.share_of(stats.times.start),
       1.0, 1e-9);
+}
+
+TEST_F(StatsTest, TellSerialisingFromWorkingInReductionsToo) {
+  Pool pool(2);
+  const auto nap = [](const std::string& text) {
+    std::this_thread::sleep_for(10ms);
+    return text.size();
+  };
+  (void)pool.map_reduce(std::vector<std::string>(20, "text"), nap, std::plus<>{}, std::size_t{0});
+  const Stats::Times times = pool.stats().times;
+  EXPECT_GE(times.working.count(), 0.2);
+  EXPECT_LT(times.serialising, times.working / 4);
+}
+
+// What comes behind a failure is let go.
+TEST_F(StatsTest, CountNoFailuresOfWhatNobodyWants) {
+  Pool pool(2);
+  for (int call = 0; call < 5; ++call) {
+    const auto fail_at_100 = [](int x) {
+      if (x == 100) throw std::runtime_error("no");
+      return x;
+    };
+    EXPECT_FALSE(pool.try_map_reduce(numbers(0, 5000), fail_at_100, std::plus<>{}, 0));
+  }
+  EXPECT_EQ(pool.stats().tasks.exception, 5U);
+}
+
+TEST_F(StatsTest, ForgetWorkersThatHaveLeft) {
+  Pool pool(Options{.workers = 4, .idle_timeout = 10ms});
+  pool.resize(3);
+  EXPECT_TRUE(test::eventually([&] {
+    const auto workers = pool.stats().workers;
+    return std::ranges::all_of(workers, [](const Stats::Worker& worker) {
+      return worker.state == Stats::WorkerState::missing && worker.pid == 0;
+    });
+  })) << "nobody uses the pool meanwhile";
+  const Stats::Ends ends = pool.stats().worker_ends;
+  EXPECT_EQ(ends.idle + ends.resized, 4U);
+  EXPECT_GE(ends.idle, 3U);
+  EXPECT_EQ(ends.replaced(), 0U);
 }
 
 TEST_F(StatsTest, ShowHowLongWorkersTakeToStart) {

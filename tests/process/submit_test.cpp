@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
+#include <poll.h>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -211,6 +212,22 @@ TEST_F(SubmitTest, ALoopThatReadsSlowlyStopsItsOwnInput) {
     open.insert(open.end(), std::next(done.begin()), done.end());
   }
   EXPECT_EQ(seen.size(), 200U);
+}
+
+// Or it would turn round and round for want of room.
+TEST_F(SubmitTest, ARefusedCallDoesNotWakeTheLoop) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  pollfd handle{pool.native_handle(), POLLIN, 0};
+  const auto first = pool.try_submit(wait_for_gate, 1).value();
+  while (state->gated.begun.value() == 0 || ::poll(&handle, 1, 20) == 1) pool.poll();
+  EXPECT_FALSE(pool.try_submit(wait_for_gate, 2));
+  EXPECT_EQ(::poll(&handle, 1, 0), 0);
+  state->gated.gate.add();
+  while (!first.ready()) {
+    EXPECT_EQ(::poll(&handle, 1, 10'000), 1);
+    pool.poll();
+  }
+  EXPECT_TRUE(pool.try_submit(square, 2));
 }
 
 /// Counts those that there are in this process.

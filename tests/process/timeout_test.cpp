@@ -3,6 +3,7 @@
 // Tasks that take longer than they may.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/shared.hpp"
 #include "tests/support/victims.hpp"
 #include "worker/memory.hpp"
@@ -105,9 +106,10 @@ TEST_F(TimeoutTest, EndsTheTaskAndTheNextOneRuns) {
 TEST_F(TimeoutTest, SaysWhereTheTaskWas) {
   Pool pool(1);
   const auto outcomes = pool.try_map(hang, {7}, kShort);
-  EXPECT_THAT(outcomes.at(0).failure().what(),
-              HasSubstr("in bulkhead::(anonymous namespace)::hang"));
-  EXPECT_THAT(outcomes[0].failure().backtrace(), ::testing::Not(::testing::IsEmpty()));
+  const auto is_hang = HasSubstr("bulkhead::(anonymous namespace)::hang");
+  EXPECT_THAT(outcomes.at(0).failure().backtrace(), ::testing::Contains(is_hang));
+  if (test::kThreadSanitizer) return;  // whose pause() it may be in
+  EXPECT_THAT(outcomes[0].failure().what(), is_hang);
 }
 
 // Row 56: timeout-others-unharmed.

@@ -101,11 +101,13 @@ TEST(Options, RefuseToForkAProcessWithOtherThreads) {
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "bulkhead: this process has 3 threads, and workers are forked from it: a lock "
-                 "that another thread holds now would stay locked for ever in every worker. Make "
-                 "the Pool, or call fork_map, before starting threads; call bulkhead::init() first "
-                 "thing in main and make Pools at any time; or, if you know that no such lock "
-                 "matters, set Options::risk_locks_held_by_other_threads");
+                 "bulkhead: this process has 3 threads (runtime_test), and workers are forked from "
+                 "it: a lock that another thread holds now would stay locked for ever in every "
+                 "worker. Make the Pool, or call fork_map, before starting threads (that of a Pool "
+                 "with asynchronous calls is named bulkhead-pool: see Options::helper_thread); "
+                 "call bulkhead::init() first thing in main and make Pools, but not fork_map's, at "
+                 "any time; or, if you know that no such lock matters, set "
+                 "Options::risk_locks_held_by_other_threads");
   }
 }
 

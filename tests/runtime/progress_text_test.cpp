@@ -48,6 +48,7 @@ TEST(ProgressText, AtTheEndSumsUp) {
   EXPECT_EQ(final_text("parsing", {10000, 2, 10000}, Seconds(75)),
             "parsing: 10000 in 1:15, 133/s, 2 failed");
   EXPECT_EQ(final_text("", {10, 0, 20}, Seconds(4000)), "10 of 20 in 1:06:40, 0.0025/s");
+  EXPECT_EQ(final_text("", {100'000, 0, 100'000}, Seconds(0.0087)), "100000 in 0.0087 s, 11.5M/s");
 }
 
 TEST(Rate, IsThatOfTheLastSeconds) {

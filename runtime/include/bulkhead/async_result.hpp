@@ -26,15 +26,18 @@ struct ResultAccess;
 template <class R>
 class AsyncResult {
  public:
-  /// The value. Waits for it; throws what the call throws (see Pool::map). Of one result it can be
-  /// had once, as it is moved out: then get() throws Error.
+  /// The value. Waits for it, and for callbacks that were given before and are called in another
+  /// thread; throws what the call throws (see Pool::map). Of one result it can be had once, as it
+  /// is moved out: then get() throws Error.
   R get() const {
     wait();
+    state_->wait_told(std::nullopt);
     return state_->take();
   }
   /// The same; throws NotReady if it takes longer, and the call goes on.
   R get(std::chrono::nanoseconds timeout) const {
-    if (!wait(timeout)) detail::throw_not_ready(timeout);
+    const auto until = detail::time_from_now(timeout);
+    if (!state_->wait(until) || !state_->wait_told(until)) detail::throw_not_ready(timeout);
     return state_->take();
   }
   /// Waits until the call has ended, well or not.

@@ -19,8 +19,9 @@ namespace bulkhead {
 /// says otherwise.
 ///
 /// To be called before threads are started: throws Error if there are others. Throws SystemError if
-/// the system refuses the server. Again: only the method counts. In a fork of this process it must
-/// be called anew, before pools there can start by forkserver or spawn. Thread-safety: any thread.
+/// the system refuses the server. Again: only the method counts, unless the server has been killed;
+/// then there is a new one. In a fork of this process it must be called anew, before pools there
+/// can start by forkserver or spawn. Thread-safety: any thread.
 void init(StartMethod method = StartMethod::forkserver);
 
 }  // namespace bulkhead

@@ -69,9 +69,9 @@ struct Options {
   /// A worker that has had nothing to do for so long leaves in order, with its finalizer, down to
   /// none. It notes that by itself, however little the pool is used. When there is more to do than
   /// the workers that are left can take, others are forked from the snapshot, no more than there is
-  /// work for: the first call after a pause waits for a fork and the initializer. One process that
-  /// holds the snapshot stays, and the one that stands by. Pool::workers() counts those that have
-  /// left, too. Default: workers stay.
+  /// work for: the first call after a pause waits for a fork and the initializer, and, if the last
+  /// worker is just leaving, for its finalizer. One process that holds the snapshot stays, and the
+  /// one that stands by. Pool::workers() counts those that have left, too. Default: workers stay.
   std::optional<std::chrono::nanoseconds> idle_timeout = std::nullopt;
 
   /// Each worker stays on one of the CPUs that this process may use, worker n on the n-th.
@@ -156,9 +156,17 @@ struct Progress {
   std::optional<std::uint64_t> total;  ///< elements of the range, if that is known yet
 };
 
+namespace detail {
+/// Stands before fields that have to be named: a number alone would be taken for the first of them.
+struct ByName {
+  explicit ByName() = default;
+};
+}  // namespace detail
+
 /// How often a task that has failed is run again, by what it failed of; 0: not at all. Before a
 /// task is run again, what it did before may have taken effect.
 struct Retries {
+  [[no_unique_address]] detail::ByName by_name{};
   int exceptions = 0;     ///< it threw
   int crashes = 0;        ///< its worker ended
   int timeouts = 0;       ///< it took longer than CallOptions::timeout

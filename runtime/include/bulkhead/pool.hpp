@@ -182,6 +182,8 @@ class Pool {
   template <class F, class... Args>
   auto apply(const F& f, Args&&... args) {
     using Arguments = std::tuple<detail::Stored<Args>...>;
+    static_assert(!std::is_same_v<F, CallOptions>,
+                  "bulkhead: apply takes no CallOptions; submit(options, f, args...).get() does");
     const Arguments arguments(std::forward<Args>(args)...);
     detail::require_travelling<std::decay_t<F>, Arguments, true>();
     return call<detail::One, true>(f, std::span(&arguments, 1), {});
@@ -312,8 +314,9 @@ class Pool {
   /// SystemError.
   int native_handle();
   /// Does what can be done now, for some milliseconds at most, and returns; callbacks take as long
-  /// as they take. Does not throw what they throw (see AsyncResult::on_success). Throws SystemError
-  /// the first time, if the system refuses the descriptors.
+  /// as they take, and so does the debug information of the program, which is read when the first
+  /// task of the process crashes. Does not throw what they throw (see AsyncResult::on_success).
+  /// Throws SystemError the first time, if the system refuses the descriptors.
   void poll();
 
   /// Takes no more calls; those that run go on.
@@ -407,6 +410,9 @@ class Pool {
                const F& f, Args&&... args) {
     using Function = std::decay_t<F>;
     using Arguments = std::tuple<detail::Stored<Args>...>;
+    static_assert(!(std::is_same_v<std::decay_t<Args>, CallOptions> || ...),
+                  "bulkhead: CallOptions come before the function here: submit(options, f, "
+                  "args...), apply_async(options, f, args...)");
     detail::require_travelling<Function, Arguments, true>();
     if constexpr (detail::travels<Function, Arguments, true>()) {
       using Call = detail::EncodedCall<detail::TravellingCall<Function, Arguments, true>>;

@@ -60,6 +60,8 @@ struct Stats {
     std::uint64_t misconduct = 0;     ///< killed as what it sent made no sense
     std::uint64_t failed_start = 0;   ///< before it was ready, or it took too long to be
     std::uint64_t recycled = 0;       ///< it had done its share: see max_tasks_per_worker
+    std::uint64_t idle = 0;           ///< it had nothing to do: see idle_timeout
+    std::uint64_t resized = 0;        ///< its place was gone: see Pool::resize
     std::uint64_t pool_ended = 0;
 
     /// Those in whose place another was to come.

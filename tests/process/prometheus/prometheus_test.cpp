@@ -44,7 +44,7 @@ TEST_F(PrometheusTest, HasWhatThePoolHasDone) {
   EXPECT_THAT(text, HasSubstr("bulkhead_tasks_total{pool=\"parsers\",outcome=\"value\"} 9\n"));
   EXPECT_THAT(text, HasSubstr("bulkhead_tasks_total{pool=\"parsers\",outcome=\"crashed\"} 1\n"));
   EXPECT_THAT(text,
-              HasSubstr("bulkhead_worker_restarts_total{pool=\"parsers\",cause=\"crashed\"} 1\n"));
+              HasSubstr("bulkhead_worker_ends_total{pool=\"parsers\",cause=\"crashed\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("bulkhead_queue_tasks{pool=\"parsers\",state=\"queued\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE bulkhead_task_seconds histogram\n"));
   EXPECT_THAT(text, HasSubstr("bulkhead_task_seconds_bucket{pool=\"parsers\",le=\"+Inf\"}"));

@@ -25,9 +25,9 @@ class Hook {
   Hook() = default;
   Hook(std::nullptr_t) {}  // NOLINT(google-explicit-constructor)
   template <class F>
-    requires(!std::same_as<std::decay_t<F>, Hook> && std::is_invocable_v<std::decay_t<F>&>)
+    requires(!std::same_as<std::decay_t<F>, Hook>)
   Hook(F&& f)  // NOLINT(google-explicit-constructor)
-      : call_(std::forward<F>(f)) {
+      : call_(checked(std::forward<F>(f))) {
     if constexpr (detail::kSendable<std::decay_t<F>>) encode_ = &encode_as<std::decay_t<F>>;
   }
 
@@ -49,6 +49,23 @@ class Hook {
   }
 
  private:
+  template <class F>
+  static std::function<void()> checked(F&& f) {
+    using Function = std::decay_t<F>;
+    constexpr bool kCalled = std::is_invocable_v<Function&>;
+    static_assert(kCalled,
+                  "bulkhead: an initializer or finalizer is called without arguments; bind them: "
+                  "bulkhead::partial(f, a, b...)");
+    static_assert(!kCalled || std::is_copy_constructible_v<Function>,
+                  "bulkhead: an initializer or finalizer must be copyable; what it is bound to, "
+                  "too");
+    if constexpr (kCalled && std::is_copy_constructible_v<Function>) {
+      return std::forward<F>(f);
+    } else {
+      return nullptr;
+    }
+  }
+
   using Decode = std::function<void()> (*)(ByteReader& in);
 
   template <class F>

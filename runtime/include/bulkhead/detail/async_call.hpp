@@ -40,6 +40,9 @@ class AsyncStateBase : public Expected {
 
   [[nodiscard]] bool ready() const final { return ready_.load(std::memory_order_acquire); }
   bool wait(std::optional<RunningCall::Time> until);
+  /// Once it is ready: waits until who is to be called back has been, where others do that. True if
+  /// that is so, or not to be waited for.
+  bool wait_told(std::optional<RunningCall::Time> until);
   void cancel() {
     if (!ready()) call_->cancel();
   }
@@ -52,6 +55,8 @@ class AsyncStateBase : public Expected {
 
  protected:
   void become_ready();
+  /// True if nobody is being called back, or is to be.
+  [[nodiscard]] virtual bool is_told() = 0;
 
   std::exception_ptr error_;
   std::mutex mutex_;
@@ -109,16 +114,38 @@ class AsyncState final : public AsyncStateBase {
       if (told_) return false;
       next = std::move(callbacks_.front());
       callbacks_.pop_front();
+      calling_ = true;
     }
+    const Calling until_it_returns(*this);
     next(*this);
     return true;
   }
 
  private:
+  class Calling {
+   public:
+    explicit Calling(AsyncState& state) : state_(state) {}
+    Calling(const Calling&) = delete;
+    Calling& operator=(const Calling&) = delete;
+    ~Calling() {
+      const std::lock_guard lock(state_.mutex_);
+      state_.calling_ = false;
+    }
+
+   private:
+    AsyncState& state_;
+  };
+
+  bool is_told() override {
+    const std::lock_guard lock(mutex_);
+    return callbacks_.empty() && !calling_;
+  }
+
   std::optional<Placed<R>> value_;
   std::atomic<bool> taken_ = false;
   std::deque<Callback> callbacks_;
-  bool told_ = false;  ///< nobody is about to call back
+  bool calling_ = false;  ///< back
+  bool told_ = false;     ///< nobody is about to call back
 };
 
 /// `Range` is a value; `Gather` makes the result.

@@ -105,7 +105,8 @@ class Job {
   struct Encoded {
     std::uint64_t accepted = 0;  ///< of the tasks, in order
     bool failed = false;         ///< the task after those could not be encoded, and has failed
-    bool cancelled = false;      ///< as it had been cancelled
+    /// How, if so; nothing: nobody wanted it.
+    std::optional<FailureKind> kind = FailureKind::exception;
   };
   /// Puts tasks into an inbox, as many as it takes.
   virtual Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) = 0;
@@ -241,6 +242,9 @@ class RunningCall {
   /// Waits until `goal` is reached, or until then; the thread drives meanwhile. Only what this
   /// engine does may be waited for.
   virtual void wait_for(const Awaited& goal, std::optional<Time> until) = 0;
+  /// The same for what is so when functions that wait for the result have been called, by another
+  /// thread; returns at once if that is up to this thread.
+  virtual void wait_for_teller(const Awaited&, std::optional<Time>) {}
   /// Which engine that is; null if it has gone, and so has ended its calls.
   [[nodiscard]] virtual const void* engine() const = 0;
   /// Tasks that have not ended are cancelled; those that run are ended.

@@ -213,6 +213,9 @@ class MapJob final : public Job {
       Gather::kIsOfSingleCalls;
     };
   }
+  [[nodiscard]] std::uint64_t element_of(std::uint64_t task, std::uint64_t) const override {
+    return numbers_tasks() ? task : 0;
+  }
   [[nodiscard]] bool stops_at_failure() const override { return Gather::kStopsAtFailure; }
 
   Supply supply(std::uint64_t wanted) override {
@@ -273,7 +276,7 @@ class MapJob final : public Job {
         settled.lost = true;
         break;
       } catch (...) {
-        fail(task, local_failure(task, kWhileDecoding));
+        fail(task, local_failure(element_of(task, kNoElement), kWhileDecoding));
         if (settled.failed++ == 0) settled.lowest_failed = task;
       }
       answers.advance();
@@ -326,9 +329,9 @@ class MapJob final : public Job {
 
   /// Fails `task` with the exception that is being handled.
   void refuse(std::uint64_t task, Encoded& encoded) {
-    Failure failure = local_failure(task, kWhileEncoding);
+    Failure failure = local_failure(element_of(task, kNoElement), kWhileEncoding);
     encoded.failed = true;
-    encoded.cancelled = failure.kind() == FailureKind::cancelled;
+    encoded.kind = failure.kind();
     fail(task, std::move(failure));
   }
 
@@ -363,7 +366,7 @@ class MapJob final : public Job {
           placed(first + i, std::move(*value), kResultCell<R>);
         }
       } catch (...) {
-        fail(first + i, local_failure(first + i, kWhileDecoding));
+        fail(first + i, local_failure(element_of(first + i, kNoElement), kWhileDecoding));
         if (settled.failed++ == 0) settled.lowest_failed = first + i;
       }
     }

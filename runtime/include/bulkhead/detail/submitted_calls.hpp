@@ -87,7 +87,7 @@ class FunctionCalls final : public SubmittedCalls {
   void finish(const RunReport& report, std::exception_ptr) override {
     if (!report.given_up) return;
     for (const std::uint64_t task : parcels_.open()) {
-      job_.fail(task, given_up_failure(*report.given_up, task));
+      job_.fail(task, given_up_failure(*report.given_up, 0));
     }
   }
 
@@ -110,7 +110,7 @@ class FunctionCalls final : public SubmittedCalls {
     FailureDetails why;
     why.kind = FailureKind::cancelled;
     why.message = CancelledTask().what();
-    job_.gather().fail(task, given_up_failure(why, task));
+    job_.gather().fail(task, given_up_failure(why, 0));
   }
   [[nodiscard]] bool idle() const override { return parcels_.left() == 0; }
   [[nodiscard]] Load load() const override { return {parcels_.left(), parcels_.bytes()}; }

@@ -46,7 +46,7 @@ class PoolCollector final : public prometheus::Collectable {
         worker_seconds(stats.times),
         single("bulkhead_worker_starts_total", "Worker processes started", Type::Counter,
                stats.worker_starts),
-        restarts(stats.worker_ends),
+        worker_ends(stats.worker_ends),
         single("bulkhead_fork_refusals_total", "Workers that the system refused to start",
                Type::Counter, stats.refused_forks),
         single("bulkhead_sent_bytes_total", "Bytes sent to workers", Type::Counter,
@@ -151,9 +151,9 @@ class PoolCollector final : public prometheus::Collectable {
     add(made, "activity", "serialising", times.serialising.count());
     return made;
   }
-  [[nodiscard]] prometheus::MetricFamily restarts(const Stats::Ends& ends) const {
-    auto made = family("bulkhead_worker_restarts_total",
-                       "Workers that have ended and were to be replaced, by cause", Type::Counter);
+  [[nodiscard]] prometheus::MetricFamily worker_ends(const Stats::Ends& ends) const {
+    auto made =
+        family("bulkhead_worker_ends_total", "Workers that have ended, by cause", Type::Counter);
     const auto put = [&](const char* cause, std::uint64_t count) {
       add(made, "cause", cause, count);
     };
@@ -164,6 +164,8 @@ class PoolCollector final : public prometheus::Collectable {
     put("misconduct", ends.misconduct);
     put("failed_start", ends.failed_start);
     put("recycled", ends.recycled);
+    put("idle", ends.idle);
+    put("resized", ends.resized);
     return made;
   }
 

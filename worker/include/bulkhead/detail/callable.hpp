@@ -135,6 +135,10 @@ struct Invoke {
 struct Mistyped : std::vector<int> {
   template <class T>
   operator T() const;  // NOLINT(google-explicit-constructor)
+  template <class Stream>
+  friend Stream& operator<<(Stream& out, const Mistyped&) {
+    return out;
+  }
 };
 
 /// Calls `f` with the argument, as an rvalue if it takes one, else as an lvalue.

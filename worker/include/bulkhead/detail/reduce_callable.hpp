@@ -255,9 +255,9 @@ struct ReduceCallable {
 
     T next() {
       mark_.begin(next_++);
-      if constexpr (!PlainCoded<Argument>) task_.phase = TaskPhase::decoding;
+      if constexpr (!PlainCoded<Argument>) task_.enter(TaskPhase::decoding);
       Argument argument = Codec<Argument>::decode(task_.argument);
-      task_.phase = TaskPhase::running;
+      if (task_.phase != TaskPhase::running) task_.enter(TaskPhase::running);
       return static_cast<T>(invoke_with(functions_.map, argument));
     }
     /// The node of the next 2^kLevel of them: what a binary counter would do, in a straight line.
@@ -305,7 +305,7 @@ struct ReduceCallable {
     BlockClock clock;
     ElementMark mark(head.first);
     Nodes nodes(functions.op, head.count);
-    task.phase = TaskPhase::decoding;
+    task.enter(TaskPhase::decoding);
     std::optional<T> init;
     if (head.last != 0) init.emplace(Codec<T>::decode(task.argument));
     std::uint64_t end = head.first;
@@ -313,9 +313,9 @@ struct ReduceCallable {
       const auto count = task.argument.get<std::uint64_t>();
       end += count;
       mark.move_to(end - 1);
-      task.phase = TaskPhase::decoding;
+      task.enter(TaskPhase::decoding);
       T value = Codec<T>::decode(task.argument);
-      task.phase = TaskPhase::running;
+      task.enter(TaskPhase::running);
       nodes.add(std::move(value), count);
     }
     T whole = nodes.fold();
@@ -325,12 +325,12 @@ struct ReduceCallable {
   }
 
   static void answer(const T& value, const ReduceReport& report, TaskCall& task) {
-    task.phase = TaskPhase::encoding;
+    task.enter(TaskPhase::encoding);
     task.result.put(report);
     Codec<T>::encode(value, task.result);
   }
   static void answer_half(const Nodes& nodes, const ReduceReport& report, TaskCall& task) {
-    task.phase = TaskPhase::encoding;
+    task.enter(TaskPhase::encoding);
     task.result.put(report);
     for (const auto& node : nodes.nodes()) {
       SpillWriter one({});
