@@ -3,7 +3,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 #include <poll.h>
+#include <string>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +16,17 @@ namespace {
 
 constexpr std::chrono::milliseconds kFarewell{1000};
 constexpr std::chrono::milliseconds kFarewellOfOne{10};
+/// More for one that is at work, but has little of a CPU.
+constexpr std::chrono::milliseconds kIfItWorks{4000};
+
+/// Stopped, by a signal or a debugger, as it may be for ever.
+bool is_stopped(pid_t pid) {
+  std::string text;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), text);
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return true;
+  return text[name_end + 2] == 'T' || text[name_end + 2] == 't';
+}
 
 }  // namespace
 
@@ -30,7 +43,7 @@ Zygote::~Zygote() {
   message.kind = ControlKind::end;
   (void)send_control(control_.get(), message);
   control_.reset();
-  if (!ends_within(farewell_)) {
+  if (!ends_within(farewell_) && (is_stopped(pid_) || !ends_within(kIfItWorks))) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
     static_cast<void>(ends_within(kFarewell));
   }

@@ -24,8 +24,8 @@ class Zygote {
   Zygote(NewZygote zygote, int workers);
   Zygote(const Zygote&) = delete;
   Zygote& operator=(const Zygote&) = delete;
-  /// Kills all workers and the zygote and waits until they are gone, for about a second at most;
-  /// for 10 ms more for each worker.
+  /// Kills all workers and the zygote and waits until they are gone, for about a second, and 10 ms
+  /// more for each worker, if the zygote does not run; for four seconds more if it does.
   ~Zygote();
 
   enum class Duty : std::uint8_t { work, stand_by };

@@ -709,7 +709,7 @@ TEST_F(ReduceTest, ATimeoutIsThatOfAnElement) {
   };
   Pool pool(2);
   const auto outcome = pool.try_map_reduce(test::numbers(0, 100), hang, bracketed, "init",
-                                           CallOptions{.timeout = 100ms});
+                                           CallOptions{.timeout = 500ms});
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.failure().kind(), FailureKind::timed_out);
   EXPECT_EQ(outcome.failure().task(), 50U);

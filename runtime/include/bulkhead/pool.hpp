@@ -331,7 +331,8 @@ class Pool {
   /// killed after 30 s). To be called after close() or terminate(): throws Error otherwise.
   void join();
   /// Kills all workers now, without finalizers. Calls that run in other threads end with cancelled
-  /// tasks. Bounded to about two seconds. Again, or after close(): does no harm.
+  /// tasks. Bounded to about two seconds, six on a machine that is short of CPUs. Again, or after
+  /// close(): does no harm.
   void terminate();
 
   /// From now on the pool is to have so many workers, 1 to 1024, also in the midst of calls. Those
