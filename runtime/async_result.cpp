@@ -23,8 +23,7 @@ bool AsyncStateBase::wait_told(std::optional<RunningCall::Time> until) {
     AsyncStateBase& state_;
   };
   const auto self = shared_from_this();
-  call_->wait_for_teller(Told(*this), until);
-  return !until || RunningCall::Time::clock::now() < *until || is_told();
+  return call_->wait_for_teller(Told(*this), until);
 }
 
 void AsyncStateBase::become_ready() {

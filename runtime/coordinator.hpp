@@ -123,7 +123,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] ModuleToken token_of(const void* function) const;
   void begin(Entry& entry);
   void await(Lock& lock, const Awaited& result, std::optional<Clock::time_point> until);
-  void await_told(Lock& lock, const Awaited& told, std::optional<Clock::time_point> until);
+  bool await_told(Lock& lock, const Awaited& told, std::optional<Clock::time_point> until);
   void tell_again(std::shared_ptr<Expected> result);
   void finish_calls();
   std::shared_ptr<Function> begin_function(const SubmissionKey& key,
@@ -413,7 +413,7 @@ class Coordinator::Background final : public RunningCall, public Kept {
       : pool(std::move(engine)), call(std::move(pending)) {}
 
   void wait_for(const Awaited& goal, std::optional<Time> until) override;
-  void wait_for_teller(const Awaited& told, std::optional<Time> until) override;
+  bool wait_for_teller(const Awaited& told, std::optional<Time> until) override;
   [[nodiscard]] const void* engine() const override { return pool.lock().get(); }
   void cancel() override;
   void tell_again(std::shared_ptr<Expected> again) override;
@@ -436,7 +436,7 @@ class Coordinator::Submitted final : public RunningCall {
       : pool_(std::move(engine)), function_(std::move(function)), result_(result), task_(task) {}
 
   void wait_for(const Awaited& goal, std::optional<Time> until) override;
-  void wait_for_teller(const Awaited& told, std::optional<Time> until) override;
+  bool wait_for_teller(const Awaited& told, std::optional<Time> until) override;
   [[nodiscard]] const void* engine() const override { return pool_.lock().get(); }
   void cancel() override;
   void tell_again(std::shared_ptr<Expected> again) override;

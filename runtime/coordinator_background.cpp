@@ -61,9 +61,9 @@ void Coordinator::Background::wait_for(const Awaited& goal, std::optional<Time> 
   if (visit) visit->await(visit.lock(), goal, until);
 }
 
-void Coordinator::Background::wait_for_teller(const Awaited& told, std::optional<Time> until) {
+bool Coordinator::Background::wait_for_teller(const Awaited& told, std::optional<Time> until) {
   Visit visit(pool);
-  if (visit) visit->await_told(visit.lock(), told, until);
+  return !visit || visit->await_told(visit.lock(), told, until);
 }
 
 void Coordinator::Background::cancel() {
@@ -110,10 +110,10 @@ void Coordinator::await(Lock& lock, const Awaited& result, std::optional<Clock::
   if (!driving_) changed_.notify_all();  // whoever left it to us
 }
 
-/// Callbacks that are the loop's are not waited for, but while they run.
-void Coordinator::await_told(Lock& lock, const Awaited& told,
+/// False: it takes longer. Callbacks that are the loop's are not waited for, but while they run.
+bool Coordinator::await_told(Lock& lock, const Awaited& told,
                              std::optional<Clock::time_point> until) {
-  if (teller_ == std::this_thread::get_id()) return;
+  if (teller_ == std::this_thread::get_id()) return true;
   while (tells_itself() && !told.ready() && attend(lock)) {
   }
   ++waiting_on_teller_;
@@ -127,6 +127,7 @@ void Coordinator::await_told(Lock& lock, const Awaited& told,
     }
   }
   --waiting_on_teller_;
+  return told.ready() || (loop_ && teller_ == std::thread::id{});
 }
 
 void Coordinator::sleep_until(Lock& lock, const Awaited* awaited, Clock::time_point time) {

@@ -119,9 +119,9 @@ void Coordinator::Submitted::wait_for(const Awaited& goal, std::optional<Time> u
   if (visit) visit->await(visit.lock(), goal, until);
 }
 
-void Coordinator::Submitted::wait_for_teller(const Awaited& told, std::optional<Time> until) {
+bool Coordinator::Submitted::wait_for_teller(const Awaited& told, std::optional<Time> until) {
   Visit visit(pool_);
-  if (visit) visit->await_told(visit.lock(), told, until);
+  return !visit || visit->await_told(visit.lock(), told, until);
 }
 
 void Coordinator::Submitted::cancel() {

@@ -243,8 +243,8 @@ class RunningCall {
   /// engine does may be waited for.
   virtual void wait_for(const Awaited& goal, std::optional<Time> until) = 0;
   /// The same for what is so when functions that wait for the result have been called, by another
-  /// thread; returns at once if that is up to this thread.
-  virtual void wait_for_teller(const Awaited&, std::optional<Time>) {}
+  /// thread: true at once if that is up to this thread. False: it takes longer.
+  virtual bool wait_for_teller(const Awaited&, std::optional<Time>) { return true; }
   /// Which engine that is; null if it has gone, and so has ended its calls.
   [[nodiscard]] virtual const void* engine() const = 0;
   /// Tasks that have not ended are cancelled; those that run are ended.
