@@ -22,7 +22,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <iterator>
 #include <poll.h>
 #include <random>
 #include <set>
@@ -265,25 +264,6 @@ std::vector<std::uint32_t> shuffled(std::uint32_t count) {
   return stops;
 }
 
-/// What becomes of processes whose host is dead.
-void expect_gone_soon(const std::set<int>& siblings) {
-  const auto deadline = steady_clock::now() + test::soon();
-  for (;;) {
-    std::set<int> orphans;
-    std::ranges::set_difference(test::children_of(::getpid()), siblings,
-                                std::inserter(orphans, orphans.end()));
-    if (orphans.empty()) return;
-    for (const int pid : orphans) {
-      const test::Process orphan(pid);
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
-      EXPECT_TRUE(orphan.ends_within(std::max(left, 0ms))) << "process " << pid << " lives on";
-      orphan.send(SIGKILL);
-      ::waitpid(pid, nullptr, 0);
-    }
-  }
-}
-
 class KillPointsTest : public test::ProcessTest {
  protected:
   void SetUp() override {
@@ -308,15 +288,22 @@ class KillPointsTest : public test::ProcessTest {
     victim.kill();
     if (whom == Victim::host) {
       EXPECT_TRUE(there || victim.end_status() == 0) << "see above";
-      expect_gone_soon(siblings);
+      test::expect_orphans_end(siblings, test::soon());
     } else {
       EXPECT_EQ(process.wait(), 0) << "at " << position << ", see above";
     }
     return there;
   }
 
-  /// How many points there are with no instructions.
+  /// How many points there are with no instructions: in a life that is neither the longest nor the
+  /// shortest of three.
   static std::uint32_t count_stops(Victim whom) {
+    std::array<std::uint32_t, 3> counts{};
+    std::ranges::generate(counts, [whom] { return count_stops_of_one(whom); });
+    std::ranges::sort(counts);
+    return counts[1];
+  }
+  static std::uint32_t count_stops_of_one(Victim whom) {
     state.reset();
     Fork process([whom] { host(whom); });
     Tracee traced_host(process.process().pid());
@@ -338,8 +325,8 @@ class KillPointsTest : public test::ProcessTest {
       killed += kill_at(whom, {stop, 0}) ? 1 : 0;
     }
     std::printf("killed at %u of %zu stops at system calls\n", killed, stops.size());
-    // Some lives are shorter than the first one.
-    EXPECT_GE(killed, tried / 2);
+    // Some lives are a little shorter than that.
+    EXPECT_GE(killed, tried * 3 / 4);
   }
 
   /// Mostly soon after a system call, as that is where the most differs.

@@ -26,7 +26,8 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using LifetimeTest = test::ProcessTest;
 
-/// All that ends at once ends within this time; the library's own bound is two seconds.
+/// All that ends at once ends within this time; the library's own bound is two seconds, six if CPUs
+/// are short.
 constexpr std::chrono::seconds kBound{10};
 
 struct State : test::Gated {

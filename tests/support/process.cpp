@@ -105,17 +105,23 @@ int Fork::wait(std::chrono::milliseconds limit) {
   return status;
 }
 
-/// Orphans of the fork are children of this process now, and theirs will be once these have ended:
-/// they are expected to end by themselves.
 void Fork::adopt_and_reap() {
   siblings_.insert(process_->pid());
-  const auto is_orphan = [this](int pid) { return !siblings_.contains(pid); };
+  expect_orphans_end(siblings_, kPatience);
+}
+
+void expect_orphans_end(const std::set<int>& siblings, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto is_orphan = [&siblings](int pid) { return !siblings.contains(pid); };
   for (;;) {
     const std::set<int> children = children_of(::getpid());
     const auto found = std::ranges::find_if(children, is_orphan);
     if (found == children.end()) return;
     const Process orphan(*found);
-    EXPECT_TRUE(orphan.ends_within(kPatience)) << "process " << *found << " outlives its pool";
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    EXPECT_TRUE(orphan.ends_within(std::max(left, std::chrono::milliseconds{0})))
+        << "process " << *found << " lives on";
     orphan.send(SIGKILL);
     ::waitpid(*found, nullptr, 0);
   }

@@ -58,6 +58,10 @@ class Fork {
   std::optional<int> status_;
 };
 
+/// Expects that children of this process but `siblings` end within the limit, all together: those
+/// of a process that is dead, and theirs, which are children once these have ended. Reaps them.
+void expect_orphans_end(const std::set<int>& siblings, std::chrono::milliseconds limit);
+
 /// Asks a pool for all that it can be asked for: results, a crash and a recovery.
 void expect_usable(Pool& pool);
 
