@@ -33,9 +33,9 @@ std::string speed(double per_second) {
 std::string bar(double share, std::size_t width) {
   const std::size_t inside = width - 2;
   const auto full = static_cast<std::size_t>(share * static_cast<double>(inside));
-  std::string text = "[" + std::string(full, '=');
-  if (full < inside) text += '>' + std::string(inside - full - 1, ' ');
-  return text + "] ";
+  const std::string done(full, '=');
+  if (full == inside) return fmt::format("[{}] ", done);
+  return fmt::format("[{}>{}] ", done, std::string(inside - full - 1, ' '));
 }
 
 /// A year is for ever.
