@@ -227,6 +227,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void require_zygote();
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
+  void see_death(std::uint64_t epoch);
+  std::optional<Slot::Corpse> clear_away(Slot& slot);
+  void explain(Slot::Corpse corpse, const ControlMessage& message);
   [[nodiscard]] FailureDetails blame_for(const ControlMessage& message,
                                          const Slot::Corpse& corpse) const;
   void note_failed_start(const std::string& who, bool told, const std::string& cause);
@@ -313,7 +316,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   ShownFigures shown_;
   std::atomic<int> size_;   ///< workers that were asked for
   std::deque<Slot> slots_;  ///< theirs, and behind them those of workers that are to leave
-  bool unheard_ = false;    ///< a worker may have said more than its answers
+  std::vector<Slot::Corpse> fallen_;      ///< workers that are dead, while it is not known of what
+  std::unique_ptr<Link> unmapped_later_;  ///< of the last of them
+  bool unheard_ = false;                  ///< a worker may have said more than its answers
   std::uint64_t next_epoch_ = 1;
   Spare spare_;
   Clock::time_point spare_due_;  ///< not before

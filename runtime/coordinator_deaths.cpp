@@ -37,10 +37,10 @@ struct Departure {
   std::uint64_t Stats::Ends::*kind;
   const char* why;
 };
-Departure departure_of(const Slot& slot) {
-  if (!slot.has_place()) return {&Stats::Ends::resized, "as its place in the pool is gone"};
-  if (slot.has_left()) return {&Stats::Ends::idle, "as there was nothing to do"};
-  if (slot.worn_out()) return {&Stats::Ends::recycled, "as it had grown more than it may"};
+Departure departure_of(const Slot::Corpse& corpse) {
+  if (!corpse.has_place) return {&Stats::Ends::resized, "as its place in the pool is gone"};
+  if (corpse.left) return {&Stats::Ends::idle, "as there was nothing to do"};
+  if (corpse.worn_out) return {&Stats::Ends::recycled, "as it had grown more than it may"};
   return {&Stats::Ends::recycled, "as it had run as many tasks as it may"};
 }
 
@@ -64,6 +64,14 @@ void Coordinator::require_zygote() {
 
 void Coordinator::hear(const ControlMessage& message) {
   if (spare_.link && message.epoch == spare_.epoch) return hear_of_spare(message);
+  const auto fallen = std::find_if(fallen_.begin(), fallen_.end(), [&](const auto& corpse) {
+    return corpse.epoch == message.epoch && message.kind == ControlKind::died;
+  });
+  if (fallen != fallen_.end()) {
+    Slot::Corpse corpse = std::move(*fallen);
+    fallen_.erase(fallen);
+    return explain(std::move(corpse), message);
+  }
   const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
     return slot.state() != Slot::State::vacant && slot.epoch() == message.epoch;
   });
@@ -83,29 +91,51 @@ void Coordinator::hear(const ControlMessage& message) {
   }
 }
 
-/// The others, and the successor, go to work before it is found out what happened: names of
-/// functions take time, and so does the unmapping of memory.
 void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
+  std::optional<Slot::Corpse> corpse = clear_away(slot);
+  if (corpse) explain(std::move(*corpse), message);
+}
+
+/// The kernel has told of it, the zygote has not yet.
+void Coordinator::see_death(std::uint64_t epoch) {
+  hear_zygote();  // at least that the worker was forked
+  const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+    return slot.state() != Slot::State::vacant && slot.epoch() == epoch;
+  });
+  // One that starts is replaced when it is known whether there is any use in it.
+  if (found == slots_.end() || found->state() == Slot::State::starting) return;
+  std::optional<Slot::Corpse> corpse = clear_away(*found);
+  if (!corpse) return;
+  fallen_.push_back(std::move(*corpse));
+  replace_missing(Clock::now());
+}
+
+/// The others, and the successor, go to work before it is found out what happened: names of
+/// functions take time. Nothing: the pool was given up meanwhile, and all slots are empty.
+std::optional<Slot::Corpse> Coordinator::clear_away(Slot& slot) {
   const auto now = Clock::now();
   slot.drain(now);
   after_drain(slot);
-  if (!zygote_) return;  // given up meanwhile, and all slots are empty
-  const bool starting = slot.state() == Slot::State::starting || slot.overdue;
-  const bool retired = slot.dismissed() && message.code == CLD_EXITED && message.value == 0;
-  const Departure departure = departure_of(slot);
-  const Slot::Corpse corpse = slot.bury();
-  if (!starting && !leaving_ && slot.lacks_worker()) {
-    promote_spare(slot);
-    if (slot.alive()) {
-      feed(slot, now);
-      slot.publish();  // once, for each wakes
-    }
+  if (!zygote_) return std::nullopt;
+  Slot::Corpse corpse = slot.bury();
+  if (corpse.starting || leaving_ || !slot.lacks_worker()) return corpse;
+  promote_spare(slot);
+  if (slot.alive()) {
+    feed(slot, now);
+    slot.publish();  // once, for each wakes
   }
+  return corpse;
+}
+
+/// What it has left is unmapped later, when the successor has begun.
+void Coordinator::explain(Slot::Corpse corpse, const ControlMessage& message) {
+  const bool retired = corpse.dismissed && message.code == CLD_EXITED && message.value == 0;
+  const Departure departure = departure_of(corpse);
   const FailureDetails blame = blame_for(message, corpse);
   std::string cause =
       message.code == CLD_EXITED ? cause_of_death(message, std::nullopt) : blame.message;
   if (!corpse.verdict.empty()) {
-    cause = (slot.overdue ? "" : "killed by the pool, as ") + corpse.verdict;
+    cause = (corpse.overdue ? "" : "killed by the pool, as ") + corpse.verdict;
   }
   const std::string cost = cost_of(corpse);
   if (corpse.rebuilt && !retired) note_failed_rebuilding(*corpse.rebuilt, blame);
@@ -113,8 +143,8 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   using Ends = Stats::Ends;
   note_end(corpse,
            leaving_                                   ? &Ends::pool_ended
-           : starting && slot.has_place()             ? &Ends::failed_start
-           : retired || starting                      ? departure.kind
+           : corpse.starting && corpse.has_place      ? &Ends::failed_start
+           : retired || corpse.starting               ? departure.kind
            : blame.kind == FailureKind::out_of_memory ? &Ends::out_of_memory
            : corpse.kind == FailureKind::timed_out    ? &Ends::timed_out
            : corpse.kind == FailureKind::cancelled    ? &Ends::cancelled
@@ -122,16 +152,17 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
                                                       : &Ends::crashed,
            cause);
   if (leaving_) return;
+  unmapped_later_ = std::move(corpse.link);
   const std::string who =
-      "worker " + std::to_string(slot.number()) + ", process " + std::to_string(message.pid);
-  if (starting && slot.has_place()) {
-    note_failed_start(who, slot.has_complained(), cause);
-  } else if (retired || starting) {
+      "worker " + std::to_string(corpse.number) + ", process " + std::to_string(message.pid);
+  if (corpse.starting && corpse.has_place) {
+    note_failed_start(who, corpse.complained, cause);
+  } else if (retired || corpse.starting) {
     log_.debug(who + ", has left, " + departure.why);
   } else {
     log_.warn(who + ", ended: " + cause + cost);
   }
-  replace_missing(now);
+  replace_missing(Clock::now());
   tidy();
 }
 
@@ -246,15 +277,21 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   leaving_ = true;
   zygote_.reset();
   spare_ = {};
+  unmapped_later_.reset();
   abandon_jobs(kind);
+  FailureDetails blame;
+  blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
+  blame.message = "its worker has died, and it is not known of what: " + cause_;
+  for (const Slot::Corpse& corpse : std::exchange(fallen_, {})) {
+    tell_of_death(corpse, blame);
+    note_end(corpse, &Stats::Ends::crashed, cause_);
+  }
+  blame.message = "the worker was killed: " + cause_;
+  blame.signal = SIGKILL;
   for (Slot& slot : slots_) {
     if (slot.state() == Slot::State::vacant) continue;
-    FailureDetails blame;
-    blame.kind = kind == FailureKind::not_run ? FailureKind::crashed : kind;
-    blame.message = "the worker was killed: " + cause_;
-    blame.signal = SIGKILL;
     const Slot::Corpse corpse = slot.bury();
-    tell_of_death(corpse, std::move(blame));
+    tell_of_death(corpse, blame);
     note_end(corpse, &Stats::Ends::pool_ended, cause_);
   }
   finish_calls();

@@ -252,6 +252,7 @@ void Coordinator::heed(const Wakeup& wakeup, bool time_has_come) {
   }
   if (wakeup.output) hear_workers();
   if (zygote_ && wakeup.control) hear_zygote();
+  for (std::size_t i = 0; zygote_ && i < wakeup.deaths; ++i) see_death(wakeup.dead[i]);
   if (zygote_ && wakeup.zygote) {
     give_up(
         State::broken, FailureKind::not_run,

@@ -72,6 +72,8 @@ Coordinator::Coordinator(const Options& options, int workers, const Start& start
   zygote_ = std::make_unique<Zygote>(start.launch(setup_, doorbell_), workers);
   events_ = std::make_unique<EventSet>(doorbell_.fd(), own_bell_.fd(), zygote_->control_fd(),
                                        zygote_->pidfd());
+  if (const int error = zygote_->request_watch(events_->fd()); error != 0)
+    throw SystemError("bulkhead: cannot tell the zygote what it needs", error);
   for (int i = 0; i < workers; ++i) add_place();
   hire_all();
 }
@@ -198,7 +200,9 @@ bool Coordinator::lacks_spare() const {
 
 /// Asks for a spare worker if one is missing, and due, and costs next to nothing here.
 void Coordinator::keep_spare(Clock::time_point now) {
-  if (now < spare_due_ || !lacks_spare()) return;
+  if (now < spare_due_) return;
+  unmapped_later_.reset();
+  if (!lacks_spare()) return;
   if (!has_memory_to_spare(zygote_->pid())) {
     spare_due_ = now + kSparePause;
     return;
@@ -309,8 +313,9 @@ void Coordinator::drop_places() {
 }
 
 bool Coordinator::anyone_alive() const {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [](const Slot& slot) { return slot.state() != Slot::State::vacant; });
+  return !fallen_.empty() || std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.state() != Slot::State::vacant;
+  });
 }
 
 }  // namespace bulkhead::detail

@@ -108,6 +108,7 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
     if (!zygote_) return;  // given up meanwhile, this call with all others
     is_out |= slot.holds(function.entry->active, task);
   }
+  for (const Slot::Corpse& corpse : fallen_) is_out |= corpse.holds(function.entry->active, task);
   if (!is_out) function.calls->cancel(task);
   finish_calls();
   untidy_ = true;

@@ -273,12 +273,30 @@ std::uint64_t Slot::begun_at_death() {
   return ++front.job->returns_after_death[front.tasks.first] >= kMostReturns ? 1 : 0;
 }
 
+Slot::Corpse Slot::identify(Time now) const {
+  Corpse corpse;
+  corpse.pid = pid_;
+  corpse.epoch = epoch_;
+  corpse.number = number_;
+  corpse.kind = fate_;
+  corpse.verdict = verdict_;
+  corpse.starting = state_ == State::starting || overdue;
+  corpse.overdue = overdue;
+  corpse.complained = has_complained_;
+  corpse.dismissed = dismissed_;
+  corpse.left = has_left_;
+  corpse.worn_out = worn_out_;
+  corpse.has_place = has_place_;
+  corpse.first_begun = settled_ + 1;
+  corpse.figures = figures(now);
+  return corpse;
+}
+
 Slot::Corpse Slot::bury() {
   const Time now = std::chrono::steady_clock::now();
   drain(now);
   hear();  // one that was doomed, too
-  Corpse corpse{{},      {},      pid_,    fate_,        std::move(verdict_),
-                nullptr, nullptr, number_, settled_ + 1, figures(now)};
+  Corpse corpse = identify(now);
   if (transcript_) {
     corpse.output = transcript_->take(settled_ + 1);
     transcript_->finish();

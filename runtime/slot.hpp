@@ -19,6 +19,7 @@
 #include "worker/fence.hpp"
 #include "worker/link.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -55,6 +56,20 @@ class Slot {
     std::uint32_t number = 0;                  ///< of the worker in its pool
     std::uint64_t first_begun = 0;             ///< the number of the first of `begun`
     WorkFigures figures;
+    std::uint64_t epoch = 0;
+    bool starting = false;    ///< it was not ready, or not in time
+    bool overdue = false;     ///< see Slot
+    bool complained = false;  ///< see Slot::has_complained()
+    bool dismissed = false;   ///< it was told to leave, or has said that it would
+    bool left = false;        ///< the latter
+    bool worn_out = false;
+    bool has_place = true;
+
+    [[nodiscard]] bool holds(const ActiveJob& job, std::uint64_t task) const {
+      return std::any_of(begun.begin(), begun.end(), [&](const Run& run) {
+        return run.job == &job && task - run.tasks.first < run.tasks.count;
+      });
+    }
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.
@@ -244,6 +259,7 @@ class Slot {
   [[nodiscard]] Time busy_since(Time now) const;
   void note_batch(std::uint64_t count);
   void note_slow();
+  [[nodiscard]] Corpse identify(Time now) const;
   void note_unfinished(Corpse& corpse, Time now);
   void trace_answers(std::uint64_t count, std::optional<std::uint64_t> failed);
   void attach_output(std::uint64_t count);

@@ -20,7 +20,9 @@ enum class ControlKind : std::uint32_t {
   /// voice.hpp); value: 1 for one that is to stand by.
   fork,
   kill,  ///< a signal, value, to the worker's process group
-  end,   ///< kill all workers and leave
+  /// With the coordinator's epoll descriptor, which is to wake for deaths (see EventSet).
+  watch,
+  end,  ///< kill all workers and leave
   // coordinator to a process that is to become, or to fork, its zygote
   /// With descriptors: doorbell, pidfd of the coordinator, setup (see sent_setup.hpp), and, to the
   /// fork server, the zygote's end of the control socket.

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <span>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -20,12 +21,14 @@
 namespace bulkhead::detail {
 namespace {
 
-enum Source : std::uint32_t { kDoorbell, kControl, kZygote, kOutput, kEvents, kTimer };
+enum Source : std::uint8_t { kDoorbell, kControl, kZygote, kOutput, kEvents, kTimer, kDeath };
+/// Of the data of an event: the source; above that, of a death, the epoch.
+constexpr int kSourceBits = 8;
 
 bool change_watch(int epoll, int operation, int fd, Source source, std::uint32_t events) {
   epoll_event event{};
   event.events = events;
-  event.data.u32 = source;
+  event.data.u64 = source;
   return ::epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
@@ -82,6 +85,13 @@ bool Doorbell::usable() const {
   return ::fcntl(fd_.get(), F_GETFD) >= 0 || errno != EBADF;  // a filter may refuse to tell
 }
 
+bool watch_death(int epoll, int pidfd, std::uint64_t epoch) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLONESHOT;
+  event.data.u64 = kDeath | epoch << kSourceBits;
+  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, pidfd, &event) == 0;
+}
+
 EventSet::EventSet(int doorbell, int own_bell, int control, int zygote_pidfd)
     : epoll_(make_epoll()) {
   // Edge-triggered, so that the bell need not be read: each ring is a new edge.
@@ -97,16 +107,20 @@ void EventSet::watch_output(int pipe) const {
 }
 
 Wakeup EventSet::wait(std::chrono::milliseconds timeout) const {
-  std::array<epoll_event, 16> events;
+  std::array<epoll_event, Wakeup::kMost> events;
   const int limit = timeout.count() < 0 ? -1 : static_cast<int>(timeout.count());
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), limit);
   Wakeup wakeup;
-  for (int i = 0; i < count; ++i) {
-    wakeup.bell |= events[static_cast<std::size_t>(i)].data.u32 == kDoorbell;
-    wakeup.control |= events[static_cast<std::size_t>(i)].data.u32 == kControl;
-    wakeup.zygote |= events[static_cast<std::size_t>(i)].data.u32 == kZygote;
-    wakeup.output |= events[static_cast<std::size_t>(i)].data.u32 == kOutput;
+  for (const epoll_event& event :
+       std::span(events).first(static_cast<std::size_t>(std::max(count, 0)))) {
+    const std::uint64_t data = event.data.u64;
+    const auto source = static_cast<Source>(data);
+    wakeup.bell |= source == kDoorbell;
+    wakeup.control |= source == kControl;
+    wakeup.zygote |= source == kZygote;
+    wakeup.output |= source == kOutput;
+    if (source == kDeath) wakeup.dead[wakeup.deaths++] = data >> kSourceBits;
   }
   return wakeup;
 }
@@ -140,7 +154,7 @@ bool LoopHandle::take() {
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
   called_ = false;
   return std::any_of(events.begin(), events.begin() + std::max(count, 0),
-                     [](const epoll_event& event) { return event.data.u32 == kTimer; });
+                     [](const epoll_event& event) { return event.data.u64 == kTimer; });
 }
 
 void LoopHandle::watch_events(bool watches) {

@@ -2,7 +2,7 @@
 //
 // Sleeping and waking across processes. A worker sleeps on a futex in its inbox; the coordinator
 // sleeps on one epoll descriptor, which holds the doorbell (an eventfd that workers write), the
-// control socket and the zygote's pidfd.
+// control socket, the zygote's pidfd, and those of the workers, which the zygote puts in.
 //
 // No wake is lost (the Dekker pattern): who is about to sleep says so, fences, and looks again; who
 // has news publishes it, fences, and looks whether the other sleeps. Of the two looks at least one
@@ -11,8 +11,10 @@
 
 #include "worker/descriptor.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -45,14 +47,24 @@ class Doorbell {
 
 /// What woke the coordinator.
 struct Wakeup {
-  bool bell = false;     ///< a worker, or another thread of ours, has rung
-  bool control = false;  ///< the zygote has sent something
-  bool zygote = false;   ///< the zygote has ended
-  bool output = false;   ///< a worker has said something
+  static constexpr std::size_t kMost = 16;
+
+  bool bell = false;                        ///< a worker, or another thread of ours, has rung
+  bool control = false;                     ///< the zygote has sent something
+  bool zygote = false;                      ///< the zygote has ended
+  bool output = false;                      ///< a worker has said something
+  std::array<std::uint64_t, kMost> dead{};  ///< epochs of workers that have ended
+  std::size_t deaths = 0;                   ///< how many those are
 
   /// True if nothing did: the time was up.
-  [[nodiscard]] bool timed_out() const { return !bell && !control && !zygote && !output; }
+  [[nodiscard]] bool timed_out() const {
+    return !bell && !control && !zygote && !output && deaths == 0;
+  }
 };
+
+/// Has an EventSet, whose epoll descriptor may have come from another process, wake for the death
+/// of a worker, once, until the pidfd is closed. False: it will not.
+bool watch_death(int epoll, int pidfd, std::uint64_t epoch);
 
 /// One pollable descriptor for all that can happen to a pool.
 class EventSet {

@@ -83,6 +83,12 @@ int Zygote::request_signal(std::uint64_t epoch, int signal) const {
   return send_control(control_.get(), message);
 }
 
+int Zygote::request_watch(int epoll) const {
+  ControlMessage message;
+  message.kind = ControlKind::watch;
+  return send_control(control_.get(), message, std::span(&epoll, 1));
+}
+
 Received Zygote::receive(ControlMessage& message) const {
   return receive_control(control_.get(), message);
 }

@@ -36,6 +36,9 @@ class Zygote {
   /// Asks for a signal to a worker and all processes of its group; no answer. Returns 0 or an
   /// errno.
   [[nodiscard]] int request_signal(std::uint64_t epoch, int signal) const;
+  /// Asks for an EventSet to be woken when workers end, with this epoll descriptor. That may come
+  /// before the report, or not at all. Returns 0 or an errno.
+  [[nodiscard]] int request_watch(int epoll) const;
   /// The next report, if there is one.
   [[nodiscard]] Received receive(ControlMessage& message) const;
   /// Sleeps until there is something to receive, or `timeout` has passed.

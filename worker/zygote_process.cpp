@@ -5,6 +5,7 @@
 #include "worker/control.hpp"
 #include "worker/descriptor.hpp"
 #include "worker/reset.hpp"
+#include "worker/wake.hpp"
 
 #include <algorithm>
 #include <array>
@@ -64,6 +65,7 @@ class ZygoteProcess {
       if (received == Received::closed) end();
       if (message.kind == ControlKind::fork) start(message, std::move(fds));
       if (message.kind == ControlKind::kill) kill(message);
+      if (message.kind == ControlKind::watch) events_ = Descriptor(move_high(fds[0].release()));
       if (message.kind == ControlKind::end) end();
     }
   }
@@ -78,11 +80,22 @@ class ZygoteProcess {
       message.value = errno;
     } else {
       ::setpgid(pid, pid);
-      children_.emplace(pid, message.epoch);
+      children_.emplace(pid, Child{message.epoch, {}});
       message.kind = ControlKind::started;
       message.pid = pid;
     }
     send(message);
+    if (pid > 0) watch(pid);
+  }
+
+  /// The coordinator is to wake for its death, and not only for the report of it, unless there are
+  /// so many that descriptors would be wanted for what comes with messages. What it hears of first
+  /// is that the worker was forked.
+  void watch(pid_t pid) {
+    if (!events_ || !unsent_.empty() || children_.size() > kMostWatched) return;
+    Child& child = children_.at(pid);
+    child.pidfd = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (child.pidfd) watch_death(events_.get(), child.pidfd.get(), child.epoch);
   }
 
   // What would leave this function would unwind the host's stack in a second process.
@@ -101,8 +114,8 @@ class ZygoteProcess {
   }
 
   void kill(const ControlMessage& message) {
-    for (const auto& [pid, epoch] : children_) {
-      if (epoch != message.epoch) continue;
+    for (const auto& [pid, child] : children_) {
+      if (child.epoch != message.epoch) continue;
       ::kill(-pid, message.value);
       if (::getpgid(pid) != pid) ::kill(pid, message.value);  // it has left its group
     }
@@ -128,7 +141,7 @@ class ZygoteProcess {
     ::kill(-info.si_pid, SIGKILL);
     ControlMessage message;
     message.kind = ControlKind::died;
-    message.epoch = found->second;
+    message.epoch = found->second.epoch;
     message.pid = info.si_pid;
     message.code = info.si_code;
     message.value = info.si_status;
@@ -156,7 +169,7 @@ class ZygoteProcess {
   }
 
   [[noreturn]] void end() {
-    for (const auto& [pid, epoch] : children_) ::kill(-pid, SIGKILL);
+    for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
     // A cgroup's name is in the memory that is given up.
     if (!setup_.cgroup) give_up_large_memory();
     // Without a cgroup, nothing may be used from here on that is not code or on the stack.
@@ -194,6 +207,12 @@ class ZygoteProcess {
     }
     ::close(file);
   }
+
+  struct Child {
+    std::uint64_t epoch;
+    Descriptor pidfd;  ///< watched, if there is one
+  };
+  static constexpr std::size_t kMostWatched = 256;
 
   struct Range {
     std::uintptr_t begin;
@@ -239,7 +258,8 @@ class ZygoteProcess {
   int control_;
   int coordinator_;  ///< pidfd
   ChildSignals signals_;
-  std::unordered_map<pid_t, std::uint64_t> children_;  ///< the epochs of the workers
+  Descriptor events_;  ///< the coordinator's epoll; none: it is not to be woken
+  std::unordered_map<pid_t, Child> children_;
   std::deque<ControlMessage> unsent_;
 };
 

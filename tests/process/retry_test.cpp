@@ -187,11 +187,12 @@ TEST_F(RetryTest, ATaskThatIsGivenUpBeforeItsNextAttemptHasItsHistory) {
     const auto crash_at_0 = [](int x) {
       if (x == 0) crash();
       state->failed.add();
-      for (;;) ::pause();  // the crash is known, as its worker has a successor
+      for (;;) ::pause();
     };
     std::stop_source source;
     std::jthread stopper([&] {
       (void)state->failed.reaches(1);
+      (void)test::eventually([&] { return pool.stats().worker_ends.crashed == 1; });
       terminate ? pool.terminate() : static_cast<void>(source.request_stop());
     });
     const CallOptions options{.stop = source.get_token(), .retries = {.crashes = 1, .pause = 1h}};

@@ -8,6 +8,7 @@
 #include <bulkhead/pool.hpp>
 
 #include <csignal>
+#include <optional>
 #include <set>
 #include <unistd.h>
 
@@ -76,6 +77,70 @@ TEST_F(SpareTest, ThatIsKilledIsMissedByNobody) {
   EXPECT_THROW((void)pool.apply(test::kills_itself, 0), CrashError);
   EXPECT_THAT(pool.map([](int x) { return x; }, test::numbers(0, 1000)), SizeIs(1000));
   EXPECT_TRUE(comes_to_have(2, pool));
+}
+
+/// A zygote that says nothing while this lives: of what its workers die is not known.
+class Silenced {
+ public:
+  explicit Silenced(pid_t zygote) : zygote_(zygote) { zygote_.send(SIGSTOP); }
+  Silenced(const Silenced&) = delete;
+  Silenced& operator=(const Silenced&) = delete;
+  ~Silenced() { zygote_.send(SIGCONT); }
+
+ private:
+  test::Process zygote_;
+};
+
+TEST_F(SpareTest, DoesNotWaitUntilItIsKnownOfWhatTheOtherDied) {
+  Pool pool(1);
+  const pid_t worker = pool.apply(::getpid);
+  const pid_t spare = spare_of(pool);
+  ASSERT_NE(spare, 0);
+  {
+    const Silenced zygote(test::zygote_of(pool));
+    ASSERT_EQ(::kill(worker, SIGKILL), 0);
+    EXPECT_EQ(pool.apply(::getpid), spare);
+    EXPECT_EQ(pool.stats().worker_ends.crashed, 0U);
+  }
+  EXPECT_TRUE(test::eventually([&] {
+    pool.apply([](int) {}, 1);
+    return pool.stats().worker_ends.crashed == 1;
+  }));
+}
+
+TEST_F(SpareTest, RunsWhatWaitsBehindATaskWhoseDeathIsNotExplainedYet) {
+  Pool pool(1);
+  ASSERT_NE(spare_of(pool), 0);
+  std::optional<Silenced> zygote(test::zygote_of(pool));
+  AsyncResult<int> crashed = pool.apply_async(test::segfaults, 0);
+  EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
+  EXPECT_FALSE(crashed.ready());
+  zygote.reset();
+  EXPECT_THROW((void)crashed.get(), CrashError);
+}
+
+TEST_F(SpareTest, ACallThatIsCancelledBeforeItsDeathIsExplainedEndsOnce) {
+  Pool pool(1);
+  ASSERT_NE(spare_of(pool), 0);
+  std::optional<Silenced> zygote(test::zygote_of(pool));
+  AsyncResult<int> crashed = pool.apply_async(test::segfaults, 0);
+  EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
+  crashed.cancel();
+  zygote.reset();
+  EXPECT_THROW((void)crashed.get(), RemoteError);
+  EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
+}
+
+TEST_F(SpareTest, ThePoolEndsThoughADeathIsNeverExplained) {
+  const std::set<int> siblings = test::children_of(::getpid());
+  Pool pool(1);
+  ASSERT_NE(spare_of(pool), 0);
+  const Silenced zygote(test::zygote_of(pool));
+  AsyncResult<int> crashed = pool.apply_async(test::segfaults, 0);
+  EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
+  pool.terminate();
+  EXPECT_THROW((void)crashed.get(), CancelledError);
+  test::expect_orphans_end(siblings, test::soon());
 }
 
 TEST_F(SpareTest, EndsWithThePool) {

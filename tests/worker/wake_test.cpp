@@ -2,10 +2,13 @@
 #include "worker/wake.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <fcntl.h>
 #include <limits>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -19,6 +22,7 @@ class Bell : public ::testing::Test {
  protected:
   /// Whether the sleeper is woken by a bell, at once.
   [[nodiscard]] bool wakes() const { return events_.wait(0ms).bell; }
+  [[nodiscard]] const EventSet& events() const { return events_; }
 
   Doorbell doorbell;
   Doorbell own_bell;
@@ -49,6 +53,26 @@ TEST_F(Bell, RingsThoughATaskHasFilledItsCounter) {
     EXPECT_TRUE(doorbell.ring());
     EXPECT_TRUE(wakes());
   }
+}
+
+TEST_F(Bell, WakesOnceForADeath) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  Descriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  ASSERT_TRUE(pidfd);
+  const std::uint64_t epoch = (std::uint64_t{1} << 40) + 7;
+  ASSERT_TRUE(watch_death(events().fd(), pidfd.get(), epoch));
+  EXPECT_TRUE(events().wait(0ms).timed_out());
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  const Wakeup wakeup = events().wait(10s);
+  ASSERT_EQ(wakeup.deaths, 1U);
+  EXPECT_EQ(wakeup.dead[0], epoch);
+  EXPECT_FALSE(wakeup.bell || wakeup.control || wakeup.zygote || wakeup.output);
+  EXPECT_TRUE(events().wait(0ms).timed_out());
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
 }
 
 TEST(Doorbell, SaysThatItsDescriptorIsGone) {
