@@ -23,7 +23,8 @@ struct ActiveCall {
   std::unique_ptr<FailureDetails> given_up = nullptr;
   /// Why the tasks that have not ended will not be run: the call was abandoned.
   std::unique_ptr<FailureDetails> ending = nullptr;
-  Clock::time_point last_report = Clock::now();
+  Clock::time_point began = Clock::now();
+  Clock::time_point last_report = began;
 
   void give_up(FailureKind kind, std::string why) {
     given_up = std::make_unique<FailureDetails>();
@@ -54,8 +55,10 @@ struct ActiveCall {
   [[nodiscard]] std::optional<Progress> progress(Clock::time_point now, bool last) {
     if (!options.progress || (!last && now - last_report < kProgressInterval)) return std::nullopt;
     last_report = now;
-    return active.job.progress(
-        {active.ledger.settled(), active.ledger.failed(), active.ledger.total()});
+    const Ledger& ledger = active.ledger;
+    Progress told = active.job.progress({ledger.settled(), ledger.failed(), ledger.total()});
+    told.elapsed = now - began;
+    return told;
   }
   /// At the end.
   [[nodiscard]] RunReport report() {

@@ -35,7 +35,7 @@ void require_outside(const std::string& what, bool calling) {
   if (!calling) return;
   throw Error("bulkhead: " + what +
               "() from within a call of the same thread, or beside a stream that it has not read "
-              "to its end, would wait for itself");
+              "to its end, would wait for itself: drop the stream before");
 }
 
 void require_ending(PoolState state) {

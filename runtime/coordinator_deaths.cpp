@@ -96,18 +96,24 @@ void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
   if (corpse) explain(std::move(*corpse), message);
 }
 
-/// The kernel has told of it, the zygote has not yet.
+/// The kernel has told of it, the zygote has not yet. Who was to leave, or to be killed, or has
+/// just begun, is looked after when all is known; so are all where there is a trace, which has the
+/// end of one before the beginning of the next.
 void Coordinator::see_death(std::uint64_t epoch) {
   hear_zygote();  // at least that the worker was forked
   const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
-    return slot.state() != Slot::State::vacant && slot.epoch() == epoch;
+    return slot.state() == Slot::State::ready && slot.epoch() == epoch;
   });
-  // One that starts is replaced when it is known whether there is any use in it.
-  if (found == slots_.end() || found->state() == Slot::State::starting) return;
-  std::optional<Slot::Corpse> corpse = clear_away(*found);
+  if (trace_ || found == slots_.end()) return;
+  Slot& slot = *found;
+  slot.drain(Clock::now());
+  after_drain(slot);
+  if (slot.state() != Slot::State::ready || slot.dismissed() || !slot.has_place()) return tidy();
+  std::optional<Slot::Corpse> corpse = clear_away(slot);
   if (!corpse) return;
   fallen_.push_back(std::move(*corpse));
   replace_missing(Clock::now());
+  tidy();
 }
 
 /// The others, and the successor, go to work before it is found out what happened: names of
@@ -285,6 +291,8 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   for (const Slot::Corpse& corpse : std::exchange(fallen_, {})) {
     tell_of_death(corpse, blame);
     note_end(corpse, &Stats::Ends::crashed, cause_);
+    log_.warn("worker " + std::to_string(corpse.number) + ", process " +
+              std::to_string(corpse.pid) + ", has died, and it is not known of what");
   }
   blame.message = "the worker was killed: " + cause_;
   blame.signal = SIGKILL;

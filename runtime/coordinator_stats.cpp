@@ -56,6 +56,10 @@ void Coordinator::fill(Stats& stats) {
     }
     stats.workers.push_back(std::move(worker));
   }
+  for (const Slot::Corpse& corpse : fallen_) {
+    work += corpse.figures;
+    for (const Run& run : corpse.begun) stats.running += run.tasks.count;
+  }
   const WorkFigures& shown = shown_.raise(work);
   stats.times = shown.times;
   stats.task_times = shown.tasks;

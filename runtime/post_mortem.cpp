@@ -55,6 +55,7 @@ std::string signal_text(const ControlMessage& death, const std::optional<CrashRe
 
 bool is_ours(const SymbolizedFrame& frame) {
   return frame.file.find("/bulkhead/detail/") != std::string::npos ||
+         frame.file.ends_with("/bulkhead/partial.hpp") ||
          frame.function.find("bulkhead::detail::") != std::string::npos;
 }
 
@@ -73,16 +74,20 @@ std::vector<SymbolizedFrame> user_frames(const CrashReport& report) {
   return frames;
 }
 
+bool is_of_a_library(const SymbolizedFrame& frame) {
+  return frame.module.find("/libc.so") != std::string::npos ||
+         frame.module.find("/libstdc++.so") != std::string::npos ||
+         frame.file.find("/include/c++/") != std::string::npos ||
+         frame.function.starts_with("__interceptor_");
+}
+
 /// The frame to name in one line: the innermost one that is not the C or C++ library's, nor what a
 /// sanitizer has put before it.
 const SymbolizedFrame* telling_frame(const std::vector<SymbolizedFrame>& frames) {
-  for (const SymbolizedFrame& frame : frames) {
-    const bool library = frame.module.find("/libc.so") != std::string::npos ||
-                         frame.module.find("/libstdc++.so") != std::string::npos ||
-                         frame.function.starts_with("__interceptor_");
-    if (!library && !frame.function.empty()) return &frame;
-  }
-  return nullptr;
+  const auto found = std::find_if(frames.begin(), frames.end(), [](const SymbolizedFrame& frame) {
+    return !is_of_a_library(frame) && !frame.function.empty();
+  });
+  return found == frames.end() ? nullptr : &*found;
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include "worker/terminal.hpp"
 #include <bulkhead/progress_bar.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -46,9 +45,9 @@ class ProgressBar::Line {
     const std::lock_guard lock(mutex_);
     const auto now = Clock::now();
     if (shown_ && (progress.done < shown_->done || progress.failed < shown_->failed)) end(now);
-    if (!shown_) begin(now);
+    if (!shown_) begin(now, progress);
     shown_ = progress;
-    rate_.note(now - begin_, progress.done);
+    rate_.note(progress.elapsed, progress.done);
     if (progress.total == progress.done) {
       end(now);
     } else if (terminal_) {
@@ -61,11 +60,8 @@ class ProgressBar::Line {
   }
 
  private:
-  /// A call tells of its progress for the first time when it is as old as this, if not at its end.
-  static constexpr std::chrono::milliseconds kFirst{100};
-
-  void begin(Clock::time_point now) {
-    begin_ = std::max(ended_, now - kFirst);
+  void begin(Clock::time_point now, const Progress& first) {
+    begin_ = now - first.elapsed;
     last_line_ = now;
     rate_ = {};
     terminal_ = detail::is_terminal(kStandardError);
@@ -73,7 +69,6 @@ class ProgressBar::Line {
   void end(Clock::time_point now) {
     if (!shown_) return;
     const std::string text = detail::final_text(label_, *shown_, now - begin_) + '\n';
-    ended_ = now;
     write(terminal_ ? std::string(kAgain) + text : text);
     shown_.reset();
   }
@@ -82,7 +77,6 @@ class ProgressBar::Line {
   std::mutex mutex_;
   bool terminal_ = false;
   std::optional<Progress> shown_;  ///< of a call that has not ended; nothing: there is none
-  Clock::time_point ended_ = Clock::now();  ///< the last one; or the bar was made
   Clock::time_point begin_;
   Clock::time_point last_line_;
   detail::Rate rate_;

@@ -2,6 +2,7 @@
 #include "runtime/replay.hpp"
 
 #include "serialization/replay_record.hpp"
+#include "worker/broadcast.hpp"
 #include "worker/local_task.hpp"
 #include "worker/module.hpp"
 #include "worker/replay_file.hpp"
@@ -79,6 +80,9 @@ void run(const ReplayRecord& record, const ModuleMap& modules) {
   try {
     if (options.initializer) options.initializer();
     run(record, modules);
+  } catch (const NotShared& error) {
+    std::fprintf(stderr, "bulkhead: \"%s\" cannot be replayed: %s\n", path.c_str(), error.what());
+    leave(kExitUnusable);
   } catch (...) {
     const FailureDetails thrown = describe_current_exception();
     std::fprintf(stderr, "bulkhead: this time it threw %s: %s\n", thrown.type_name.c_str(),

@@ -96,7 +96,7 @@ void populate(const Memory& memory) {
   }
 }
 
-template <class E = DecodeError>
+template <class E = NotShared>
 [[noreturn]] void refuse(const std::string& why) {
   throw E("a Broadcast cannot be used here: " + why);
 }

@@ -13,6 +13,12 @@
 
 namespace bulkhead::detail {
 
+/// Memory that was to be shared is not there: its maker has ended, or has no handle of it any more.
+class NotShared : public DecodeError {
+ public:
+  using DecodeError::DecodeError;
+};
+
 struct BroadcastWords {
   std::atomic<std::uint32_t> given_up;  ///< 1: the maker has no handle any more, or will not tell
 };

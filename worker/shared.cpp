@@ -50,7 +50,7 @@ constexpr std::size_t scratch_bytes(std::size_t element) {
 }
 
 [[noreturn]] void refuse(const std::string& why) {
-  throw DecodeError("shared state cannot be used here: " + why);
+  throw NotShared("shared state cannot be used here: " + why);
 }
 
 Descriptor open_ticket(const BroadcastTicket& ticket, std::size_t element) {

@@ -6,6 +6,10 @@
 #include <iostream>
 #include <vector>
 
+#ifndef SPDLOG_COMPILED_LIB
+#error "loggers of this program are not those that bulkhead sees"
+#endif
+
 int main() {
   bulkhead::Pool pool(2);
   const std::vector<int> squares =

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <numeric>
 #include <ranges>
@@ -271,14 +272,18 @@ TEST_F(MapTest, ProgressIsReportedUpToTheEndAndNoThreadIsStarted) {
 TEST_F(MapTest, ProgressIsReportedWhileATaskRuns) {
   state.reset();
   int reports = 0;
+  std::chrono::nanoseconds elapsed{0};
   const CallOptions options{.progress = [&](const Progress& progress) {
     EXPECT_EQ(progress.total, 1U);
+    EXPECT_GT(progress.elapsed, elapsed);
+    elapsed = progress.elapsed;
     if (++reports == 3) state->gate.add();
   }};
   Pool pool(1);
   EXPECT_THAT(pool.map([](int) { return state->gate.reaches(1); }, std::vector{1}, options),
               ElementsAre(true));
   EXPECT_GE(reports, 4);
+  EXPECT_GE(elapsed, std::chrono::milliseconds{300});  // one is told every 100 ms
 }
 
 TEST_F(MapTest, AProgressCallbackThatThrowsGivesUpTheCall) {

@@ -12,6 +12,7 @@
 #include <bulkhead/fork_map.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/replay.hpp>
+#include <bulkhead/shared.hpp>
 #include <bulkhead/this_task.hpp>
 
 #include <algorithm>
@@ -415,6 +416,17 @@ TEST_F(ReplayTest, TheInitializerOfThePoolRunsFirst) {
   Pool pool(saving(1));
   const End end = run_program(directory_, file_of_failed(pool, needs_initializer));
   EXPECT_THAT(end.text, HasSubstr("this time it threw std::domain_error: initialized"));
+}
+
+TEST_F(ReplayTest, ATaskWhoseSharedStateIsGoneIsNotSaidToHaveThrownAgain) {
+  test::in_fork([&] {
+    Pool pool(saving(1));
+    const auto fail = [](const Shared<int>&, int) -> int { throw OwnError(1); };
+    (void)file_of_failed(pool, partial(fail, Shared<int>(0)), 1);
+  });
+  const End end = run_program(directory_, directory_ / "1-0.bulkhead");
+  EXPECT_EQ(WEXITSTATUS(end.status), 2);
+  EXPECT_THAT(end.text, HasSubstr("cannot be replayed: shared state cannot be used here"));
 }
 
 TEST_F(ReplayTest, AFileThatCannotBeUsedEndsTheProgramWithTheReason) {

@@ -8,8 +8,11 @@
 #include <bulkhead/pool.hpp>
 
 #include <csignal>
+#include <fstream>
 #include <optional>
+#include <poll.h>
 #include <set>
+#include <string>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -79,6 +82,18 @@ TEST_F(SpareTest, ThatIsKilledIsMissedByNobody) {
   EXPECT_TRUE(comes_to_have(2, pool));
 }
 
+/// Its task is done.
+bool comes_to_sleep(pid_t worker) {
+  return test::eventually([&] {
+    std::ifstream stat("/proc/" + std::to_string(worker) + "/stat");
+    std::string pid;
+    std::string name;
+    std::string process_state;
+    stat >> pid >> name >> process_state;
+    return process_state == "S";
+  });
+}
+
 /// A zygote that says nothing while this lives: of what its workers die is not known.
 class Silenced {
  public:
@@ -115,8 +130,31 @@ TEST_F(SpareTest, RunsWhatWaitsBehindATaskWhoseDeathIsNotExplainedYet) {
   AsyncResult<int> crashed = pool.apply_async(test::segfaults, 0);
   EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
   EXPECT_FALSE(crashed.ready());
+  EXPECT_EQ(pool.stats().running, 1U);
   zygote.reset();
   EXPECT_THROW((void)crashed.get(), CrashError);
+}
+
+TEST_F(SpareTest, WhatADeadWorkerHasAnsweredDoesNotWaitForTheExplanation) {
+  state.reset();
+  Pool pool(1);
+  const pid_t first = pool.apply(::getpid);
+  ASSERT_NE(spare_of(pool), 0);
+  const int handle = pool.native_handle();
+  const Silenced zygote(test::zygote_of(pool));
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  const pid_t second = pool.apply(::getpid);  // there is no spare any more
+  bool called = false;
+  pool.apply_async([] { state->starts.add(); }).on_done([&](auto) { called = true; });
+  pool.poll();
+  ASSERT_TRUE(state->starts.reaches(1));
+  ASSERT_TRUE(comes_to_sleep(second));
+  ASSERT_EQ(::kill(second, SIGKILL), 0);
+  EXPECT_TRUE(test::eventually([&] {
+    pollfd event{handle, POLLIN, 0};
+    if (::poll(&event, 1, 10) != 0) pool.poll();
+    return called;
+  }));
 }
 
 TEST_F(SpareTest, ACallThatIsCancelledBeforeItsDeathIsExplainedEndsOnce) {

@@ -340,6 +340,16 @@ TEST_F(StatsTest, AreThereAfterTheEnd) {
   EXPECT_EQ(pool.stats().tasks.value, 10U);
 }
 
+TEST_F(StatsTest, WorkersThatLeaveWhileThePoolEndsHaveNotCrashed) {
+  for (int i = 0; i < 30; ++i) {
+    std::optional<Pool> pool(std::in_place, Options{.workers = 4, .max_tasks_per_worker = 1});
+    (void)pool->map(increment, numbers(0, 8));
+    const StatsReader read = pool->stats_reader();
+    pool.reset();
+    ASSERT_EQ(read().worker_ends.crashed, 0U) << i;
+  }
+}
+
 TEST_F(StatsTest, AReaderOutlivesThePool) {
   std::optional<Pool> pool(std::in_place, 1);
   (void)pool->map(increment, numbers(0, 10));

@@ -758,6 +758,38 @@ TEST_F(StreamTest, ItsRangeMayUseThePool) {
   EXPECT_EQ(rest_of(stream), squares(20));
 }
 
+TEST_F(StreamTest, WhatIsDrawnWhileThePoolEndsFailsLikeTheRest) {
+  Pool pool(2);
+  auto range = numbers(0, 40) | std::views::transform([&](int x) {
+                 if (x == 20) pool.terminate();
+                 return x;
+               });
+  auto stream = pool.try_imap(same, range);
+  for (std::size_t i = 0; i < 40; ++i) {
+    const auto outcome = stream.next();
+    ASSERT_TRUE(outcome) << i;
+    EXPECT_EQ(stream.index(), i);
+    if (!*outcome) {
+      EXPECT_EQ(outcome->failure().kind(), FailureKind::cancelled);
+    }
+  }
+  EXPECT_FALSE(stream.next());
+}
+
+TEST_F(StreamTest, OfAnUnknownNumberOfElementsDoesNotEndAsIfWhole) {
+  Pool pool(2);
+  auto range = std::views::iota(0) | std::views::take_while([&](int x) {
+                 if (x == 20) pool.terminate();
+                 return x < 21;
+               });
+  auto stream = pool.try_imap(same, range);
+  const auto read_all = [&] {
+    while (stream.next()) {
+    }
+  };
+  EXPECT_THROW(read_all(), CancelledError);
+}
+
 TEST_F(StreamTest, TellsItsProgress) {
   Pool pool(2);
   std::vector<Progress> told;

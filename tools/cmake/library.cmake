@@ -24,7 +24,8 @@ foreach(room IN LISTS rooms)
 endforeach()
 target_sources(bulkhead PUBLIC FILE_SET HEADERS BASE_DIRS ${base_dirs} FILES ${public_headers})
 target_compile_features(bulkhead PUBLIC cxx_std_20)
-target_link_libraries(bulkhead PUBLIC cereal::cereal PRIVATE spdlog::spdlog backtrace)
+# A program that logs has to have the same spdlog as the library, or its loggers are others.
+target_link_libraries(bulkhead PUBLIC cereal::cereal spdlog::spdlog PRIVATE backtrace)
 # A shared library must not offer the symbols of libbacktrace to the program.
 target_link_options(bulkhead PRIVATE -Wl,--exclude-libs,libbacktrace.a)
 set_target_properties(bulkhead PROPERTIES

@@ -103,10 +103,10 @@ struct Options {
   std::size_t max_in_flight = 16384;
 
   /// Calls that nobody waits for (map_async and the like) are looked after by a thread, which the
-  /// first of them starts and the pool's end ends: named bulkhead-pool, with all signals blocked.
-  /// It also runs callbacks. A Pool that is made later counts it among this process's threads.
-  /// False: no thread is ever started; such calls get on while some thread waits for any call of
-  /// the pool, and callbacks run in a thread that waits.
+  /// first of them starts and the destructor of the pool ends: named bulkhead-pool, with all
+  /// signals blocked. It also runs callbacks. A Pool that is made later counts it among this
+  /// process's threads. False: no thread is ever started; such calls get on while some thread waits
+  /// for any call of the pool, and callbacks run in a thread that waits.
   bool helper_thread = true;
 
   /// Of StartMethod::fork: fork even if this process has other threads. Any lock that one of them
@@ -154,6 +154,7 @@ struct Progress {
   std::uint64_t done = 0;              ///< tasks that have ended, failed ones included
   std::uint64_t failed = 0;            ///< tasks that have failed
   std::optional<std::uint64_t> total;  ///< elements of the range, if that is known yet
+  std::chrono::nanoseconds elapsed{};  ///< since the call began
 };
 
 namespace detail {

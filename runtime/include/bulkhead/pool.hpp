@@ -325,7 +325,8 @@ class Pool {
   /// true if they have. Whoever can wait no longer then terminates; a service ends with
   /// close(); drain(10s); terminate(). What an unread stream has not drawn yet has not ended.
   /// Callbacks that run in this thread (see Options::helper_thread) are not cut short. Throws Error
-  /// in a call of the same thread.
+  /// in a call of the same thread, or beside a stream that this thread has and has not read to its
+  /// end: drop it before.
   bool drain(std::chrono::nanoseconds timeout);
   /// Waits until all calls have returned, lets the workers run their finalizers and leave (they are
   /// killed after 30 s). To be called after close() or terminate(): throws Error otherwise.

@@ -73,6 +73,7 @@ class StreamState : public PulledCall {
   [[nodiscard]] const CallOptions& options() const final { return options_; }
 
   void give() final {
+    if (finished_) return;  // they will not be run, as if they had not been drawn
     if (!staged_.empty()) parcels_.add(std::exchange(staged_, {}));
     if (range_ended_) parcels_.close();
     parcels_.ask_for(0);
