@@ -130,15 +130,19 @@ std::uint64_t resident_bytes(pid_t pid) {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+std::uint64_t memory_left() {
+  std::uint64_t left = number_after("/proc/meminfo", "MemAvailable:") * 1024;
+  for_each_cgroup([&](const auto& path) { left = std::min(left, memory_left(path)); });
+  return left;
+}
+
 bool has_memory_to_spare(pid_t pid) {
   constexpr std::uint64_t kKib = 1024;
   constexpr std::uint64_t kOfItsOwn = 1024 * kKib;
   constexpr std::uint64_t kNextToNothing = 100;  // one part of so many
   const auto status = std::filesystem::path("/proc") / std::to_string(pid) / "status";
   const std::uint64_t needed = number_after(status, "VmPTE:") * kKib + kOfItsOwn;
-  std::uint64_t left = number_after("/proc/meminfo", "MemAvailable:") * kKib;
-  for_each_cgroup([&](const auto& path) { left = std::min(left, memory_left(path)); });
-  return left / kNextToNothing > needed;
+  return memory_left() / kNextToNothing > needed;
 }
 
 int thread_count() {

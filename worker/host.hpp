@@ -33,6 +33,8 @@ namespace bulkhead::detail {
 /// least 1.
 [[nodiscard]] int usable_cpus();
 
+/// Bytes that this machine, or this process's cgroup, has left.
+[[nodiscard]] std::uint64_t memory_left();
 /// True if the memory that a fork of process `pid` takes before it runs anything, mostly page
 /// tables, is next to nothing beside what the machine and our cgroups have left.
 [[nodiscard]] bool has_memory_to_spare(pid_t pid);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// Tables of keys and values: what goes in comes out, added up, in the order of hashes.
+#include <bulkhead/detail/combiner_table.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead::detail {
+namespace {
+
+constexpr std::size_t kAmple = std::size_t{64} << 20;
+
+struct Plus {
+  template <class V>
+  void operator()(V& sum, V&& value) const {
+    sum += std::move(value);
+  }
+};
+Plus plus;
+
+template <class V>
+bool add(CombinerTable<V>& table, std::string_view key, V value) {
+  if (key.size() > kLongestShortKey) return table.add_long(key, hash_of_long(key), value, plus);
+  const PackedKey packed = pack_short(key.data(), key.size());
+  while (!table.has_room(1) && table.can_grow()) table.grow();
+  return table.has_room(1) && table.add(packed, hash_of_short(packed), value, plus);
+}
+
+template <class V>
+std::map<std::string, V> contents(CombinerTable<V>& table) {
+  std::map<std::string, V> all;
+  table.walk(0, 0, [&](auto& slot) {
+    const bool is_new = all.emplace(table.bytes_of(slot), CombinerTable<V>::value_of(slot)).second;
+    EXPECT_TRUE(is_new) << "a key has two slots";
+  });
+  return all;
+}
+
+std::string random_key(std::minstd_rand& random) {
+  std::string key(random() % (random() % 4 == 0 ? 40 : 16), ' ');
+  for (char& c : key) c = static_cast<char>(random() % 3);
+  return key;
+}
+
+TEST(PackedKey, TellsKeysOfAnyBytesApart) {
+  const std::vector<std::string> keys{"",  std::string(1, '\0'),  std::string(2, '\0'), "a",
+                                      "b", std::string("a\0", 2), std::string(15, '\0')};
+  for (const std::string& a : keys) {
+    for (const std::string& b : keys) {
+      EXPECT_EQ(pack_short(a.data(), a.size()) == pack_short(b.data(), b.size()), a == b);
+    }
+    EXPECT_FALSE(pack_short(a.data(), a.size()).is_none());
+    EXPECT_FALSE(pack_short(a.data(), a.size()).is_long());
+    EXPECT_EQ(pack_short(a.data(), a.size()).size(), a.size());
+  }
+}
+
+TEST(PackedKey, DoesNotDependOnWhatLiesBehindIt) {
+  std::string page(8192, 'x');
+  for (std::size_t at = 0; at + 15 < page.size(); ++at) {
+    page[at] = 'k';
+    ASSERT_EQ(pack_short(page.data() + at, 1), pack_short("k", 1)) << at;
+    page[at] = 'x';
+  }
+}
+
+TEST(CombinerTable, AddsUpTheValuesOfEachKey) {
+  CombinerTable<std::uint64_t> table(kAmple, kAmple);
+  std::map<std::string, std::uint64_t> expected;
+  std::minstd_rand random(1);
+  for (std::uint64_t i = 0; i < 300'000; ++i) {
+    const std::string key = random_key(random);
+    ASSERT_TRUE(add(table, key, i));
+    expected[key] += i;
+  }
+  EXPECT_EQ(table.size(), expected.size());
+  EXPECT_EQ(contents(table), expected);
+  table.clear();
+  EXPECT_EQ(table.size(), 0U);
+  EXPECT_TRUE(contents(table).empty());
+  EXPECT_TRUE(add(table, "again", std::uint64_t{1}));
+}
+
+TEST(CombinerTable, HoldsValuesThatAreNotPlain) {
+  CombinerTable<std::string> table(kAmple, kAmple);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 1000; ++i) {
+      ASSERT_TRUE(add(table, "key " + std::to_string(i % 10), std::string(1, 'v')));
+    }
+    EXPECT_EQ(contents(table).at("key 3"), std::string(100, 'v'));
+    table.clear();
+  }
+}
+
+TEST(CombinerTable, IsWalkedByPartitions) {
+  CombinerTable<int> table(kAmple, kAmple);
+  for (int i = 0; i < 100'000; ++i) ASSERT_TRUE(add(table, std::to_string(i), 1));
+  for (const int bits : {1, 3, 6}) {
+    std::size_t all = 0;
+    for (std::uint64_t partition = 0; partition >> bits == 0; ++partition) {
+      table.walk(partition, bits, [&](auto& slot) {
+        ASSERT_EQ(table.hash_of(slot) >> (64 - bits), partition);
+        ++all;
+      });
+    }
+    EXPECT_EQ(all, 100'000U);
+  }
+}
+
+TEST(CombinerTable, CanBeSortedByHash) {
+  CombinerTable<int> table(kAmple, kAmple);
+  std::minstd_rand random(1);
+  for (int i = 0; i < 60'000; ++i) ASSERT_TRUE(add(table, random_key(random), 1));
+  table.sort();
+  std::uint64_t last = 0;
+  table.walk(0, 0, [&](auto& slot) {
+    EXPECT_GE(table.hash_of(slot), last);
+    last = table.hash_of(slot);
+  });
+}
+
+TEST(CombinerTable, SaysWhenItIsFull) {
+  CombinerTable<int> table(std::size_t{1} << 16, 1);
+  int added = 0;
+  while (add(table, std::to_string(added), 1)) ++added;
+  EXPECT_GT(added, 1000);
+  EXPECT_FALSE(table.can_grow());
+  EXPECT_TRUE(add(table, "0", 1) || !table.has_room(1));
+  EXPECT_EQ(contents(table).size(), static_cast<std::size_t>(added));
+}
+
+TEST(CombinerTable, SaysWhenThereIsNoRoomForALongKey) {
+  CombinerTable<int> table(kAmple, std::size_t{2} << 20);
+  const std::string large(std::size_t{1} << 20, 'k');
+  EXPECT_TRUE(add(table, large, 1));
+  EXPECT_FALSE(add(table, large + "2", 1));
+  EXPECT_TRUE(add(table, large, 1)) << "it is there already";
+  EXPECT_EQ(contents(table).at(large), 2);
+}
+
+}  // namespace
+}  // namespace bulkhead::detail

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+//
+// CombinerTable: keys with a value each, in memory of this process alone. Open addressing by the
+// top bits of the hash: to walk the slots is to walk in the order of hashes, and whatever begins
+// with the same bits of hash is one stretch of slots (but for what a full cluster has pushed over
+// its end). Whoever adds sees to it that there is room: it grows only where it is told to.
+#pragma once
+
+#include <bulkhead/detail/packed_key.hpp>
+#include <bulkhead/detail/private_memory.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace bulkhead::detail {
+
+/// A value as a slot holds it: itself if it is small and plain, else by a pointer.
+template <class V>
+inline constexpr bool kInSlot = std::is_trivially_copyable_v<V> && sizeof(V) <= 48;
+
+/// The bytes of keys that are longer than a slot has room for, each behind their number.
+class KeyArena {
+ public:
+  static constexpr std::uint64_t kNoRoom = ~std::uint64_t{0};
+
+  explicit KeyArena(std::size_t bytes) : memory_(bytes) {}
+
+  /// Where the key lies from now on, or kNoRoom.
+  std::uint64_t put(std::string_view key) {
+    const std::uint64_t size = key.size();
+    const std::size_t all = sizeof size + (key.size() + 7) / 8 * 8;
+    if (all > memory_.size() - used_) return kNoRoom;
+    std::memcpy(memory_.data() + used_, &size, sizeof size);
+    std::memcpy(memory_.data() + used_ + sizeof size, key.data(), key.size());
+    return std::exchange(used_, used_ + all);
+  }
+  [[nodiscard]] std::string_view at(std::uint64_t offset) const {
+    std::uint64_t size = 0;
+    std::memcpy(&size, memory_.data() + offset, sizeof size);
+    return {reinterpret_cast<const char*>(memory_.data() + offset + sizeof size),
+            static_cast<std::size_t>(size)};
+  }
+  void clear() { used_ = 0; }
+
+ private:
+  PrivateMemory memory_;
+  std::size_t used_ = 0;
+};
+
+template <class V>
+class CombinerTable {
+ public:
+  struct Slot {
+    PackedKey key;
+    std::conditional_t<kInSlot<V>, V, V*> value;
+  };
+
+  /// At most so many bytes of slots, and of long keys. The first `skipped` bits of all hashes are
+  /// alike.
+  CombinerTable(std::size_t slot_bytes, std::size_t key_bytes, int skipped = 0)
+      : most_(std::bit_floor(std::max(slot_bytes / sizeof(Slot), kLeast))),
+        skipped_(skipped),
+        keys_(key_bytes) {
+    place(std::min(most_, kFirst));
+  }
+  CombinerTable(const CombinerTable&) = delete;
+  CombinerTable& operator=(const CombinerTable&) = delete;
+  ~CombinerTable() { drop_values(); }
+
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(slot_of(hash), 1); }
+
+  /// Adds the value to that of its key by `combine(V& sum, V&& value)`, or places it. False: too
+  /// many keys have such a hash, and nothing has happened.
+  template <class Combine>
+  bool add(PackedKey key, std::uint64_t hash, V& value, Combine& combine) {
+    for (Slot* slot = slot_of(hash); slot != end_; ++slot) {
+      if (slot->key == key) {
+        combine(value_of(*slot), std::move(value));
+        return true;
+      }
+      if (slot->key.is_none()) {
+        place_in(*slot, key, value);
+        return true;
+      }
+    }
+    return false;
+  }
+  /// The same for a key of 16 bytes and more. False also if there is no room for its bytes.
+  template <class Combine>
+  bool add_long(std::string_view key, std::uint64_t hash, V& value, Combine& combine) {
+    PackedKey packed{0, hash | std::uint64_t{0xFF} << 56};
+    for (Slot* slot = slot_of(hash); slot != end_; ++slot) {
+      if (slot->key.high == packed.high && keys_.at(slot->key.low) == key) {
+        combine(value_of(*slot), std::move(value));
+        return true;
+      }
+      if (slot->key.is_none()) {
+        packed.low = keys_.put(key);
+        if (packed.low == KeyArena::kNoRoom) return false;
+        place_in(*slot, packed, value);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot); }
+  [[nodiscard]] bool has_room(std::size_t more) const {
+    return (size_ + more) * 10 <= capacity_ * 6;
+  }
+  [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
+  void grow() {
+    const PrivateMemory before = std::move(memory_);
+    const Slot* const first = slots_;
+    const Slot* const end = end_;
+    place(capacity_ * 2);
+    for (const Slot* slot = first; slot != end; ++slot) {
+      if (!slot->key.is_none()) *free_slot(hash_of(*slot)) = *slot;
+    }
+  }
+
+  [[nodiscard]] std::string_view bytes_of(const Slot& slot) const {
+    if (slot.key.is_long()) return keys_.at(slot.key.low);
+    return {reinterpret_cast<const char*>(&slot.key), slot.key.size()};
+  }
+  [[nodiscard]] std::uint64_t hash_of(const Slot& slot) const {
+    return slot.key.is_long() ? hash_of_long(keys_.at(slot.key.low)) : hash_of_short(slot.key);
+  }
+  static V& value_of(Slot& slot) {
+    if constexpr (kInSlot<V>) {
+      return slot.value;
+    } else {
+      return *slot.value;
+    }
+  }
+
+  /// Calls `visit(Slot&)` for each key whose hash goes on with those bits behind the skipped ones,
+  /// in the order of slots.
+  template <class Visit>
+  void walk(std::uint64_t prefix, int bits, Visit visit) {
+    const bool last = bits == 0 || (prefix + 1) >> bits != 0;
+    Slot* const beyond = last ? end_ : first_slot(prefix + 1, bits);
+    for (Slot* slot = first_slot(prefix, bits); slot != end_; ++slot) {
+      if (slot->key.is_none()) {
+        if (slot >= beyond) return;
+      } else if (bits == 0 || hash_of(*slot) << skipped_ >> (64 - bits) == prefix) {
+        visit(*slot);
+      }
+    }
+  }
+  /// Puts all keys into the order of their hashes. Nothing may be added until clear().
+  void sort() {
+    Slot* first = slots_;
+    while (first != end_) {
+      if (first->key.is_none()) {
+        ++first;
+        continue;
+      }
+      Slot* const last = std::find_if(first, end_, [](const Slot& s) { return s.key.is_none(); });
+      if (last - first > 1) sort_cluster(first, last);
+      first = last;
+    }
+  }
+
+  /// It is as large then as for as many keys as it has had, or half of them.
+  void clear() {
+    drop_values();
+    memory_.wipe((capacity_ + kSlack) * sizeof(Slot));
+    keys_.clear();
+    while (capacity_ > kFirst && size_ * 10 < capacity_ * 2) capacity_ /= 2;
+    lay_out(capacity_);
+    size_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kLeast = 1024;
+  static constexpr std::size_t kFirst = std::size_t{1} << 16;
+  /// Behind the last slot, for clusters there. So many keys may have the same hash.
+  static constexpr std::size_t kSlack = 4096;
+
+  [[nodiscard]] Slot* slot_of(std::uint64_t hash) const {
+    return slots_ + (hash << skipped_ >> shift_);
+  }
+  [[nodiscard]] Slot* first_slot(std::uint64_t prefix, int bits) const {
+    return slots_ + (bits == 0 ? 0 : prefix << (64 - bits) >> shift_);
+  }
+
+  void place(std::size_t capacity) {
+    memory_ = PrivateMemory((capacity + kSlack) * sizeof(Slot));
+    lay_out(capacity);
+  }
+  void lay_out(std::size_t capacity) {
+    capacity_ = capacity;
+    shift_ = 64 - std::countr_zero(capacity);
+    slots_ = reinterpret_cast<Slot*>(memory_.data());
+    end_ = slots_ + capacity + kSlack;
+  }
+  void place_in(Slot& slot, PackedKey key, V& value) {
+    slot.key = key;
+    if constexpr (kInSlot<V>) {
+      std::construct_at(&slot.value, std::move(value));
+    } else {
+      slot.value = new V(std::move(value));
+    }
+    ++size_;
+  }
+  Slot* free_slot(std::uint64_t hash) {
+    Slot* slot = slot_of(hash);
+    while (!slot->key.is_none()) ++slot;
+    return slot;
+  }
+  void sort_cluster(Slot* first, Slot* last) {
+    std::sort(first, last, [this](const Slot& a, const Slot& b) {
+      const std::uint64_t hash_a = hash_of(a);
+      const std::uint64_t hash_b = hash_of(b);
+      return hash_a != hash_b ? hash_a < hash_b : bytes_of(a) < bytes_of(b);
+    });
+  }
+  void drop_values() {
+    if constexpr (!kInSlot<V>) {
+      for (Slot* slot = slots_; slot != end_; ++slot) {
+        if (!slot->key.is_none()) delete slot->value;
+      }
+    }
+  }
+
+  const std::size_t most_;  ///< slots
+  const int skipped_;
+  PrivateMemory memory_;
+  KeyArena keys_;
+  Slot* slots_ = nullptr;
+  Slot* end_ = nullptr;
+  std::size_t capacity_ = 0;  ///< slots, without those behind
+  std::size_t size_ = 0;
+  int shift_ = 64;
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// What a mapper calls with each key and value: it adds them to its worker's table, some at a time,
+// so that the memory of one is on its way while others are looked at.
+#pragma once
+
+#include <bulkhead/detail/combiner_table.hpp>
+#include <bulkhead/detail/key_bytes.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace bulkhead::detail {
+
+/// `Seal` empties the table. `kOnes`: whatever the values are, each is taken for a one.
+template <class K, class V, bool kOnes, class Combine, class Seal>
+class Emitter {
+ public:
+  Emitter(CombinerTable<V>& table, Combine& combine, const Seal& seal)
+      : table_(table), combine_(combine), seal_(seal) {}
+  Emitter(const Emitter&) = delete;
+  Emitter& operator=(const Emitter&) = delete;
+
+  template <class Key, class Any>
+  requires kOnes void operator()(const Key& key, const Any&) { (*this)(key); }
+  template <class Key>
+    requires(!kOnes)
+  void operator()(const Key& key, V value) { put(key, std::move(value)); }
+  /// A one.
+  template <class Key>
+    requires std::is_arithmetic_v<V>
+  void operator()(const Key& key) { put(key, V{1}); }
+
+  /// What has been emitted is in the table, or has been.
+  void flush() {
+    make_room();
+    for (std::size_t i = 0; i < pending_; ++i) {
+      while (!table_.add(keys_[i], hashes_[i], values_[i], combine_)) make_more_room();
+    }
+    emitted_ += pending_;
+    since_ += pending_;
+    pending_ = 0;
+  }
+  [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
+
+ private:
+  static constexpr std::size_t kBatch = 64;
+  /// A table that is larger than the caches is worth its memory only if keys come again and again.
+  static constexpr std::size_t kCached = std::size_t{16} << 20;
+
+  template <class Key>
+  void put(const Key& key, V value) {
+    with_bytes<K>(key, [&](std::string_view bytes) { add(bytes, value); });
+  }
+  void add(std::string_view bytes, V& value) {
+    if (bytes.size() > kLongestShortKey) return add_long(bytes, value);
+    keys_[pending_] = pack_short(bytes.data(), bytes.size());
+    hashes_[pending_] = hash_of_short(keys_[pending_]);
+    table_.prefetch(hashes_[pending_]);
+    values_[pending_] = std::move(value);
+    if (++pending_ == kBatch) flush();
+  }
+  void add_long(std::string_view bytes, V& value) {
+    make_room();
+    while (!table_.add_long(bytes, hash_of_long(bytes), value, combine_)) make_more_room();
+    ++emitted_;
+    ++since_;
+  }
+
+  void make_room() {
+    if (!table_.has_room(kBatch)) [[unlikely]]
+      make_more_room();
+  }
+  void make_more_room() {
+    const bool pays = table_.bytes() < kCached || since_ >= 2 * table_.size();
+    if (table_.can_grow() && pays && !table_.has_room(kBatch)) return table_.grow();
+    seal_();
+    since_ = 0;
+  }
+
+  CombinerTable<V>& table_;
+  Combine& combine_;
+  const Seal& seal_;
+  std::array<PackedKey, kBatch> keys_;
+  std::array<std::uint64_t, kBatch> hashes_;
+  std::array<V, kBatch> values_{};
+  std::size_t pending_ = 0;
+  std::uint64_t emitted_ = 0;
+  std::uint64_t since_ = 0;  ///< the table was empty
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+//
+// What a worker does of the second phase of a keyed job: it combines what all runs have of a
+// partition, and packs the result in the order of the keys' hashes.
+#pragma once
+
+#include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/key_bytes.hpp>
+#include <bulkhead/detail/keyed_parts.hpp>
+#include <bulkhead/detail/keyed_terms.hpp>
+#include <bulkhead/detail/run_packer.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::detail {
+
+/// What the argument of such a task is.
+struct PartitionTask {
+  KeyedTerms terms;
+  std::vector<Slice> slices;  ///< of all runs
+
+  explicit PartitionTask(TaskCall& task) {
+    task.enter(TaskPhase::decoding);
+    terms = task.argument.get<KeyedTerms>();
+    const auto count = task.argument.get<std::uint64_t>();
+    task.argument.expect(count, sizeof(Slice));
+    slices.resize(count);
+    task.argument.read(slices.data(), count * sizeof(Slice));
+    task.enter(TaskPhase::running);
+  }
+  static void answer(TaskCall& task, const std::vector<Slice>& result) {
+    task.enter(TaskPhase::encoding);
+    task.result.put(static_cast<std::uint64_t>(result.size()));
+    put_slices(result, task.result);
+  }
+};
+/// Results are packed in slices of about so many bytes.
+inline constexpr std::size_t kSliceBytes = std::size_t{4} << 20;
+
+/// Packs the result of a key.
+template <class R>
+void put_result(PackedKey key, std::string_view bytes, const R& result, RunPacker& packer) {
+  bool in_row = false;
+  if constexpr (kInSlot<R>) {
+    in_row = !key.is_long();
+    if (in_row) packer.add_row(key, result);
+  }
+  if (!in_row) packer.add_record(bytes, result);
+  if (packer.pending() >= kSliceBytes) packer.end_slice();
+}
+
+template <class K, class V, class Reducer, class Finisher>
+struct KeyedReduce {
+  using Table = CombinerTable<V>;
+  using R = std::decay_t<std::invoke_result_t<Finisher&, const K&, V>>;
+
+  struct Functions {
+    Reducer reducer;
+    Finisher finisher;
+  };
+
+  static void* make(const void*, ByteReader& state) {
+    Reducer reducer = decode_callable<Reducer>(state);
+    return new Functions{std::move(reducer), decode_callable<Finisher>(state)};
+  }
+  static void drop(void* object) noexcept { delete static_cast<Functions*>(object); }
+
+  static void call(void* object, TaskCall& task) {
+    auto& functions = *static_cast<Functions*>(object);
+    const PartitionTask part(task);
+    Partition partition{RunFiles::of(part.terms.ticket), part.slices, part.terms, functions};
+    PartitionTask::answer(task, partition.reduce());
+  }
+
+  static const Callable& describe() {
+    static constexpr Callable callable{&make, &drop, &call, nullptr, 0, false};
+    return callable;
+  }
+
+ private:
+  /// A table that has no room for all keys is filled anew for each half of them, or quarter, and so
+  /// on: their hashes' next `bits_` bits are `part_`.
+  struct Partition {
+    RunFiles& files;
+    const std::vector<Slice>& slices;
+    const KeyedTerms& terms;
+    Functions& functions;
+    int bits = 0;
+    std::uint64_t part = 0;
+
+    std::vector<Slice> reduce() {
+      RunPacker packer(files, terms.file);
+      while (part >> bits == 0) {
+        Table table(terms.table_bytes, terms.key_bytes, terms.partition_bits + bits);
+        if (!fill(table)) {
+          if (terms.partition_bits + ++bits > kMostBits)
+            throw Error("bulkhead: too many keys of a keyed job have the same hash");
+          part *= 2;
+          continue;
+        }
+        write(table, packer);
+        ++part;
+      }
+      return packer.take();
+    }
+
+   private:
+    static constexpr int kMostBits = 32;
+    static constexpr std::uint64_t kBatch = 32;
+
+    [[nodiscard]] bool is_of_part(std::uint64_t hash) const {
+      return bits == 0 || hash << terms.partition_bits >> (64 - bits) == part;
+    }
+    /// False: there are too many keys.
+    bool fill(Table& table) {
+      for (const Slice& slice : slices) {
+        SliceReader reader(files, slice);
+        if constexpr (kInSlot<V>) {
+          for (;;) {
+            const std::span<const std::byte> rows = reader.rows(sizeof(RunRow<V>));
+            if (rows.empty()) break;
+            if (!add_rows(table, rows)) return false;
+          }
+        }
+        SliceReader::Record record;
+        while (reader.next(record)) {
+          if (!add_record(table, record)) return false;
+        }
+      }
+      return true;
+    }
+    bool add_rows(Table& table, std::span<const std::byte> bytes) {
+      const std::size_t count = bytes.size() / sizeof(RunRow<V>);
+      for (std::size_t first = 0; first < count; first += kBatch) {
+        const std::size_t size = std::min<std::size_t>(kBatch, count - first);
+        RunRow<V> rows[kBatch];
+        std::uint64_t hashes[kBatch];
+        std::memcpy(static_cast<void*>(rows), bytes.data() + first * sizeof(RunRow<V>),
+                    size * sizeof(RunRow<V>));
+        for (std::size_t i = 0; i < size; ++i) {
+          hashes[i] = hash_of_short(rows[i].key);
+          table.prefetch(hashes[i]);
+        }
+        if (!make_room(table, size)) return false;
+        for (std::size_t i = 0; i < size; ++i) {
+          if (!is_of_part(hashes[i])) continue;
+          if (!table.add(rows[i].key, hashes[i], rows[i].value, functions.reducer)) return false;
+        }
+      }
+      return true;
+    }
+    bool add_record(Table& table, const SliceReader::Record& record) {
+      const bool is_long = record.key.size() > kLongestShortKey;
+      const PackedKey key =
+          is_long ? PackedKey{} : pack_short(record.key.data(), record.key.size());
+      const std::uint64_t hash = is_long ? hash_of_long(record.key) : hash_of_short(key);
+      if (!is_of_part(hash)) return true;
+      if (!make_room(table, 1)) return false;
+      SpanReader in(record.value);
+      V value = Codec<V>::decode(in);
+      return is_long ? table.add_long(record.key, hash, value, functions.reducer)
+                     : table.add(key, hash, value, functions.reducer);
+    }
+    static bool make_room(Table& table, std::size_t more) {
+      while (!table.has_room(more)) {
+        if (!table.can_grow()) return false;
+        table.grow();
+      }
+      return true;
+    }
+    void write(Table& table, RunPacker& packer) {
+      table.sort();
+      table.walk(0, 0, [&](typename Table::Slot& slot) {
+        const std::string_view bytes = table.bytes_of(slot);
+        put_result<R>(slot.key, bytes, finish(bytes, std::move(Table::value_of(slot))), packer);
+      });
+      if (packer.pending() != 0) packer.end_slice();
+    }
+    R finish(std::string_view bytes, V value) {
+      if constexpr (std::is_same_v<Finisher, AsItIs>) {
+        return value;
+      } else {
+        return functions.finisher(key_of<K>(bytes), std::move(value));
+      }
+    }
+  };
+};
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// Keys as tables hold them: 16 bytes, in which short keys are whole. Longer ones lie in an arena
+// beside the table.
+//
+//   bytes of the key   | low        | high
+//   0 to 15            | bytes 0-7  | bytes 8-14, and in the top byte their number + 1
+//   16 and more        | offset     | hash without its top byte, 0xFF
+//
+// All zero: no key. Text and bytes are equal if they are the same key; so codecs must write equal
+// keys alike.
+#pragma once
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/codec.hpp>
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace bulkhead::detail {
+
+struct PackedKey {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  bool operator==(const PackedKey&) const = default;
+  [[nodiscard]] bool is_none() const { return high == 0; }
+  [[nodiscard]] bool is_long() const { return high >> 56 == 0xFF; }
+  /// Of a short one.
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(high >> 56) - 1; }
+};
+
+inline constexpr std::size_t kLongestShortKey = 15;
+
+/// The same in every process and on every day. Of its bits the top ones are the best.
+/// After wyhash by Wang Yi: the halves of a 128-bit product, folded.
+inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+inline constexpr std::uint64_t kSeedLow = 0x9AE1'6A3B'2F90'404F;
+inline constexpr std::uint64_t kSeedHigh = 0xC3A5'C85C'97CB'3127;
+inline constexpr std::uint64_t kSpread = 0x9E37'79B9'7F4A'7C15;
+
+inline std::uint64_t hash_of_short(PackedKey key) {
+  return mix(key.low ^ kSeedLow, key.high ^ kSeedHigh) * kSpread;
+}
+[[nodiscard]] std::uint64_t hash_of_long(std::string_view key);
+
+/// Bytes of a key of at most 15, which may lie anywhere. Reads 16 bytes where that cannot reach
+/// another page.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kMayReadBehind = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool kMayReadBehind = false;
+#else
+inline constexpr bool kMayReadBehind = true;
+#endif
+#else
+inline constexpr bool kMayReadBehind = true;
+#endif
+
+inline PackedKey pack_short(const char* bytes, std::size_t size) {
+  constexpr std::uintptr_t kPage = 4096;
+  PackedKey key;
+  if (kMayReadBehind && reinterpret_cast<std::uintptr_t>(bytes) % kPage <= kPage - 16) [[likely]] {
+    std::memcpy(&key.low, bytes, 8);
+    std::memcpy(&key.high, bytes + 8, 8);
+    const std::size_t in_low = size < 8 ? size : 8;
+    const std::size_t in_high = size - in_low;
+    key.low &= in_low == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * in_low)) - 1;
+    key.high &= (std::uint64_t{1} << (8 * in_high)) - 1;
+  } else {
+    std::array<char, 16> copy{};
+    std::memcpy(copy.data(), bytes, size);
+    std::memcpy(&key.low, copy.data(), 8);
+    std::memcpy(&key.high, copy.data() + 8, 8);
+  }
+  key.high |= static_cast<std::uint64_t>(size + 1) << 56;
+  return key;
+}
+
+}  // namespace bulkhead::detail

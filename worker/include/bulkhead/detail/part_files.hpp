@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// Files of text that a keyed result is written to. Each has its name when it is complete.
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace bulkhead::detail {
+
+class PartFile {
+ public:
+  /// Throws SystemError.
+  explicit PartFile(std::string path);
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+  /// Leaves nothing behind if it was not finished.
+  ~PartFile();
+
+  /// What is appended to it is written now and then, and at the end.
+  [[nodiscard]] std::string& text() { return text_; }
+  /// Throws SystemError.
+  void write_if_much() {
+    if (text_.size() >= kMuch) write();
+  }
+  /// Gives it its name, in place of another file that has it. Throws SystemError.
+  void finish();
+
+ private:
+  static constexpr std::size_t kMuch = std::size_t{256} << 10;
+
+  void write();
+  [[noreturn]] void refuse() const;
+
+  const std::string path_;
+  const std::string draft_;  ///< its name until then
+  int fd_ = -1;
+  std::string text_;
+};
+
+template <class T>
+void append_text(const T& value, std::string& out) {
+  if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+    out += std::string_view(value);
+  } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool> &&
+                       !std::is_same_v<T, char>) {
+    std::array<char, 64> text;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    out.append(text.data(), end);
+  } else {
+    std::ostringstream stream;
+    stream << value;
+    out += stream.str();
+  }
+}
+/// key, a tab, value, a line end.
+template <class K, class V>
+void append_line(const K& key, const V& value, std::string& out) {
+  append_text(key, out);
+  out += '\t';
+  append_text(value, out);
+  out += '\n';
+}
+
+}  // namespace bulkhead::detail

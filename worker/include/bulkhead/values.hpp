@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// Values: what a function for group() gets beside a key.
+#pragma once
+
+#include <bulkhead/detail/group_merge.hpp>
+
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+namespace bulkhead {
+
+/// All values of a key, in the order of the input, read from where they lie while they are looked
+/// at: any number takes no more memory than one. To be gone through once; what is left when the
+/// function returns is skipped.
+template <class V>
+class Values {
+ public:
+  /// Those of the pair that comes next.
+  explicit Values(detail::GroupMerge<V>& pairs) : pairs_(pairs) {}
+  Values(const Values&) = delete;
+  Values& operator=(const Values&) = delete;
+
+  class iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using difference_type = std::ptrdiff_t;
+    using value_type = V;
+
+    iterator() = default;
+    const V& operator*() const { return *values_->present_; }
+    const V* operator->() const { return &*values_->present_; }
+    iterator& operator++() {
+      values_->advance();
+      return *this;
+    }
+    void operator++(int) { values_->advance(); }
+    bool operator==(std::default_sentinel_t) const { return !values_->present_; }
+
+   private:
+    friend class Values;
+    explicit iterator(Values& values) : values_(&values) {}
+    Values* values_ = nullptr;
+  };
+
+  iterator begin() {
+    if (!begun_) advance();
+    begun_ = true;
+    return iterator(*this);
+  }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+  void skip_rest() {
+    while (more_) advance();
+  }
+
+ private:
+  void advance() {
+    present_.reset();
+    if (more_) present_.emplace(pairs_.take(more_));
+  }
+
+  detail::GroupMerge<V>& pairs_;
+  std::optional<V> present_;
+  bool more_ = true;
+  bool begun_ = false;
+};
+
+}  // namespace bulkhead
