@@ -94,6 +94,8 @@ struct ActiveJob {
     const std::uint64_t task = details.task;
     const auto now = Clock::now();
     details.task = job.element_of(task, claimed);
+    if (const std::string place = job.place_of(details.task); !place.empty())
+      details.message += "; in " + place;
     const bool wanted = task < ledger.limit() && job.wants(task);
     const bool again = attempts.note_failure(task, details, now, wanted);
     job.narrow(task, details.task, again);

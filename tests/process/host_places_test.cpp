@@ -4,11 +4,16 @@
 // has a mount namespace of its own; where that is not allowed, there is nothing to be tested.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/thrown.hpp"
+#include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 
 #include <array>
+#include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <sched.h>
 #include <string>
 #include <sys/mount.h>
@@ -106,6 +111,26 @@ TEST_F(HostPlaceTest, InAnEmptyRootFolderServesAllButBroadcasts) {
   });
   EXPECT_EQ(::rmdir(root.data()), 0) << "files were left";
   if (!allowed) GTEST_SKIP() << "only root may choose a root folder";
+}
+
+TEST_F(HostPlaceTest, AKeyedJobWhoseSpillFolderIsFullSaysSoAndLeavesNothing) {
+  const bool allowed = run([] {
+    have_own_mounts();
+    mount_empty("/mnt", "size=1m");
+    Pool pool(2);
+    const auto emit_all = [](int x, auto& emit) { emit(std::to_string(x) + "; a long key", x); };
+    const KeyedOptions options{.memory = std::uint64_t{1} << 20, .spill = "/mnt"};
+    EXPECT_THAT(test::text_of<RemoteError>([&] {
+                  (void)pool.map_reduce_by_key<std::string, int>(test::numbers(0, 200'000),
+                                                                 emit_all, sum, options);
+                }),
+                ::testing::HasSubstr("cannot be written to /mnt: No space left on device"));
+    EXPECT_TRUE(std::filesystem::is_empty("/mnt"));
+    auto few =
+        pool.map_reduce_by_key<std::string, int>(test::numbers(0, 10), emit_all, sum, options);
+    EXPECT_EQ(std::ranges::distance(few.begin(), few.end()), 10);
+  });
+  if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
 }
 
 }  // namespace

@@ -47,7 +47,9 @@ namespace bulkhead {
 
 namespace detail {
 struct ForkMap;
-}
+template <class K, class V>
+struct KeyedCall;  // in <bulkhead/by_key.hpp>
+}  // namespace detail
 
 /// Workers that live until the pool ends, and calls to run on them.
 ///
@@ -187,6 +189,14 @@ class Pool {
     const Arguments arguments(std::forward<Args>(args)...);
     detail::require_travelling<std::decay_t<F>, Arguments, true>();
     return call<detail::One, true>(f, std::span(&arguments, 1), {});
+  }
+
+  /// What `reducer` makes of the values that `mapper` emits for each key: a KeyedResult<K, V>, see
+  /// <bulkhead/by_key.hpp>, which has to be included.
+  template <class K, class V, class Input, class Mapper, class Reducer>
+  auto map_reduce_by_key(Input&& input, const Mapper& mapper, const Reducer& reducer,
+                         const typename detail::KeyedCall<K, V>::Options& options = {}) {
+    return detail::KeyedCall<K, V>::run(engine(), input, mapper, reducer, options);
   }
 
   // Calls that go on by themselves: each returns an AsyncResult at once. Containers are copied, or

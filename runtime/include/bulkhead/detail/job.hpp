@@ -133,6 +133,8 @@ class Job {
     static_cast<void>(claimed);
     return task;
   }
+  /// What the user knows the element by, if not by its number.
+  [[nodiscard]] virtual std::string place_of(std::uint64_t) const { return {}; }
   /// `task` has failed at that element, and from now on is no more than it. `again`: it will be
   /// run again, and what else it was is to be done by others.
   virtual void narrow(std::uint64_t, std::uint64_t, bool) {}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+//
+// KeyedResult: what Pool::map_reduce_by_key returns. It lies in files of this process (in memory)
+// for as long as it lives, and is read from there.
+#pragma once
+
+#include <bulkhead/codec.hpp>
+#include <bulkhead/detail/key_bytes.hpp>
+#include <bulkhead/detail/keyed_job.hpp>
+#include <bulkhead/detail/part_files.hpp>
+#include <bulkhead/detail/slice_merge.hpp>
+#include <bulkhead/sorted_pairs.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bulkhead {
+
+/// What a keyed job has done.
+struct KeyedStats {
+  std::uint64_t pieces = 0;       ///< of input
+  std::uint64_t input_bytes = 0;  ///< of text; of a range, of its elements as they travel
+  std::uint64_t emitted = 0;      ///< pairs
+  std::uint64_t runs = 0;
+  std::uint64_t memory_bytes = 0;  ///< of runs and the result, in memory
+  std::uint64_t disk_bytes = 0;    ///< the same, on the disk
+};
+
+namespace detail {
+
+/// "part-{:05}.tsv" and a number. Throws InvalidArgument if the pattern makes no sense.
+[[nodiscard]] std::string part_name(const std::string& pattern, std::uint64_t number);
+/// True if it has a place for a number.
+[[nodiscard]] bool is_pattern(std::string_view path);
+
+}  // namespace detail
+
+/// Pairs of a key and a value, in an order that depends on the keys only: the same for any number
+/// of workers. One thread at a time.
+template <class K, class V>
+class KeyedResult {
+ public:
+  using value_type = std::pair<K, V>;
+
+  KeyedResult(std::shared_ptr<detail::RunStore> store,
+              std::vector<std::vector<detail::Slice>> partitions, KeyedStats stats)
+      : store_(std::move(store)),
+        files_(std::make_unique<detail::RunFiles>(store_->ticket())),
+        partitions_(std::move(partitions)),
+        stats_(stats) {}
+
+  class iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using difference_type = std::ptrdiff_t;
+    using value_type = std::pair<K, V>;
+
+    iterator() = default;
+    const value_type& operator*() const { return *pair_; }
+    const value_type* operator->() const { return &*pair_; }
+    iterator& operator++() {
+      find();
+      return *this;
+    }
+    void operator++(int) { find(); }
+    bool operator==(std::default_sentinel_t) const { return !pair_; }
+
+   private:
+    friend class KeyedResult;
+    explicit iterator(KeyedResult& result) : result_(&result) { find(); }
+
+    void find() {
+      const auto keep = [this](std::string_view key, V value) {
+        pair_.emplace(detail::key_of<K>(key), std::move(value));
+      };
+      pair_.reset();
+      while (!merge_ || !merge_->next(keep)) {
+        if (!next_slice()) return;
+      }
+    }
+    bool next_slice() {
+      const auto& partitions = result_->partitions_;
+      while (partition_ != partitions.size() && slice_ == partitions[partition_].size()) {
+        ++partition_;
+        slice_ = 0;
+      }
+      if (partition_ == partitions.size()) {
+        merge_.reset();
+        return false;
+      }
+      merge_ = std::make_unique<detail::SliceMerge<V>>(*result_->files_,
+                                                       partitions[partition_][slice_++]);
+      return true;
+    }
+
+    KeyedResult* result_ = nullptr;
+    std::size_t partition_ = 0;
+    std::size_t slice_ = 0;
+    std::unique_ptr<detail::SliceMerge<V>> merge_;
+    std::optional<value_type> pair_;
+  };
+
+  /// Begins from the front.
+  iterator begin() { return iterator(*this); }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+  [[nodiscard]] const KeyedStats& stats() const { return stats_; }
+
+  /// The pairs in the order of their keys. They are sorted here, now; beside the result they take
+  /// as much room as that.
+  [[nodiscard]] SortedPairs<K, V> sorted() { return {store_, partitions_}; }
+
+  /// As lines of text, `key \t value`: numbers in decimal, texts as they are, other types by <<. A
+  /// path with a place for a number, such as "part-{:05}.tsv", has each partition in a file of its
+  /// own, from 0 on; another has all in one. Files come to be, and take the place of others, when
+  /// they are complete. Throws SystemError; InvalidArgument if the pattern makes no sense.
+  void write(const std::string& path) {
+    std::uint64_t number = 0;
+    std::optional<detail::PartFile> file;
+    for (std::size_t i = 0; i < partitions_.size(); ++i) {
+      if (!file) file.emplace(detail::is_pattern(path) ? detail::part_name(path, number++) : path);
+      for (const detail::Slice& slice : partitions_[i]) write(slice, *file);
+      if (detail::is_pattern(path) || i + 1 == partitions_.size()) {
+        file->finish();
+        file.reset();
+      }
+    }
+  }
+
+  /// The `number` pairs with the largest values, by `less`, the largest first; of equal values
+  /// those with the smaller keys. Holds no more than so many.
+  template <class Less = std::less<>>
+  [[nodiscard]] std::vector<value_type> top(std::size_t number, Less less = {}) {
+    const auto before = [&less](const value_type& a, const value_type& b) {
+      if (less(b.second, a.second)) return true;
+      return !less(a.second, b.second) && a.first < b.first;
+    };
+    std::vector<value_type> best;
+    for (const value_type& pair : *this) {
+      if (best.size() == number) {
+        if (best.empty() || !before(pair, best.front())) continue;
+        std::ranges::pop_heap(best, before);
+        best.pop_back();
+      }
+      best.push_back(pair);
+      std::ranges::push_heap(best, before);
+    }
+    std::ranges::sort_heap(best, before);
+    return best;
+  }
+
+ private:
+  void write(const detail::Slice& slice, detail::PartFile& file) {
+    detail::SliceMerge<V> merge(*files_, slice);
+    while (merge.next([&](std::string_view key, V value) {
+      detail::append_line(detail::key_of<K>(key), value, file.text());
+    })) {
+      file.write_if_much();
+    }
+  }
+
+  std::shared_ptr<detail::RunStore> store_;
+  std::unique_ptr<detail::RunFiles> files_;
+  std::vector<std::vector<detail::Slice>> partitions_;
+  KeyedStats stats_;
+};
+
+}  // namespace bulkhead
