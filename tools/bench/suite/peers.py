@@ -88,6 +88,11 @@ GNU_PARALLEL = Peer(
 TBB = Peer("oneTBB", _built("bench_tbb"), rate=50e6, package="libtbb-dev")
 THREADS = Peer("std::thread pool", _built("bench_threads"), rate=3e6)
 
+WORDS = Peer("bulkhead", _built("bench_words"))
+WORDS_WHOLE = Peer("bulkhead, no commits", _built("bench_words"), mode="{mode}-whole")
+WORDS_BUDGET = Peer("bulkhead, 64 MiB", _built("bench_words"), mode="{mode}-budget")
+WORDS_THREADS = Peer("threads", _built("bench_words_threads"))
+
 FUTEX = Peer("futex", _built("bench_ping_pong"), mode="futex")
 FUTEX_TWO_CORES = Peer("futex, two cores", _built("bench_ping_pong"), mode="futex-two-cores")
 PIPE = Peer("pipe", _built("bench_ping_pong"), mode="pipe")

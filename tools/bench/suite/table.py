@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from suite.peers import (
     AFTER_INIT, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
     FUTEX_TWO_CORES, GNU_PARALLEL, JOBLIB, JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY,
-    MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB, THREADS, Peer,
+    MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB, THREADS, WORDS, WORDS_BUDGET, WORDS_THREADS,
+    WORDS_WHOLE, Peer,
 )
 from suite.uneven import durations
 
@@ -100,6 +101,14 @@ WORKLOADS = [
 
     # Elements that are combined where they are mapped.
     Workload("reduce", "items/s", {BULKHEAD: 10_000_000, TBB: 10_000_000, THREADS: 10_000_000}),
+
+    # Values that are combined by key: MiB of text, and thousands of different words in it.
+    Workload("words-64mib", "GB/s", {WORDS: 64, WORDS_WHOLE: 64, WORDS_THREADS: 64}, mode="words",
+             parameter=1000, needs_gib=2),
+    Workload("words-1gib", "GB/s", {WORDS: 1024, WORDS_WHOLE: 1024, WORDS_THREADS: 1024},
+             mode="words", parameter=1000, needs_gib=8, most_rounds=5),
+    Workload("words-many", "GB/s", {WORDS: 1024, WORDS_BUDGET: 1024, WORDS_THREADS: 1024},
+             mode="words-uniform", parameter=20_000, needs_gib=12, most_rounds=3),
 
     # One call at a time.
     Workload("latency", "us", workers=1, quick_part=4, sizes=LATENCY | {

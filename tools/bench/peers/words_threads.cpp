@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The `words` workload by threads of one process, without isolation: each maps its part of the file
+// and counts in a table of its own, which grows as it likes; in the end they are put together.
+// Table and tokenizer are bulkhead's own, and so as fast as those.
+
+#include "bench.hpp"
+#include "words.hpp"
+#include <bulkhead/detail/emitter.hpp>
+#include <bulkhead/text.hpp>
+
+#include <cstdint>
+#include <fcntl.h>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using Table = bulkhead::detail::CombinerTable<std::uint64_t>;
+constexpr std::size_t kNoLimit = std::size_t{8} << 30;
+
+void add(std::uint64_t& sum, std::uint64_t&& more) {
+  sum += more;
+}
+
+void count_words(std::string_view text, Table& table) {
+  const auto seal = [] { bench::fail("a table is full"); };
+  auto combine = [](std::uint64_t& sum, std::uint64_t&& more) { sum += more; };
+  bulkhead::detail::Emitter<std::string, std::uint64_t, false, decltype(combine), decltype(seal)>
+      emit(table, combine, seal);
+  for (const std::string_view word : bulkhead::words(text)) emit(word);
+  emit.flush();
+}
+
+/// Ends of the parts, at line ends.
+std::vector<std::string_view> parts_of(std::string_view text, std::size_t count) {
+  std::vector<std::string_view> parts;
+  for (std::size_t left = count; left != 0; --left) {
+    std::size_t end = text.size() / left;
+    if (left != 1) end = text.find('\n', end) + 1;
+    parts.push_back(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return parts;
+}
+
+bench::Figure count(const bench::Request& request, bool uniform) {
+  const bench::WordsFile file = bench::words_file(request.size, request.parameter * 1000, uniform);
+  std::uint64_t distinct = 0;
+  std::uint64_t words = 0;
+  std::uint64_t sum = 0;
+  const double taken = bench::seconds([&] {
+    const int fd = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC);
+    void* const mapped = ::mmap(nullptr, file.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    bench::require(mapped != MAP_FAILED, "the text cannot be mapped");
+    const std::string_view text(static_cast<const char*>(mapped), file.bytes);
+    std::vector<std::unique_ptr<Table>> tables;
+    std::vector<std::jthread> threads;
+    for (const std::string_view part : parts_of(text, request.workers)) {
+      Table& table = *tables.emplace_back(std::make_unique<Table>(kNoLimit, kNoLimit / 8));
+      threads.emplace_back([part, &table] { count_words(part, table); });
+    }
+    for (std::jthread& thread : threads) thread.join();
+    Table& all = *tables.front();
+    for (std::size_t i = 1; i < tables.size(); ++i) {
+      tables[i]->walk(0, 0, [&](Table::Slot& slot) {
+        while (!all.has_room(1)) all.grow();
+        all.add(slot.key, all.hash_of(slot), slot.value, add);
+      });
+    }
+    all.walk(0, 0, [&](Table::Slot& slot) {
+      const std::string_view word = all.bytes_of(slot);
+      ++distinct;
+      words += slot.value;
+      sum += slot.value * bench::digest(word.data(), word.size());
+    });
+    ::munmap(mapped, file.bytes);
+    ::close(fd);
+  });
+  bench::require(words == file.words && sum == file.sum, "wrong counts");
+  return {static_cast<double>(file.bytes) / taken * 1e-9,
+          "GB/s",
+          {{"seconds", taken}, {"distinct", static_cast<double>(distinct)}}};
+}
+
+bench::Figure words(const bench::Request& request) {
+  return count(request, false);
+}
+bench::Figure words_uniform(const bench::Request& request) {
+  return count(request, true);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run_program(argc, argv, {{"words", words}, {"words-uniform", words_uniform}});
+}

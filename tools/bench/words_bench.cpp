@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// `words`: words of a text counted by Pool::map_reduce_by_key. `size` MiB of text, of `parameter`
+// thousand different words. `words-uniform`: all are equally frequent; `words-uniform-budget`: that
+// in 64 MiB of memory; `words-whole`: without commits on the way.
+
+#include "bench.hpp"
+#include "words.hpp"
+#include <bulkhead/by_key.hpp>
+#include <bulkhead/pool.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace {
+
+bench::Figure count(const bench::Request& request, bool uniform,
+                    const bulkhead::KeyedOptions& options) {
+  const bench::WordsFile file = bench::words_file(request.size, request.parameter * 1000, uniform);
+  bulkhead::Pool pool(request.worker_count());
+  const auto emit_words = [](std::string_view lines, auto& emit) {
+    for (const std::string_view word : bulkhead::words(lines)) emit(word);
+  };
+  std::uint64_t distinct = 0;
+  std::uint64_t words = 0;
+  std::uint64_t sum = 0;
+  bulkhead::KeyedStats stats;
+  const double taken = bench::seconds([&] {
+    auto counts = pool.map_reduce_by_key<std::string, std::uint64_t>(
+        bulkhead::text(file.path), emit_words, bulkhead::sum, options);
+    stats = counts.stats();
+    for (const auto& [word, times] : counts) {
+      ++distinct;
+      words += times;
+      sum += times * bench::digest(word.data(), word.size());
+    }
+  });
+  bench::require(words == file.words && sum == file.sum, "wrong counts");
+  return {static_cast<double>(file.bytes) / taken * 1e-9,
+          "GB/s",
+          {{"seconds", taken},
+           {"distinct", static_cast<double>(distinct)},
+           {"runs", static_cast<double>(stats.runs)},
+           {"disk_mib", static_cast<double>(stats.disk_bytes >> 20)}}};
+}
+
+bench::Figure words(const bench::Request& request) {
+  return count(request, false, {});
+}
+bench::Figure words_uniform(const bench::Request& request) {
+  return count(request, true, {});
+}
+bench::Figure words_budget(const bench::Request& request) {
+  return count(request, true, {.memory = std::uint64_t{64} << 20});
+}
+bench::Figure words_whole(const bench::Request& request) {
+  return count(request, false, {.commit_interval = std::uint64_t{1} << 40});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run_program(argc, argv,
+                            {{"words", words},
+                             {"words-uniform", words_uniform},
+                             {"words-uniform-budget", words_budget},
+                             {"words-whole", words_whole}});
+}
