@@ -28,7 +28,7 @@ quietly() {
 }
 
 # test_jobs: how many tests to run at a time. Most of them wait most of the time.
-test_jobs() { echo $(($(nproc) + 1)); }
+test_jobs() { echo $(($(nproc) * 2)); }
 
 # missing_packages PACKAGE...: prints those that are not installed, one per line.
 missing_packages() {
