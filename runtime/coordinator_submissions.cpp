@@ -91,7 +91,9 @@ void Coordinator::finish_submitted() {
     function.calls->take_ended(ended);
     at = is_over ? functions_.erase(at) : std::next(at);
   }
-  for (auto& result : ended) ended_.push_back({std::move(result)});
+  for (auto& result : ended) {
+    if (!result->concerns_nobody()) ended_.push_back({std::move(result)});
+  }
 }
 
 void Coordinator::cancel(Function& function, std::uint64_t task) {

@@ -88,6 +88,15 @@ TEST_F(SubmitTest, IsRefusedWithoutRoom) {
   EXPECT_EQ(pool.try_submit(square, 3).value().get(), 9);
 }
 
+TEST_F(SubmitTest, HasRoomAsSoonAsAResultThatConcernsNobodyElseIsReady) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  for (int x = 0; x < 500; ++x) {
+    const auto result = pool.try_submit(square, x);
+    ASSERT_TRUE(result) << x;
+    result->wait();
+  }
+}
+
 TEST_F(SubmitTest, WaitsForRoom) {
   Pool pool(Options{.workers = 2, .max_in_flight = 4});
   std::atomic<int> most = 0;

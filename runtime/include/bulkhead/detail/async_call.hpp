@@ -106,6 +106,10 @@ class AsyncState final : public AsyncStateBase {
     }
     become_ready();
   }
+  bool concerns_nobody() override {
+    const std::lock_guard lock(mutex_);
+    return told_ = callbacks_.empty();
+  }
   bool tell() override {
     Callback next;
     {

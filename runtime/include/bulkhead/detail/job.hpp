@@ -171,6 +171,9 @@ class Expected : public Awaited, public std::enable_shared_from_this<Expected> {
   /// Calls one of the user's functions that wait for it, without any lock. Once it is ready, by one
   /// thread at a time, until there is none: false. Throws what the function throws.
   virtual bool tell() = 0;
+  /// Once it is ready: true if there is none, so that it counts as told. One that comes later says
+  /// so itself (RunningCall::tell_again).
+  virtual bool concerns_nobody() = 0;
 };
 
 /// A call that the engine keeps until it has ended.
