@@ -7,11 +7,13 @@
 #include "tests/support/shared.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/pool.hpp>
+#include <bulkhead/this_task.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -758,12 +760,42 @@ TEST_F(StreamTest, ItsRangeMayUseThePool) {
   EXPECT_EQ(rest_of(stream), squares(20));
 }
 
+/// 0, 1, ... below `count`; `step` is called with each when it is drawn.
+template <bool kSized>
+struct Stepped {
+  struct Iterator {
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = int;
+    using difference_type = std::ptrdiff_t;
+
+    int operator*() const {
+      range->step(at);
+      return at;
+    }
+    Iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    void operator++(int) { ++at; }
+    bool operator==(std::default_sentinel_t) const { return at == range->count; }
+
+    const Stepped* range = nullptr;
+    int at = 0;
+  };
+
+  [[nodiscard]] Iterator begin() const { return {this, 0}; }
+  static std::default_sentinel_t end() { return {}; }
+  [[nodiscard]] std::size_t size() const requires kSized { return static_cast<std::size_t>(count); }
+
+  int count;
+  std::function<void(int)> step;
+};
+
 TEST_F(StreamTest, WhatIsDrawnWhileThePoolEndsFailsLikeTheRest) {
   Pool pool(2);
-  auto range = numbers(0, 40) | std::views::transform([&](int x) {
-                 if (x == 20) pool.terminate();
-                 return x;
-               });
+  const Stepped<true> range{40, [&](int x) {
+                              if (x == 20) pool.terminate();
+                            }};
   auto stream = pool.try_imap(same, range);
   for (std::size_t i = 0; i < 40; ++i) {
     const auto outcome = stream.next();
@@ -778,10 +810,9 @@ TEST_F(StreamTest, WhatIsDrawnWhileThePoolEndsFailsLikeTheRest) {
 
 TEST_F(StreamTest, OfAnUnknownNumberOfElementsDoesNotEndAsIfWhole) {
   Pool pool(2);
-  auto range = std::views::iota(0) | std::views::take_while([&](int x) {
-                 if (x == 20) pool.terminate();
-                 return x < 21;
-               });
+  const Stepped<false> range{21, [&](int x) {
+                               if (x == 20) pool.terminate();
+                             }};
   auto stream = pool.try_imap(same, range);
   const auto read_all = [&] {
     while (stream.next()) {
