@@ -228,7 +228,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void hear(const ControlMessage& message);
   void note_death(Slot& slot, const ControlMessage& message);
   void see_death(std::uint64_t epoch);
-  std::optional<Slot::Corpse> clear_away(Slot& slot);
+  Slot::Corpse clear_away(Slot& slot);
   void explain(Slot::Corpse corpse, const ControlMessage& message);
   [[nodiscard]] FailureDetails blame_for(const ControlMessage& message,
                                          const Slot::Corpse& corpse) const;

@@ -32,6 +32,10 @@ std::string cost_of(const Slot::Corpse& corpse) {
   return "; in task " + std::to_string(element);
 }
 
+std::string name_of(std::uint32_t number, int pid) {
+  return "worker " + std::to_string(number) + ", process " + std::to_string(pid);
+}
+
 /// What a worker has left for that was told to, or has said that it would.
 struct Departure {
   std::uint64_t Stats::Ends::*kind;
@@ -92,8 +96,10 @@ void Coordinator::hear(const ControlMessage& message) {
 }
 
 void Coordinator::note_death(Slot& slot, const ControlMessage& message) {
-  std::optional<Slot::Corpse> corpse = clear_away(slot);
-  if (corpse) explain(std::move(*corpse), message);
+  slot.drain(Clock::now());
+  after_drain(slot);
+  if (!zygote_) return;  // given up meanwhile, and all slots are empty
+  explain(clear_away(slot), message);
 }
 
 /// The kernel has told of it, the zygote has not yet. Who was to leave, or to be killed, or has
@@ -109,25 +115,19 @@ void Coordinator::see_death(std::uint64_t epoch) {
   slot.drain(Clock::now());
   after_drain(slot);
   if (slot.state() != Slot::State::ready || slot.dismissed() || !slot.has_place()) return tidy();
-  std::optional<Slot::Corpse> corpse = clear_away(slot);
-  if (!corpse) return;
-  fallen_.push_back(std::move(*corpse));
+  fallen_.push_back(clear_away(slot));
   replace_missing(Clock::now());
   tidy();
 }
 
-/// The others, and the successor, go to work before it is found out what happened: names of
-/// functions take time. Nothing: the pool was given up meanwhile, and all slots are empty.
-std::optional<Slot::Corpse> Coordinator::clear_away(Slot& slot) {
-  const auto now = Clock::now();
-  slot.drain(now);
-  after_drain(slot);
-  if (!zygote_) return std::nullopt;
+/// Of one that has been drained. The others, and the successor, go to work before it is found out
+/// what happened: names of functions take time.
+Slot::Corpse Coordinator::clear_away(Slot& slot) {
   Slot::Corpse corpse = slot.bury();
   if (corpse.starting || leaving_ || !slot.lacks_worker()) return corpse;
   promote_spare(slot);
   if (slot.alive()) {
-    feed(slot, now);
+    feed(slot, Clock::now());
     slot.publish();  // once, for each wakes
   }
   return corpse;
@@ -159,8 +159,7 @@ void Coordinator::explain(Slot::Corpse corpse, const ControlMessage& message) {
            cause);
   if (leaving_) return;
   unmapped_later_ = std::move(corpse.link);
-  const std::string who =
-      "worker " + std::to_string(corpse.number) + ", process " + std::to_string(message.pid);
+  const std::string who = name_of(corpse.number, message.pid);
   if (corpse.starting && corpse.has_place) {
     note_failed_start(who, corpse.complained, cause);
   } else if (retired || corpse.starting) {
@@ -291,8 +290,7 @@ void Coordinator::give_up(State state, FailureKind kind, std::string why) {
   for (const Slot::Corpse& corpse : std::exchange(fallen_, {})) {
     tell_of_death(corpse, blame);
     note_end(corpse, &Stats::Ends::crashed, cause_);
-    log_.warn("worker " + std::to_string(corpse.number) + ", process " +
-              std::to_string(corpse.pid) + ", has died, and it is not known of what");
+    log_.warn(name_of(corpse.number, corpse.pid) + ", has died, and it is not known of what");
   }
   blame.message = "the worker was killed: " + cause_;
   blame.signal = SIGKILL;

@@ -35,9 +35,8 @@ Run InFlight::at(std::uint64_t before) const {
 }
 
 bool InFlight::holds(const ActiveJob* job, std::uint64_t task) const {
-  return std::any_of(runs_.begin(), runs_.end(), [&](const Run& run) {
-    return run.job == job && task - run.tasks.first < run.tasks.count;
-  });
+  return std::any_of(runs_.begin(), runs_.end(),
+                     [&](const Run& run) { return run.holds(job, task); });
 }
 
 bool InFlight::any_below(int priority, std::uint64_t before) const {

@@ -17,6 +17,10 @@ struct ActiveJob;
 struct Run {
   ActiveJob* job = nullptr;
   TaskRange tasks;
+
+  [[nodiscard]] bool holds(const ActiveJob* of, std::uint64_t task) const {
+    return job == of && task - tasks.first < tasks.count;
+  }
 };
 
 class InFlight {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/block_plan.hpp"
+#include "runtime/whole_answers.hpp"
 #include <bulkhead/detail/keyed_job.hpp>
 #include <bulkhead/detail/map_job.hpp>
 #include <bulkhead/error.hpp>
@@ -24,25 +25,12 @@ class WholeAnswers : public Job {
   void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) final {}
 
   Settled decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) final {
-    Settled settled;
-    FrameHeader header;
-    const std::byte* payload = nullptr;
-    while (settled.count < tasks.count) {
-      const std::uint64_t task = tasks.first + settled.count;
-      if (answers.peek(header, payload) != RingReader::Peek::frame) break;
-      if (header.kind != FrameKind::value || header.more != 0 || header.callable != callable ||
-          header.task != task) {
-        break;
-      }
-      const Settled one = take(task, std::span(payload, header.length));
-      settled.failed += one.failed;
-      ++settled.count;
-      answers.advance();
-    }
-    return settled;
+    return take_whole(answers, callable, tasks,
+                      [this](std::uint64_t task, const auto& bytes) { return take(task, bytes); });
   }
   std::unique_ptr<LargeResult> receive(std::uint64_t task) final {
-    return std::make_unique<Answer>(*this, task);
+    const auto take_it = [this, task](const auto& bytes) { return take(task, bytes); };
+    return std::make_unique<PiecedAnswer<decltype(take_it)>>(take_it);
   }
   Encoded encode(TaskSink& sink, std::uint32_t callable, TaskRange tasks) final {
     Encoded encoded;
@@ -67,20 +55,6 @@ class WholeAnswers : public Job {
   virtual void let_go(std::uint64_t task) = 0;
 
  private:
-  class Answer final : public LargeResult {
-   public:
-    Answer(WholeAnswers& job, std::uint64_t task) : job_(job), task_(task) {}
-    void add(std::span<const std::byte> bytes) override {
-      bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    }
-    Settled finish() override { return job_.take(task_, bytes_); }
-
-   private:
-    WholeAnswers& job_;
-    const std::uint64_t task_;
-    std::vector<std::byte> bytes_;
-  };
-
   Settled take(std::uint64_t task, std::span<const std::byte> bytes) {
     try {
       SpanReader in(bytes);

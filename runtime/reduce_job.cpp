@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "runtime/whole_answers.hpp"
 #include <bulkhead/detail/reduce_job.hpp>
 
 #include <algorithm>
@@ -140,41 +141,14 @@ void ReduceSteps::write(const ReducePlan::Step& step, ByteWriter& out) const {
 // Back
 
 Settled ReduceSteps::decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) {
-  Settled settled;
-  FrameHeader header;
-  const std::byte* payload = nullptr;
-  while (settled.count < tasks.count) {
-    const std::uint64_t task = tasks.first + settled.count;
-    if (answers.peek(header, payload) != RingReader::Peek::frame) break;
-    if (header.kind != FrameKind::value || header.more != 0 || header.callable != callable ||
-        header.task != task) {
-      break;
-    }
-    const Settled one = take(task, std::vector<std::byte>(payload, payload + header.length));
-    settled.failed += one.failed;
-    ++settled.count;
-    answers.advance();
-  }
-  return settled;
+  return take_whole(answers, callable, tasks, [this](std::uint64_t task, auto bytes) {
+    return take(task, std::move(bytes));
+  });
 }
 
-/// One that comes in pieces.
-class ReduceSteps::Answer final : public LargeResult {
- public:
-  Answer(ReduceSteps& steps, std::uint64_t task) : steps_(steps), task_(task) {}
-  void add(std::span<const std::byte> bytes) override {
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-  }
-  Settled finish() override { return steps_.take(task_, std::move(bytes_)); }
-
- private:
-  ReduceSteps& steps_;
-  const std::uint64_t task_;
-  std::vector<std::byte> bytes_;
-};
-
 std::unique_ptr<LargeResult> ReduceSteps::receive(std::uint64_t task) {
-  return std::make_unique<Answer>(*this, task);
+  const auto take_it = [this, task](auto bytes) { return take(task, std::move(bytes)); };
+  return std::make_unique<PiecedAnswer<decltype(take_it)>>(take_it);
 }
 
 Settled ReduceSteps::take(std::uint64_t task, std::vector<std::byte> bytes) {

@@ -66,9 +66,8 @@ class Slot {
     bool has_place = true;
 
     [[nodiscard]] bool holds(const ActiveJob& job, std::uint64_t task) const {
-      return std::any_of(begun.begin(), begun.end(), [&](const Run& run) {
-        return run.job == &job && task - run.tasks.first < run.tasks.count;
-      });
+      return std::any_of(begun.begin(), begun.end(),
+                         [&](const Run& run) { return run.holds(&job, task); });
     }
   };
 

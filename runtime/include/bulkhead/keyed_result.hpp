@@ -18,6 +18,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -123,15 +124,11 @@ class KeyedResult {
   /// own, from 0 on; another has all in one. Files come to be, and take the place of others, when
   /// they are complete. Throws SystemError; InvalidArgument if the pattern makes no sense.
   void write(const std::string& path) {
-    std::uint64_t number = 0;
-    std::optional<detail::PartFile> file;
-    for (std::size_t i = 0; i < partitions_.size(); ++i) {
-      if (!file) file.emplace(detail::is_pattern(path) ? detail::part_name(path, number++) : path);
-      for (const detail::Slice& slice : partitions_[i]) write(slice, *file);
-      if (detail::is_pattern(path) || i + 1 == partitions_.size()) {
-        file->finish();
-        file.reset();
-      }
+    if (detail::is_pattern(path)) {
+      for (std::size_t i = 0; i < partitions_.size(); ++i)
+        write(std::span(partitions_).subspan(i, 1), detail::part_name(path, i));
+    } else {
+      write(partitions_, path);
     }
   }
 
@@ -158,6 +155,13 @@ class KeyedResult {
   }
 
  private:
+  void write(std::span<const std::vector<detail::Slice>> partitions, const std::string& path) {
+    detail::PartFile file(path);
+    for (const auto& partition : partitions) {
+      for (const detail::Slice& slice : partition) write(slice, file);
+    }
+    file.finish();
+  }
   void write(const detail::Slice& slice, detail::PartFile& file) {
     detail::SliceMerge<V> merge(*files_, slice);
     while (merge.next([&](std::string_view key, V value) {

@@ -71,7 +71,6 @@ class ReduceSteps : public Job {
 
  private:
   using Clock = std::chrono::steady_clock;
-  class Answer;
 
   bool advance();
   void draw_block(std::uint64_t first, std::uint64_t count);

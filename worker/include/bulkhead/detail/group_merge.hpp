@@ -70,10 +70,6 @@ class GroupMerge {
     }
     [[nodiscard]] bool is_long() const { return key.size() > kLongestShortKey; }
   };
-  static std::uint64_t hash_of(std::string_view key) {
-    return key.size() > kLongestShortKey ? hash_of_long(key)
-                                         : hash_of_short(pack_short(key.data(), key.size()));
-  }
   static bool comes_later(const std::unique_ptr<Cursor>& a, const std::unique_ptr<Cursor>& b) {
     if (a->hash != b->hash) return a->hash > b->hash;
     if (a->key != b->key) return is_before(b->is_long(), b->key, a->is_long(), a->key);

@@ -87,4 +87,10 @@ inline PackedKey pack_short(const char* bytes, std::size_t size) {
   return key;
 }
 
+/// Of the bytes of any key.
+inline std::uint64_t hash_of(std::string_view key) {
+  return key.size() > kLongestShortKey ? hash_of_long(key)
+                                       : hash_of_short(pack_short(key.data(), key.size()));
+}
+
 }  // namespace bulkhead::detail

@@ -74,10 +74,7 @@ class SliceMerge {
       record_.reset();
       return;
     }
-    const std::string_view key = record_->key;
-    record_hash_ = key.size() > kLongestShortKey
-                       ? hash_of_long(key)
-                       : hash_of_short(pack_short(key.data(), key.size()));
+    record_hash_ = hash_of(record_->key);
   }
 
   SliceReader rows_;
