@@ -41,6 +41,13 @@ bool BlockPlan::is_wanted(std::uint64_t block) const {
   return found != nullptr && found->pieces.first < limit_;
 }
 
+void BlockPlan::give_back(std::uint64_t block) {
+  const auto found = blocks_.find(block);
+  if (found == blocks_.end()) return;
+  leave(found->second.pieces);
+  blocks_.erase(found);
+}
+
 void BlockPlan::narrow(std::uint64_t block, std::uint64_t piece, bool again) {
   const auto found = blocks_.find(block);
   if (found == blocks_.end()) return;

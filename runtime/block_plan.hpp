@@ -42,6 +42,8 @@ class BlockPlan {
 
   /// It is done.
   void finish(std::uint64_t block) { blocks_.erase(block); }
+  /// It has not been done, and is to be done by others.
+  void give_back(std::uint64_t block);
   /// It has failed at `piece`. `again`: it will be run again, as that piece alone.
   void narrow(std::uint64_t block, std::uint64_t piece, bool again);
   /// It has failed for good, at the piece that it was narrowed to; what else it was is to be done

@@ -14,6 +14,18 @@ namespace {
 /// A worker's tables, of either phase, need some of it.
 constexpr std::uint64_t kLeastMemory = std::uint64_t{1} << 20;
 
+void check_folders(const std::vector<std::string>& folders) {
+  if (folders.size() >= kRunFiles)
+    throw InvalidArgument("bulkhead: KeyedOptions::spill has " + std::to_string(folders.size()) +
+                          " folders; it must have " + std::to_string(kRunFiles - 1) +
+                          " at the most");
+  std::error_code error;
+  for (const std::string& folder : folders) {
+    if (!std::filesystem::is_directory(folder, error))
+      throw InvalidArgument("bulkhead: KeyedOptions::spill: there is no folder " + folder);
+  }
+}
+
 }  // namespace
 
 KeyedOptions checked(KeyedOptions options) {
@@ -23,11 +35,23 @@ KeyedOptions checked(KeyedOptions options) {
   }
   if (options.commit_interval == 0)
     throw InvalidArgument("bulkhead: KeyedOptions::commit_interval is 0; it must be 1 or more");
-  std::error_code error;
-  if (options.spill != KeyedOptions{}.spill && !std::filesystem::is_directory(options.spill, error))
-    throw InvalidArgument("bulkhead: KeyedOptions::spill: there is no folder " + options.spill);
+  check_folders(options.spill);
   if (!options.memory) options.memory = std::max(memory_left() / 4, kLeastMemory);
   return options;
+}
+
+KeyedPlan plan_of(const KeyedOptions& options, int workers) {
+  KeyedPlan plan;
+  plan.memory = options.memory.value();
+  plan.folders = options.spill;
+  if (options.spill_limit) plan.spill_limit = *options.spill_limit;
+  plan.skips_failed = options.skip_failed;
+  // A quarter for tables of either phase, and of that a quarter for long keys.
+  const std::uint64_t each = plan.memory / 4 / static_cast<std::uint64_t>(workers);
+  plan.terms.table_bytes = each / 4 * 3;
+  plan.terms.key_bytes = each / 4;
+  plan.terms.commit_bytes = options.commit_interval;
+  return plan;
 }
 
 CallOptions second_phase(CallOptions options) {

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <sys/mman.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -20,8 +19,11 @@ namespace {
 /// Those that this worker has open; of inline tasks, each thread.
 thread_local std::unique_ptr<RunFiles> present;
 
+/// The kernel takes no more in one call.
+constexpr std::size_t kMostAtOnce = 0x7fff'f000;
+
 [[noreturn]] void refuse(const std::string& what, int error) {
-  throw SystemError("bulkhead: a run of a keyed job cannot be " + what, error);
+  throw RunError("bulkhead: a run of a keyed job cannot be " + what, error);
 }
 
 /// Where a file of runs lies: it has no name.
@@ -49,44 +51,41 @@ RunFiles& RunFiles::of(const RunTicket& ticket) {
   return *present;
 }
 
-RunFiles::RunFiles(const RunTicket& ticket) : owner_(own_pid()), ticket_(ticket) {
-  void* const page = ::mmap(nullptr, kRunPage, PROT_READ | PROT_WRITE, MAP_SHARED,
-                            descriptor(RunFile::in_memory), 0);
-  if (page == MAP_FAILED) refuse("reached", errno);
-  words_ = static_cast<RunWords*>(page);
-}
+RunFiles::RunFiles(const RunTicket& ticket) : owner_(own_pid()), ticket_(ticket) {}
 
 RunFiles::~RunFiles() {
   if (own_pid() != owner_) return;  // a fork's descriptors are not these
-  if (words_ != nullptr) ::munmap(words_, kRunPage);
   for (const int fd : open_) {
     if (fd >= 0) ::close(fd);
   }
 }
 
 int RunFiles::descriptor(RunFile file) {
-  int& fd = open_.at(static_cast<std::size_t>(file));
+  int& fd = open_.at(file);
   if (fd < 0) {
     const std::string path = "/proc/" + std::to_string(ticket_.coordinator) + "/fd/" +
-                             std::to_string(ticket_.files[static_cast<std::size_t>(file)]);
-    fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+                             std::to_string(ticket_.files.at(file));
+    fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
     if (fd < 0) refuse("reached", errno);
   }
   return fd;
 }
 
+/// A write to a file that is open for appending takes its room and fills it in one step, whoever
+/// writes beside it; and leaves the position of this process' own descriptor behind it.
 Slice RunFiles::append(RunFile file, std::span<const std::byte> bytes) {
+  if (bytes.size() > kMostAtOnce)
+    throw Error("bulkhead: a part of a run of a keyed job has " + std::to_string(bytes.size()) +
+                " bytes; give the job less memory");
   const int fd = descriptor(file);
-  std::uint64_t at = words_->ends[static_cast<std::size_t>(file)].fetch_add(bytes.size());
-  const Slice slice{file, 0, at, bytes.size()};
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) refuse_to_write(fd, written < 0 ? errno : ENOSPC);
-    at += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  ssize_t written = 0;
+  while ((written = ::write(fd, bytes.data(), bytes.size())) < 0 && errno == EINTR) {
   }
-  return slice;
+  if (written < 0) refuse_to_write(fd, errno);
+  if (static_cast<std::size_t>(written) != bytes.size()) refuse_to_write(fd, ENOSPC);
+  const off_t end = ::lseek(fd, 0, SEEK_CUR);
+  if (end < written) refuse_to_write(fd, errno);
+  return {file, 0, static_cast<std::uint64_t>(end - written), bytes.size(), 0};
 }
 
 void RunFiles::read(RunFile file, std::uint64_t offset, std::span<std::byte> bytes) {
@@ -105,18 +104,16 @@ std::size_t SliceReader::piece_of(std::size_t readers, std::size_t all) {
   return std::clamp(all / std::max<std::size_t>(readers, 1), std::size_t{4} << 10, kPiece);
 }
 
-SliceReader::SliceReader(RunFiles& files, const Slice& slice, std::size_t piece)
-    : files_(files), slice_(slice), piece_(piece), unread_(slice.bytes), rows_left_(slice.rows) {}
+void SliceReader::open(const Slice& slice) {
+  if (slice.row_bytes > slice.bytes) refuse();
+  slice_ = slice;
+  unread_ = slice.bytes;
+  rows_left_ = slice.row_bytes;
+  at_ = size_ = 0;
+}
 
-std::span<const std::byte> SliceReader::rows(std::size_t row_bytes) {
-  if (rows_left_ == 0) return {};
-  if (size_ - at_ < row_bytes) fill(row_bytes);
-  const auto count = std::min<std::uint64_t>((size_ - at_) / row_bytes, rows_left_);
-  const std::span<const std::byte> found(buffer_.data() + at_,
-                                         static_cast<std::size_t>(count) * row_bytes);
-  at_ += found.size();
-  rows_left_ -= count;
-  return found;
+void SliceReader::refuse() {
+  throw Error("bulkhead: a run of a keyed job ends too early");
 }
 
 bool SliceReader::next(Record& record) {
@@ -137,11 +134,11 @@ bool SliceReader::next(Record& record) {
 void SliceReader::fill(std::size_t wanted) {
   const std::size_t left = size_ - at_;
   if (left >= wanted) return;
-  if (wanted - left > unread_) throw Error("bulkhead: a run of a keyed job ends too early");
+  if (wanted - left > unread_) refuse();
   const auto more =
       static_cast<std::size_t>(std::min<std::uint64_t>(std::max(piece_, wanted) - left, unread_));
-  if (buffer_.size() < left + more) {
-    std::vector<std::byte> larger(left + more);
+  if (buffer_.size() < left + more + kMargin) {
+    std::vector<std::byte> larger(left + more + kMargin);
     std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(at_), left, larger.begin());
     buffer_ = std::move(larger);
   } else {

@@ -6,8 +6,9 @@
 #include <atomic>
 #include <cerrno>
 #include <fcntl.h>
-#include <new>
+#include <string>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -16,52 +17,63 @@ namespace {
 
 std::atomic<std::uint32_t> jobs{0};
 
-constexpr std::size_t kMemory = static_cast<std::size_t>(RunFile::in_memory);
-constexpr std::size_t kDisk = static_cast<std::size_t>(RunFile::on_disk);
-
-[[noreturn]] void refuse_memory(int fd) {
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  throw SystemError("bulkhead: no file in memory for the runs of a keyed job", error);
-}
-
 }  // namespace
 
-RunStore::RunStore(std::uint64_t memory, std::string folder)
-    : memory_(memory), folder_(std::move(folder)) {
+RunStore::RunStore(std::uint64_t memory, std::vector<std::string> folders, std::uint64_t limit)
+    : memory_(memory), folders_(std::move(folders)), limit_(limit) {
   ticket_.coordinator = own_pid();
   ticket_.job = ++jobs;
   const int fd = ::memfd_create("bulkhead-runs", MFD_CLOEXEC);
-  if (fd < 0 || ::ftruncate(fd, kRunPage) != 0) refuse_memory(fd);
-  void* const page = ::mmap(nullptr, kRunPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (page == MAP_FAILED) refuse_memory(fd);
-  ticket_.files[kMemory] = fd;
-  words_ = new (page) RunWords{};
-  words_->ends[kMemory] = kRunPage;
+  if (fd < 0) throw SystemError("bulkhead: no file in memory for the runs of a keyed job", errno);
+  ticket_.files[kInMemory] = fd;
+  for (std::size_t i = 0; i < folders_.size(); ++i) in_use_.push_back(static_cast<RunFile>(i + 1));
 }
 
 RunStore::~RunStore() {
-  ::munmap(words_, kRunPage);
   for (const int fd : ticket_.files) {
     if (fd >= 0) ::close(fd);
   }
 }
 
 RunFile RunStore::choose() {
-  if (bytes(RunFile::in_memory) < memory_) return RunFile::in_memory;
-  if (ticket_.files[kDisk] < 0) open_on_disk();
-  return RunFile::on_disk;
+  if (bytes(kInMemory) < memory_) return kInMemory;
+  if (in_use_.empty())
+    throw SystemError("bulkhead: a keyed job needs more than the " + std::to_string(memory_) +
+                          " bytes of memory for its runs, and there is no folder to spill to",
+                      ENOSPC);
+  if (bytes_on_disk() >= limit_)
+    throw SystemError("bulkhead: a keyed job needs more than the " + std::to_string(limit_) +
+                          " bytes of KeyedOptions::spill_limit",
+                      ENOSPC);
+  const RunFile file = in_use_.at(next_++ % in_use_.size());
+  if (ticket_.files.at(file) < 0) open_on_disk(file);
+  return file;
 }
 
-void RunStore::open_on_disk() {
-  const int fd = ::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+bool RunStore::give_up(RunFile file) {
+  std::erase(in_use_, file);
+  return !in_use_.empty();
+}
+
+void RunStore::open_on_disk(RunFile file) {
+  const std::string& folder = folders_.at(file - 1);
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd < 0)
-    throw SystemError("bulkhead: no file in " + folder_ + " for the runs of a keyed job", errno);
-  ticket_.files[kDisk] = fd;
+    throw SystemError("bulkhead: no file in " + folder + " for the runs of a keyed job", errno);
+  ticket_.files.at(file) = fd;
 }
 
 std::uint64_t RunStore::bytes(RunFile file) const {
-  return words_->ends[static_cast<std::size_t>(file)].load(std::memory_order_relaxed);
+  struct stat status {};
+  const int fd = ticket_.files.at(file);
+  if (fd < 0 || ::fstat(fd, &status) != 0) return 0;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+std::uint64_t RunStore::bytes_on_disk() const {
+  std::uint64_t all = 0;
+  for (RunFile file = kInMemory + 1; file != kRunFiles; ++file) all += bytes(file);
+  return all;
 }
 
 }  // namespace bulkhead::detail

@@ -119,8 +119,8 @@ TEST_F(HostPlaceTest, AKeyedJobWhoseSpillFolderIsFullSaysSoAndLeavesNothing) {
     mount_empty("/mnt", "size=1m");
     Pool pool(2);
     const auto emit_all = [](int x, auto& emit) { emit(std::to_string(x) + "; a long key", x); };
-    const KeyedOptions options{.memory = std::uint64_t{1} << 20, .spill = "/mnt"};
-    EXPECT_THAT(test::text_of<RemoteError>([&] {
+    const KeyedOptions options{.memory = std::uint64_t{1} << 20, .spill = {"/mnt"}};
+    EXPECT_THAT(test::text_of<SystemError>([&] {
                   (void)pool.map_reduce_by_key<std::string, int>(test::numbers(0, 200'000),
                                                                  emit_all, sum, options);
                 }),

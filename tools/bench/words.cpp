@@ -87,10 +87,48 @@ void write(const WordsFile& file, std::size_t mib, const std::vector<double>& al
   std::filesystem::rename(file.path + ".draft", file.path);
 }
 
+std::filesystem::path own_folder() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
+/// Some words, so many bytes of them.
+std::string some_text(std::size_t bytes, const Alias& next, std::mt19937_64& random) {
+  std::string text;
+  while (text.size() < bytes) {
+    append_word(next(random), text);
+    text += ' ';
+  }
+  return text;
+}
+
 }  // namespace
 
+std::string documents_folder(std::size_t count) {
+  constexpr std::size_t kDistinct = 200'000;
+  constexpr std::size_t kBytes = 20'000;
+  const auto folder = own_folder() / ("documents-" + std::to_string(count));
+  if (!std::filesystem::exists(folder)) {
+    const Alias next(weights(kDistinct, false));
+    std::mt19937_64 random(count);
+    const std::string draft = folder.string() + ".draft";
+    std::filesystem::create_directory(draft);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::ofstream out(draft + "/" + std::to_string(1'000'000 + i), std::ios::binary);
+      out << some_text(kBytes, next, random);
+      require(out.good(), "a document cannot be written");
+    }
+    std::filesystem::rename(draft, folder);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream in(entry.path(), std::ios::binary);  // into the page cache
+    std::vector<char> text(kBytes);
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  }
+  return folder;
+}
+
 WordsFile words_file(std::size_t mib, std::size_t distinct, bool uniform) {
-  const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto folder = own_folder();
   WordsFile file;
   file.path = folder / ("words-" + std::to_string(mib) + "-" + std::to_string(distinct) +
                         (uniform ? "-uniform" : "") + ".txt");

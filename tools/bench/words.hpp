@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The text of the `words` workload: words of Zipf's law, always the same for a size.
+// The texts of the `words` and `index` workloads, always the same for a size.
 
 #pragma once
 
+#include "bench.hpp"
+
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace bench {
 
@@ -28,5 +32,31 @@ inline std::uint64_t digest(const char* word, std::size_t size) {
   }
   return hash;
 }
+
+/// A folder of so many files of 20 kB, with words by Zipf's law of 200,000; in the page cache.
+std::string documents_folder(std::size_t count);
+
+/// What the `index` workload has found: the peers must agree in it.
+struct Postings {
+  std::uint64_t words = 0;
+  std::uint64_t numbers = 0;
+  std::uint64_t sum = 0;
+
+  void add(std::string_view word, std::span<const std::uint32_t> documents) {
+    ++words;
+    numbers += documents.size();
+    std::uint64_t mixed = 0;
+    for (const std::uint32_t number : documents) mixed = mixed * 31 + number;
+    sum += mixed ^ digest(word.data(), word.size());
+  }
+  [[nodiscard]] Figure figure(double taken, std::size_t documents) const {
+    return {static_cast<double>(documents) * 20'000 / taken * 1e-9,
+            "GB/s",
+            {{"seconds", taken},
+             {"words", static_cast<double>(words)},
+             {"postings", static_cast<double>(numbers)},
+             {"sum", static_cast<double>(sum % 1'000'000)}}};
+  }
+};
 
 }  // namespace bench

@@ -8,6 +8,7 @@
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -40,8 +41,9 @@ bench::Figure count(const bench::Request& request, bool uniform,
           "GB/s",
           {{"seconds", taken},
            {"distinct", static_cast<double>(distinct)},
+           {"job", std::chrono::duration<double>(stats.elapsed).count()},
            {"runs", static_cast<double>(stats.runs)},
-           {"disk_mib", static_cast<double>(stats.disk_bytes >> 20)}}};
+           {"disk_mib", static_cast<double>(stats.spilled_bytes >> 20)}}};
 }
 
 bench::Figure words(const bench::Request& request) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Everything. Start reading at pool.hpp.
+// Everything but keyed jobs, which are in by_key.hpp, and what needs other libraries. Start reading
+// at pool.hpp.
 #pragma once
 
 #include <bulkhead/broadcast.hpp>

@@ -8,7 +8,10 @@
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_job.hpp>
 #include <bulkhead/detail/part_files.hpp>
+#include <bulkhead/detail/result_pieces.hpp>
 #include <bulkhead/detail/slice_merge.hpp>
+#include <bulkhead/failure.hpp>
+#include <bulkhead/keyed_stats.hpp>
 #include <bulkhead/sorted_pairs.hpp>
 
 #include <algorithm>
@@ -16,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,16 +29,6 @@
 #include <vector>
 
 namespace bulkhead {
-
-/// What a keyed job has done.
-struct KeyedStats {
-  std::uint64_t pieces = 0;       ///< of input
-  std::uint64_t input_bytes = 0;  ///< of text; of a range, of its elements as they travel
-  std::uint64_t emitted = 0;      ///< pairs
-  std::uint64_t runs = 0;
-  std::uint64_t memory_bytes = 0;  ///< of runs and the result, in memory
-  std::uint64_t disk_bytes = 0;    ///< the same, on the disk
-};
 
 namespace detail {
 
@@ -52,12 +46,15 @@ class KeyedResult {
  public:
   using value_type = std::pair<K, V>;
 
-  KeyedResult(std::shared_ptr<detail::RunStore> store,
-              std::vector<std::vector<detail::Slice>> partitions, KeyedStats stats)
+  using Reader = detail::ResultReader<K, V>;
+
+  KeyedResult(std::shared_ptr<detail::RunStore> store, detail::KeyedReport report)
       : store_(std::move(store)),
         files_(std::make_unique<detail::RunFiles>(store_->ticket())),
-        partitions_(std::move(partitions)),
-        stats_(stats) {}
+        partitions_(std::move(report.partitions)),
+        stats_(report.stats),
+        counters_(std::move(report.counters)),
+        skipped_(std::move(report.skipped)) {}
 
   class iterator {
    public:
@@ -114,6 +111,15 @@ class KeyedResult {
   iterator begin() { return iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
   [[nodiscard]] const KeyedStats& stats() const { return stats_; }
+  /// What mappers have counted by `emit.count("name")`, or `emit.count("name", n)`, beside what
+  /// they emitted. As with that, nothing is counted twice, whoever died.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& counters() const { return counters_; }
+  /// Why elements of the input were left out: the first thousand. See KeyedOptions::skip_failed.
+  [[nodiscard]] const std::vector<Failure>& skipped() const { return skipped_; }
+  /// For another keyed job, of which this is the input: a mapper gets one pair at a time.
+  [[nodiscard]] std::unique_ptr<detail::PieceSource> pieces() const {
+    return std::make_unique<detail::ResultPieces>(store_, partitions_);
+  }
 
   /// The pairs in the order of their keys. They are sorted here, now; beside the result they take
   /// as much room as that.
@@ -175,6 +181,8 @@ class KeyedResult {
   std::unique_ptr<detail::RunFiles> files_;
   std::vector<std::vector<detail::Slice>> partitions_;
   KeyedStats stats_;
+  std::map<std::string, std::uint64_t> counters_;
+  std::vector<Failure> skipped_;
 };
 
 }  // namespace bulkhead

@@ -49,7 +49,11 @@ namespace detail {
 struct ForkMap;
 template <class K, class V>
 struct KeyedCall;  // in <bulkhead/by_key.hpp>
+struct Missing;
 }  // namespace detail
+template <class K, class V, class Input = detail::Missing, class Mapper = detail::Missing,
+          class Reducer = detail::Missing>
+class KeyedJob;  // in <bulkhead/keyed_job.hpp>
 
 /// Workers that live until the pool ends, and calls to run on them.
 ///
@@ -197,6 +201,12 @@ class Pool {
   auto map_reduce_by_key(Input&& input, const Mapper& mapper, const Reducer& reducer,
                          const typename detail::KeyedCall<K, V>::Options& options = {}) {
     return detail::KeyedCall<K, V>::run(engine(), input, mapper, reducer, options);
+  }
+  /// The same, said step by step: a KeyedJob<K, V>, see <bulkhead/keyed_job.hpp>, which has to be
+  /// included.
+  template <class K, class V>
+  [[nodiscard]] KeyedJob<K, V> job() {
+    return {engine(), {}};
   }
 
   // Calls that go on by themselves: each returns an AsyncResult at once. Containers are copied, or

@@ -88,6 +88,8 @@ GNU_PARALLEL = Peer(
 TBB = Peer("oneTBB", _built("bench_tbb"), rate=50e6, package="libtbb-dev")
 THREADS = Peer("std::thread pool", _built("bench_threads"), rate=3e6)
 
+ARRAYS = Peer("bulkhead", _built("bench_arrays"))
+ARRAYS_THREADS = Peer("threads", _built("bench_arrays_threads"))
 WORDS = Peer("bulkhead", _built("bench_words"))
 WORDS_WHOLE = Peer("bulkhead, no commits", _built("bench_words"), mode="{mode}-whole")
 WORDS_BUDGET = Peer("bulkhead, 64 MiB", _built("bench_words"), mode="{mode}-budget")

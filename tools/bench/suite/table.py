@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.peers import (
-    AFTER_INIT, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
+    AFTER_INIT, ARRAYS, ARRAYS_THREADS, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
     FUTEX_TWO_CORES, GNU_PARALLEL, JOBLIB, JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY,
     MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB, THREADS, WORDS, WORDS_BUDGET, WORDS_THREADS,
     WORDS_WHOLE, Peer,
@@ -101,6 +101,10 @@ WORKLOADS = [
 
     # Elements that are combined where they are mapped.
     Workload("reduce", "items/s", {BULKHEAD: 10_000_000, TBB: 10_000_000, THREADS: 10_000_000}),
+
+    # The same of a file of doubles, which workers map: thousands of them.
+    Workload("squares", "GB/s", {ARRAYS: 100_000, ARRAYS_THREADS: 100_000}, needs_gib=2),
+    Workload("histogram", "GB/s", {ARRAYS: 100_000, ARRAYS_THREADS: 100_000}, needs_gib=2),
 
     # Values that are combined by key: MiB of text, and thousands of different words in it.
     Workload("words-64mib", "GB/s", {WORDS: 64, WORDS_WHOLE: 64, WORDS_THREADS: 64}, mode="words",

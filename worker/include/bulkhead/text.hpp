@@ -120,11 +120,13 @@ class Words {
   return Words(text);
 }
 
-/// What is between line ends (\n or \r\n), which do not belong to it; after the last one comes no
-/// empty line. To be gone through as often as wanted. The text must outlive it.
+/// What is between line ends, which do not belong to it; after the last one comes no empty line.
+/// Lines end in \n or \r\n, or in another delimiter. To be gone through as often as wanted. The
+/// text must outlive it.
 class Lines {
  public:
-  explicit Lines(std::string_view text) : text_(text) {}
+  explicit Lines(std::string_view text, char delimiter = '\n')
+      : text_(text), delimiter_(delimiter) {}
 
   class iterator {
    public:
@@ -134,7 +136,7 @@ class Lines {
 
     iterator() = default;
     std::string_view operator*() const {
-      const bool has_return = line_end_ != at_ && line_end_[-1] == '\r';
+      const bool has_return = delimiter_ == '\n' && line_end_ != at_ && line_end_[-1] == '\r';
       return {at_, static_cast<std::size_t>(line_end_ - at_) - (has_return ? 1 : 0)};
     }
     iterator& operator++() {
@@ -152,28 +154,31 @@ class Lines {
 
    private:
     friend class Lines;
-    explicit iterator(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {
+    iterator(std::string_view text, char delimiter)
+        : at_(text.data()), end_(text.data() + text.size()), delimiter_(delimiter) {
       find();
     }
     void find() {
       if (at_ == end_) return;
-      const void* found = std::memchr(at_, '\n', static_cast<std::size_t>(end_ - at_));
+      const void* found = std::memchr(at_, delimiter_, static_cast<std::size_t>(end_ - at_));
       line_end_ = found != nullptr ? static_cast<const char*>(found) : end_;
     }
 
     const char* at_ = nullptr;
     const char* line_end_ = nullptr;
     const char* end_ = nullptr;
+    char delimiter_ = '\n';
   };
 
-  [[nodiscard]] iterator begin() const { return iterator(text_); }
+  [[nodiscard]] iterator begin() const { return {text_, delimiter_}; }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
 
  private:
   std::string_view text_;
+  char delimiter_;
 };
-[[nodiscard]] inline Lines lines(std::string_view text) {
-  return Lines(text);
+[[nodiscard]] inline Lines lines(std::string_view text, char delimiter = '\n') {
+  return Lines(text, delimiter);
 }
 
 }  // namespace bulkhead

@@ -3,7 +3,7 @@
 // Values: what a function for group() gets beside a key.
 #pragma once
 
-#include <bulkhead/detail/group_merge.hpp>
+#include <bulkhead/detail/pair_row.hpp>
 
 #include <cstddef>
 #include <iterator>
@@ -19,7 +19,7 @@ template <class V>
 class Values {
  public:
   /// Those of the pair that comes next.
-  explicit Values(detail::GroupMerge<V>& pairs) : pairs_(pairs) {}
+  explicit Values(detail::PairRow<V>& pairs) : pairs_(pairs) {}
   Values(const Values&) = delete;
   Values& operator=(const Values&) = delete;
 
@@ -61,7 +61,7 @@ class Values {
     if (more_) present_.emplace(pairs_.take(more_));
   }
 
-  detail::GroupMerge<V>& pairs_;
+  detail::PairRow<V>& pairs_;
   std::optional<V> present_;
   bool more_ = true;
   bool begun_ = false;

@@ -10,11 +10,13 @@
 #include <bulkhead/detail/keyed_terms.hpp>
 #include <bulkhead/detail/run_store.hpp>
 #include <bulkhead/failure.hpp>
+#include <bulkhead/keyed_stats.hpp>
 #include <bulkhead/options.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,11 +24,14 @@
 
 namespace bulkhead::detail {
 
-/// A part of the input that is not divided further.
+/// A part of the input: one element, or some that lie one behind the other. What a mapper makes of
+/// an element is lost with it, if it fails, and nothing else.
 struct Piece {
-  std::vector<std::byte> argument;  ///< encoded
-  std::uint64_t weight = 0;         ///< bytes of input
-  std::string name;                 ///< for failures: a file and the bytes of it; or empty
+  std::vector<std::byte> argument{};  ///< encoded elements
+  std::vector<std::uint64_t> ends{};  ///< where each of them ends; empty: it is one
+  std::uint64_t weight = 0;           ///< bytes of input
+  std::string name{};                 ///< for failures: a file and the bytes of it; or empty
+  [[nodiscard]] std::uint64_t size() const { return ends.empty() ? 1 : ends.size(); }
 };
 
 /// Where pieces come from.
@@ -55,22 +60,42 @@ struct SealedRun {
   std::vector<Slice> slices;
 };
 
-/// What the input has become.
-struct MapReport {
-  std::vector<SealedRun> runs;  ///< in the order of the pieces
-  std::uint64_t pieces = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t emitted = 0;  ///< pairs
+/// What has been done of a job.
+struct KeyedReport {
+  std::vector<SealedRun> runs;                 ///< in the order of the input
+  std::vector<std::vector<Slice>> partitions;  ///< of the result
+  Counters counters;
+  std::vector<Failure> skipped;
+  KeyedStats stats;
 };
 
-/// Runs the first phase. Throws what the source throws, and the first failure of a piece.
-[[nodiscard]] MapReport run_map_phase(Engine& engine, const KeyedCallable& callable,
-                                      const KeyedTerms& terms, RunStore& store, PieceSource& source,
-                                      const CallOptions& options);
+/// How a job is to be run, beside its options for calls.
+struct KeyedPlan {
+  KeyedTerms terms;
+  std::uint64_t memory = 0;  ///< bytes, for all
+  std::vector<std::string> folders;
+  std::uint64_t spill_limit = ~std::uint64_t{0};
+  bool is_exact = false;  ///< the result is the same wherever the input is divided
+  bool skips_failed = false;
+};
 
-/// Runs the second: the slices of the result, by partition. Throws a failure.
-[[nodiscard]] std::vector<std::vector<Slice>> run_reduce_phase(
-    Engine& engine, const KeyedCallable& callable, const KeyedTerms& terms, RunStore& store,
-    const std::vector<SealedRun>& runs, const CallOptions& options);
+/// Runs the first phase. Throws what the source throws; the first failure, if none is skipped; and
+/// SystemError if runs cannot be kept.
+void run_map_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
+                   RunStore& store, PieceSource& source, const CallOptions& options,
+                   KeyedReport& report);
+/// Runs the second, on the runs. Throws a failure, or SystemError.
+void run_reduce_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
+                      RunStore& store, const CallOptions& options, KeyedReport& report);
+
+struct KeyedRun {
+  std::shared_ptr<RunStore> store;
+  KeyedReport report;
+};
+/// Both. The same.
+[[nodiscard]] KeyedRun run_phases(Engine& engine, const KeyedCallable& map,
+                                  const KeyedCallable& reduce, const KeyedPlan& plan,
+                                  PieceSource& source, const CallOptions& map_options,
+                                  const CallOptions& reduce_options);
 
 }  // namespace bulkhead::detail

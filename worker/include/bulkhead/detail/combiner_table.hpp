@@ -8,6 +8,7 @@
 
 #include <bulkhead/detail/packed_key.hpp>
 #include <bulkhead/detail/private_memory.hpp>
+#include <bulkhead/detail/run_row.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -20,10 +21,6 @@
 #include <utility>
 
 namespace bulkhead::detail {
-
-/// A value as a slot holds it: itself if it is small and plain, else by a pointer.
-template <class V>
-inline constexpr bool kInSlot = std::is_trivially_copyable_v<V> && sizeof(V) <= 48;
 
 /// The bytes of keys that are longer than a slot has room for, each behind their number.
 class KeyArena {
@@ -48,6 +45,7 @@ class KeyArena {
             static_cast<std::size_t>(size)};
   }
   void clear() { used_ = 0; }
+  [[nodiscard]] std::size_t bytes() const { return used_; }
 
  private:
   PrivateMemory memory_;
@@ -63,7 +61,7 @@ class CombinerTable {
   };
 
   /// At most so many bytes of slots, and of long keys. The first `skipped` bits of all hashes are
-  /// alike.
+  /// alike: what it is given as a hash is the others, shifted to the front.
   CombinerTable(std::size_t slot_bytes, std::size_t key_bytes, int skipped = 0)
       : most_(std::bit_floor(std::max(slot_bytes / sizeof(Slot), kLeast))),
         skipped_(skipped),
@@ -80,39 +78,52 @@ class CombinerTable {
   /// many keys have such a hash, and nothing has happened.
   template <class Combine>
   bool add(PackedKey key, std::uint64_t hash, V& value, Combine& combine) {
-    for (Slot* slot = slot_of(hash); slot != end_; ++slot) {
-      if (slot->key == key) {
-        combine(value_of(*slot), std::move(value));
-        return true;
-      }
-      if (slot->key.is_none()) {
-        place_in(*slot, key, value);
-        return true;
+    return add(&key, &hash, &value, 1, combine) == 1;
+  }
+  /// Adds as many of them as there is room for: how many. Best if they have been prefetched.
+  template <class Combine>
+  std::size_t add(const PackedKey* keys, const std::uint64_t* hashes, V* values, std::size_t count,
+                  Combine& combine) {
+    Slot* const slots = slots_;  // values might be members of this, as far as compilers know
+    const int shift = shift_;
+    for (std::size_t i = 0; i < count; ++i) {
+      const PackedKey key = keys[i];
+      for (Slot* slot = slots + (hashes[i] >> shift);; ++slot) {
+        if (slot->key.low == key.low && slot->key.high == key.high) {
+          combine(value_of(*slot), std::move(values[i]));
+          break;
+        }
+        if (slot->key.is_none()) {
+          if (slot == end_) return i;
+          place_in(*slot, key, values[i]);
+          break;
+        }
       }
     }
-    return false;
+    return count;
   }
   /// The same for a key of 16 bytes and more. False also if there is no room for its bytes.
   template <class Combine>
   bool add_long(std::string_view key, std::uint64_t hash, V& value, Combine& combine) {
     PackedKey packed{0, hash | std::uint64_t{0xFF} << 56};
-    for (Slot* slot = slot_of(hash); slot != end_; ++slot) {
+    for (Slot* slot = slot_of(hash);; ++slot) {
       if (slot->key.high == packed.high && keys_.at(slot->key.low) == key) {
         combine(value_of(*slot), std::move(value));
         return true;
       }
       if (slot->key.is_none()) {
+        if (slot == end_) return false;
         packed.low = keys_.put(key);
         if (packed.low == KeyArena::kNoRoom) return false;
         place_in(*slot, packed, value);
         return true;
       }
     }
-    return false;
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot); }
+  /// Of memory, but for values that are not in slots.
+  [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot) + keys_.bytes(); }
   [[nodiscard]] bool has_room(std::size_t more) const {
     return (size_ + more) * 10 <= capacity_ * 6;
   }
@@ -131,8 +142,11 @@ class CombinerTable {
     if (slot.key.is_long()) return keys_.at(slot.key.low);
     return {reinterpret_cast<const char*>(&slot.key), slot.key.size()};
   }
+  /// As it was given.
   [[nodiscard]] std::uint64_t hash_of(const Slot& slot) const {
-    return slot.key.is_long() ? hash_of_long(keys_.at(slot.key.low)) : hash_of_short(slot.key);
+    const std::uint64_t hash =
+        slot.key.is_long() ? hash_of_long(keys_.at(slot.key.low)) : hash_of_short(slot.key);
+    return hash << skipped_;
   }
   static V& value_of(Slot& slot) {
     if constexpr (kInSlot<V>) {
@@ -142,19 +156,23 @@ class CombinerTable {
     }
   }
 
-  /// Calls `visit(Slot&)` for each key whose hash goes on with those bits behind the skipped ones,
-  /// in the order of slots.
+  /// Calls `visit(Slot&)` for each key whose hash, as it was given, begins with those bits, in the
+  /// order of slots.
   template <class Visit>
   void walk(std::uint64_t prefix, int bits, Visit visit) {
     const bool last = bits == 0 || (prefix + 1) >> bits != 0;
     Slot* const beyond = last ? end_ : first_slot(prefix + 1, bits);
-    for (Slot* slot = first_slot(prefix, bits); slot != end_; ++slot) {
-      if (slot->key.is_none()) {
-        if (slot >= beyond) return;
-      } else if (bits == 0 || hash_of(*slot) << skipped_ >> (64 - bits) == prefix) {
-        visit(*slot);
+    Slot* slot = first_slot(prefix, bits);
+    const auto visit_cluster = [&] {  // keys of other prefixes may be among these
+      for (; !slot->key.is_none(); ++slot) {
+        if (bits == 0 || hash_of(*slot) >> (64 - bits) == prefix) visit(*slot);
       }
+    };
+    visit_cluster();
+    for (; slot < beyond; ++slot) {
+      if (!slot->key.is_none()) visit(*slot);
     }
+    visit_cluster();
   }
   /// Puts all keys into the order of their hashes. Nothing may be added until clear().
   void sort() {
@@ -170,7 +188,12 @@ class CombinerTable {
     }
   }
 
-  /// It is as large then as for as many keys as it has had, or half of them.
+  /// For hashes of which so many bits are alike. It is as large then as for as many keys as it has
+  /// had, or half of them.
+  void clear(int skipped) {
+    clear();
+    skipped_ = skipped;
+  }
   void clear() {
     drop_values();
     memory_.wipe((capacity_ + kSlack) * sizeof(Slot));
@@ -182,19 +205,17 @@ class CombinerTable {
 
  private:
   static constexpr std::size_t kLeast = 1024;
-  static constexpr std::size_t kFirst = std::size_t{1} << 16;
+  static constexpr std::size_t kFirst = std::size_t{1} << 12;
   /// Behind the last slot, for clusters there. So many keys may have the same hash.
   static constexpr std::size_t kSlack = 4096;
 
-  [[nodiscard]] Slot* slot_of(std::uint64_t hash) const {
-    return slots_ + (hash << skipped_ >> shift_);
-  }
+  [[nodiscard]] Slot* slot_of(std::uint64_t hash) const { return slots_ + (hash >> shift_); }
   [[nodiscard]] Slot* first_slot(std::uint64_t prefix, int bits) const {
     return slots_ + (bits == 0 ? 0 : prefix << (64 - bits) >> shift_);
   }
 
   void place(std::size_t capacity) {
-    memory_ = PrivateMemory((capacity + kSlack) * sizeof(Slot));
+    memory_ = PrivateMemory((capacity + kSlack + 1) * sizeof(Slot));
     lay_out(capacity);
   }
   void lay_out(std::size_t capacity) {
@@ -233,11 +254,11 @@ class CombinerTable {
   }
 
   const std::size_t most_;  ///< slots
-  const int skipped_;
+  int skipped_;
   PrivateMemory memory_;
   KeyArena keys_;
   Slot* slots_ = nullptr;
-  Slot* end_ = nullptr;
+  Slot* end_ = nullptr;       ///< a slot that is always free
   std::size_t capacity_ = 0;  ///< slots, without those behind
   std::size_t size_ = 0;
   int shift_ = 64;

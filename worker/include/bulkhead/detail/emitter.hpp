@@ -6,10 +6,13 @@
 
 #include <bulkhead/detail/combiner_table.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
+#include <bulkhead/detail/keyed_terms.hpp>
+#include <bulkhead/error.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -20,8 +23,8 @@ namespace bulkhead::detail {
 template <class K, class V, bool kOnes, class Combine, class Seal>
 class Emitter {
  public:
-  Emitter(CombinerTable<V>& table, Combine& combine, const Seal& seal)
-      : table_(table), combine_(combine), seal_(seal) {}
+  Emitter(CombinerTable<V>& table, Combine& combine, const Seal& seal, Counters& counters)
+      : table_(table), combine_(combine), seal_(seal), counters_(counters) {}
   Emitter(const Emitter&) = delete;
   Emitter& operator=(const Emitter&) = delete;
 
@@ -38,13 +41,17 @@ class Emitter {
   /// What has been emitted is in the table, or has been.
   void flush() {
     make_room();
-    for (std::size_t i = 0; i < pending_; ++i) {
-      while (!table_.add(keys_[i], hashes_[i], values_[i], combine_)) make_more_room();
+    for (std::size_t done = 0;;) {
+      done += table_.add(&keys_[done], &hashes_[done], &values_[done], pending_ - done, combine_);
+      if (done == pending_) break;
+      make_more_room();
     }
     emitted_ += pending_;
     since_ += pending_;
     pending_ = 0;
   }
+  /// Adds to one of the job's own counters: see KeyedResult::counters().
+  void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
   [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
 
  private:
@@ -66,9 +73,17 @@ class Emitter {
   }
   void add_long(std::string_view bytes, V& value) {
     make_room();
-    while (!table_.add_long(bytes, hash_of_long(bytes), value, combine_)) make_more_room();
+    while (!table_.add_long(bytes, hash_of_long(bytes), value, combine_)) {
+      if (table_.size() == 0) refuse_key(bytes.size());
+      make_more_room();
+    }
     ++emitted_;
     ++since_;
+  }
+
+  [[noreturn]] static void refuse_key(std::size_t bytes) {
+    throw Error("bulkhead: a key of " + std::to_string(bytes) +
+                " bytes is too large for the memory of a keyed job");
   }
 
   void make_room() {
@@ -85,6 +100,7 @@ class Emitter {
   CombinerTable<V>& table_;
   Combine& combine_;
   const Seal& seal_;
+  Counters& counters_;
   std::array<PackedKey, kBatch> keys_;
   std::array<std::uint64_t, kBatch> hashes_;
   std::array<V, kBatch> values_{};

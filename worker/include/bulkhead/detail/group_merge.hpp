@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// GroupMerge: slices of one partition, of all runs, as one row of pairs: key by key, and those of a
-// key in the order of the runs. Holds a piece of each slice in memory, however large they are.
+// GroupMerge: slices in the order of hashes as one row of pairs; those of a key are in the order of
+// the slices. Holds a piece of each slice in memory, however large they are.
 #pragma once
 
-#include <bulkhead/detail/group_buffer.hpp>
+#include <bulkhead/detail/pair_row.hpp>
 #include <bulkhead/detail/slice_merge.hpp>
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 namespace bulkhead::detail {
 
 template <class V>
-class GroupMerge {
+class GroupMerge final : public PairRow<V> {
  public:
   GroupMerge(RunFiles& files, const std::vector<Slice>& slices, std::size_t piece) {
     for (std::size_t run = 0; run < slices.size(); ++run) {
@@ -31,12 +31,9 @@ class GroupMerge {
     std::ranges::make_heap(heap_, comes_later);
   }
 
-  /// False: that was the last pair.
-  [[nodiscard]] bool has_more() const { return !heap_.empty(); }
-  /// Of the next pair.
-  [[nodiscard]] std::string_view key() const { return heap_.front()->key; }
-  /// The next pair's value; steps over it. `more`: there is another of its key behind it.
-  V take(bool& more) {
+  [[nodiscard]] bool has_more() const override { return !heap_.empty(); }
+  [[nodiscard]] std::string_view key() const override { return heap_.front()->key; }
+  V take(bool& more) override {
     Cursor& first = *heap_.front();
     V value = std::move(*first.value);
     std::swap(first.key, before_);

@@ -4,12 +4,19 @@
 // user's function while they are read.
 #pragma once
 
+#include <bulkhead/detail/group_buffer.hpp>
+#include <bulkhead/detail/group_merge.hpp>
 #include <bulkhead/detail/keyed_reduce.hpp>
 #include <bulkhead/values.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -17,34 +24,112 @@ template <class K, class V, class F>
 struct KeyedGroup {
   using R = std::decay_t<std::invoke_result_t<F&, const K&, bulkhead::Values<V>&>>;
 
-  static void* make(const void*, ByteReader& state) { return new F(decode_callable<F>(state)); }
-  static void drop(void* object) noexcept { delete static_cast<F*>(object); }
+  struct Functions {
+    F f;
+    std::optional<GroupBuffer<V>> buffer{};  ///< of the last partition
+  };
+
+  static void* make(const void*, ByteReader& state) {
+    return new Functions{decode_callable<F>(state)};
+  }
+  static void drop(void* object) noexcept { delete static_cast<Functions*>(object); }
 
   static void call(void* object, TaskCall& task) {
-    auto& f = *static_cast<F*>(object);
+    auto& functions = *static_cast<Functions*>(object);
     const PartitionTask part(task);
-    RunFiles& files = RunFiles::of(part.terms.ticket);
-    GroupMerge<V> pairs(files, part.slices,
-                        SliceReader::piece_of(part.slices.size(), part.terms.table_bytes));
-    RunPacker packer(files, part.terms.file);
-    while (pairs.has_more()) {
-      const std::string bytes(pairs.key());
-      bulkhead::Values<V> values(pairs);
-      const R result = f(key_of<K>(bytes), values);
-      values.skip_rest();
-      const bool is_long = bytes.size() > kLongestShortKey;
-      const PackedKey key = is_long ? PackedKey{0, std::uint64_t{0xFF} << 56}
-                                    : pack_short(bytes.data(), bytes.size());
-      put_result<R>(key, bytes, result, packer);
-    }
-    if (packer.pending() != 0) packer.end_slice();
-    PartitionTask::answer(task, packer.take());
+    const KeyedTerms& terms = part.terms;
+    if (!functions.buffer)
+      functions.buffer.emplace(terms.table_bytes, terms.key_bytes, terms.partition_bits);
+    part.answer(task, [&](ReduceAnswer& head) {
+      functions.buffer->clear();
+      Partition partition{functions.f, *functions.buffer, part, head, RunFiles::of(terms.ticket)};
+      return partition.reduce();
+    });
   }
 
   static const Callable& describe() {
     static constexpr Callable callable{&make, &drop, &call, nullptr, 0, false};
     return callable;
   }
+
+ private:
+  /// One partition.
+  struct Partition {
+    F& f;
+    GroupBuffer<V>& buffer;
+    const PartitionTask& part;
+    ReduceAnswer& head;
+    RunFiles& files;
+    std::vector<Slice> sorted{};  ///< parts of it that there was no room for
+
+    std::vector<Slice> reduce() {
+      SliceReader reader(files);
+      for (const Slice& slice : part.slices) {
+        reader.open(slice);
+        take_rows(reader);
+        take_records(reader);
+      }
+      buffer.sort();
+      head.table_bytes = buffer.bytes();
+      if (sorted.empty()) return write(buffer);
+      put_aside();
+      const std::size_t piece = SliceReader::piece_of(sorted.size(), part.terms.table_bytes);
+      head.table_bytes = std::max<std::uint64_t>(head.table_bytes, piece * sorted.size());
+      GroupMerge<V> merged(files, sorted, piece);
+      return write(merged);
+    }
+
+   private:
+    void take_rows(SliceReader& reader) {
+      if constexpr (kInSlot<V>) {
+        PackedKey key;
+        V value{};
+        while (const std::byte* const row = reader.row(RowCodec<V>::kMost)) {
+          reader.step(static_cast<std::size_t>(RowCodec<V>::get(row, key, value) - row));
+          if (!buffer.add(key, value)) {
+            make_room();
+            buffer.add(key, value);
+          }
+        }
+      }
+    }
+    void take_records(SliceReader& reader) {
+      SliceReader::Record record;
+      while (reader.next(record)) {
+        if (buffer.add(record.key, record.value)) continue;
+        make_room();
+        if (!buffer.add(record.key, record.value))
+          throw Error("bulkhead: a key and a value of " +
+                      std::to_string(record.key.size() + record.value.size()) +
+                      " bytes are too large for the memory of a keyed job");
+      }
+    }
+    void make_room() {
+      buffer.sort();
+      put_aside();
+    }
+    void put_aside() {
+      RunPacker packer(files, part.terms.file);
+      buffer.pack(packer);
+      for (const Slice& slice : packer.take()) sorted.push_back(slice);
+      buffer.clear();
+    }
+    std::vector<Slice> write(PairRow<V>& pairs) {
+      RunPacker packer(files, part.terms.file);
+      for (; pairs.has_more(); ++head.keys) {
+        const std::string bytes(pairs.key());
+        bulkhead::Values<V> values(pairs);
+        const R result = f(key_of<K>(bytes), values);
+        values.skip_rest();
+        const bool is_long = bytes.size() > kLongestShortKey;
+        const PackedKey key = is_long ? PackedKey{0, std::uint64_t{0xFF} << 56}
+                                      : pack_short(bytes.data(), bytes.size());
+        put_result<R>(key, bytes, result, packer);
+      }
+      if (packer.pending() != 0) packer.end_slice();
+      return packer.take();
+    }
+  };
 };
 
 }  // namespace bulkhead::detail

@@ -11,6 +11,7 @@
 #include <bulkhead/detail/keyed_parts.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -23,13 +24,17 @@ namespace bulkhead::detail {
 template <class K, class V, class Mapper, class Combiner, class Reader>
 struct KeyedMap {
   static constexpr bool kCombines = !std::is_same_v<Combiner, NoCombiner>;
-  using Collection = std::conditional_t<kCombines, CombinerTable<V>, GroupBuffer<V>>;
+  /// The combiner is the user's, and may fail: then what an element gave is combined before the
+  /// next one is looked at.
+  static constexpr bool kBlamesElement = kCombines && !kBuiltIn<Combiner>;
+  using Collection = std::conditional_t<kCombines, CombinerTable<V>, PartitionBuffer<V>>;
 
   struct Functions {
     Mapper mapper;
     Combiner combiner;
     Reader reader{};
     std::optional<Collection> collection{};
+    Counters counters{};
   };
 
   static void* make(const void*, ByteReader& state) {
@@ -42,24 +47,17 @@ struct KeyedMap {
     auto& functions = *static_cast<Functions*>(object);
     task.enter(TaskPhase::decoding);
     const auto terms = task.argument.get<KeyedTerms>();
-    const auto first = task.argument.get<std::uint64_t>();
-    const auto count = task.argument.get<std::uint64_t>();
-    if (!functions.collection) functions.collection.emplace(terms.table_bytes, terms.key_bytes);
-    Collection& collection = *functions.collection;
-    const EmptyAtTheEnd emptied(collection);
-    RunFiles& files = RunFiles::of(terms.ticket);
-    std::vector<Slice> runs;
-    const auto seal = [&] {
-      const std::vector<Slice> run = pack(collection, terms.partition_bits, files, terms.file);
-      runs.insert(runs.end(), run.begin(), run.end());
-      collection.clear();
-    };
-    const std::uint64_t emitted = collect(functions, task, first, count, seal);
+    if (!functions.collection) make_collection(functions, terms);
+    const EmptyAtTheEnd emptied(*functions.collection);
+    Runs runs(*functions.collection, terms);
+    const std::uint64_t emitted = collect(functions, task, runs);
     task.enter(TaskPhase::encoding);
-    if (collection.size() != 0) seal();
-    task.result.put(emitted);
-    task.result.put(static_cast<std::uint64_t>(runs.size()) >> terms.partition_bits);
-    put_slices(runs, task.result);
+    runs.seal_rest();
+    if (runs.error) return put_refusal(terms.file, *runs.error, task.result);
+    task.result.put(AnswerKind::done);
+    task.result.put(MapAnswer{runs.count, emitted, runs.sealed, runs.most_bytes});
+    put_slices(runs.slices, task.result);
+    Codec<Counters>::encode(functions.counters, task.result);
   }
 
   static const Callable& describe() {
@@ -68,27 +66,81 @@ struct KeyedMap {
   }
 
  private:
-  /// Maps the pieces; how many pairs came of them.
-  template <class Seal>
-  static std::uint64_t collect(Functions& functions, TaskCall& task, std::uint64_t first,
-                               std::uint64_t count, const Seal& seal) {
+  /// Those of a block.
+  struct Runs {
+    Collection& collection;
+    const KeyedTerms& terms;
+    std::vector<Slice> slices{};
+    std::uint64_t count = 0;
+    std::uint64_t sealed = 0;
+    std::uint64_t most_bytes = 0;
+    std::optional<RunError> error{};  ///< the mapper may have caught it
+
+    Runs(Collection& of, const KeyedTerms& its_terms) : collection(of), terms(its_terms) {}
+    void seal() {
+      if (error) throw RunError(*error);
+      try {
+        const std::vector<Slice> run =
+            pack(collection, terms.partition_bits, RunFiles::of(terms.ticket), terms.file);
+        slices.insert(slices.end(), run.begin(), run.end());
+      } catch (const RunError& caught) {
+        error = caught;
+        throw;
+      }
+      ++count;
+      sealed += collection.size();
+      most_bytes = std::max<std::uint64_t>(most_bytes, collection.bytes());
+      collection.clear();
+    }
+    void seal_rest() {
+      if (collection.size() == 0 || error) return;
+      try {
+        seal();
+      } catch (const RunError&) {  // it is in `error`
+      }
+    }
+  };
+
+  static void make_collection(Functions& functions, const KeyedTerms& terms) {
+    if constexpr (kCombines) {
+      functions.collection.emplace(terms.table_bytes, terms.key_bytes);
+    } else {
+      functions.collection.emplace(terms.table_bytes + terms.key_bytes, terms.partition_bits);
+    }
+  }
+
+  /// Maps the elements; how many pairs came of them.
+  static std::uint64_t collect(Functions& functions, TaskCall& task, Runs& runs) {
+    const auto first = task.argument.get<std::uint64_t>();
+    const auto count = task.argument.get<std::uint64_t>();
+    functions.counters.clear();
     ElementMark mark(first);
     const auto map_all = [&](auto& emit) {
-      for (std::uint64_t piece = first; piece != first + count; ++piece) {
-        mark.begin(piece);
-        functions.reader.read(task, [&](auto&& item) { functions.mapper(item, emit); });
+      for (std::uint64_t element = first; element != first + count; ++element) {
+        mark.begin(element);
+        functions.reader.read(
+            task, [&](auto&& item) { functions.mapper(std::forward<decltype(item)>(item), emit); });
+        if constexpr (kBlamesElement) emit.flush();
       }
       emit.flush();
       return emit.emitted();
     };
-    if constexpr (kCombines) {
-      auto combine = [&functions](V& sum, V&& value) { functions.combiner(sum, std::move(value)); };
-      constexpr bool kOnes = std::is_same_v<Combiner, Count>;
-      Emitter<K, V, kOnes, decltype(combine), Seal> emit(*functions.collection, combine, seal);
-      return map_all(emit);
-    } else {
-      GroupEmitter<K, V, Seal> emit(*functions.collection, seal);
-      return map_all(emit);
+    const auto seal = [&runs] { runs.seal(); };
+    try {
+      if constexpr (kCombines) {
+        auto combine = [&functions](V& sum, V&& value) {
+          functions.combiner(sum, std::move(value));
+        };
+        constexpr bool kOnes = std::is_same_v<Combiner, Count>;
+        Emitter<K, V, kOnes, decltype(combine), decltype(seal)> emit(*functions.collection, combine,
+                                                                     seal, functions.counters);
+        return map_all(emit);
+      } else {
+        GroupEmitter<K, V, decltype(seal)> emit(*functions.collection, seal, functions.counters);
+        return map_all(emit);
+      }
+    } catch (const RunError&) {
+      return 0;
     }
   }
 

@@ -45,6 +45,14 @@ struct ReducerParts<Group<F>> {
   static const Finisher& finisher(const Group<F>& group) { return group.f; }
 };
 
+template <class Combiner>
+inline constexpr bool kBuiltIn = std::is_same_v<Combiner, Sum> || std::is_same_v<Combiner, Count> ||
+                                 std::is_same_v<Combiner, Min> || std::is_same_v<Combiner, Max>;
+/// The result is the same, to the last bit, wherever the input is divided.
+template <class V, class Combiner>
+inline constexpr bool kExact = std::is_same_v<Combiner, NoCombiner> ||
+                               (std::is_integral_v<V> && kBuiltIn<Combiner>);
+
 template <class K, class V, class Combiner, class Finisher>
 struct KeyedResultOf : std::invoke_result<Finisher&, const K&, V> {};
 template <class K, class V, class Finisher>
@@ -55,9 +63,5 @@ template <class K, class V, class Reducer>
 using KeyedValue =
     std::decay_t<typename KeyedResultOf<K, V, typename ReducerParts<Reducer>::Combiner,
                                         typename ReducerParts<Reducer>::Finisher>::type>;
-
-inline void put_slices(const std::vector<Slice>& slices, ByteWriter& out) {
-  out.write(slices.data(), slices.size() * sizeof(Slice));
-}
 
 }  // namespace bulkhead::detail

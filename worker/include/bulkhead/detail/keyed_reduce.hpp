@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -36,10 +37,20 @@ struct PartitionTask {
     task.argument.read(slices.data(), count * sizeof(Slice));
     task.enter(TaskPhase::running);
   }
-  static void answer(TaskCall& task, const std::vector<Slice>& result) {
-    task.enter(TaskPhase::encoding);
-    task.result.put(static_cast<std::uint64_t>(result.size()));
-    put_slices(result, task.result);
+  /// `reduce(ReduceAnswer&)` makes the slices of the result, and the rest of the answer.
+  template <class Reduce>
+  void answer(TaskCall& task, Reduce reduce) const {
+    try {
+      ReduceAnswer head;
+      const std::vector<Slice> result = reduce(head);
+      task.enter(TaskPhase::encoding);
+      head.slices = result.size();
+      task.result.put(AnswerKind::done);
+      task.result.put(head);
+      put_slices(result, task.result);
+    } catch (const RunError& error) {
+      put_refusal(terms.file, error, task.result);
+    }
   }
 };
 /// Results are packed in slices of about so many bytes.
@@ -65,6 +76,7 @@ struct KeyedReduce {
   struct Functions {
     Reducer reducer;
     Finisher finisher;
+    std::optional<Table> table{};  ///< of the last partition
   };
 
   static void* make(const void*, ByteReader& state) {
@@ -76,8 +88,11 @@ struct KeyedReduce {
   static void call(void* object, TaskCall& task) {
     auto& functions = *static_cast<Functions*>(object);
     const PartitionTask part(task);
-    Partition partition{RunFiles::of(part.terms.ticket), part.slices, part.terms, functions};
-    PartitionTask::answer(task, partition.reduce());
+    part.answer(task, [&](ReduceAnswer& head) {
+      Partition partition{RunFiles::of(part.terms.ticket), part.slices, part.terms, functions,
+                          head};
+      return partition.reduce();
+    });
   }
 
   static const Callable& describe() {
@@ -93,20 +108,26 @@ struct KeyedReduce {
     const std::vector<Slice>& slices;
     const KeyedTerms& terms;
     Functions& functions;
+    ReduceAnswer& head;
     int bits = 0;
     std::uint64_t part = 0;
 
     std::vector<Slice> reduce() {
+      if (!functions.table) functions.table.emplace(terms.table_bytes, terms.key_bytes);
+      Table& table = *functions.table;
       RunPacker packer(files, terms.file);
       while (part >> bits == 0) {
-        Table table(terms.table_bytes, terms.key_bytes, terms.partition_bits + bits);
+        table.clear(skipped());
         if (!fill(table)) {
-          if (terms.partition_bits + ++bits > kMostBits)
+          ++bits;
+          if (skipped() > kMostBits)
             throw Error("bulkhead: too many keys of a keyed job have the same hash");
           part *= 2;
           continue;
         }
         write(table, packer);
+        head.keys += table.size();
+        head.table_bytes = std::max<std::uint64_t>(head.table_bytes, table.bytes());
         ++part;
       }
       return packer.take();
@@ -114,21 +135,20 @@ struct KeyedReduce {
 
    private:
     static constexpr int kMostBits = 32;
-    static constexpr std::uint64_t kBatch = 32;
+    static constexpr std::uint64_t kBatch = 64;
 
+    /// Bits that the hashes of all keys in the table begin with.
+    [[nodiscard]] int skipped() const { return terms.partition_bits + bits; }
     [[nodiscard]] bool is_of_part(std::uint64_t hash) const {
       return bits == 0 || hash << terms.partition_bits >> (64 - bits) == part;
     }
     /// False: there are too many keys.
     bool fill(Table& table) {
+      SliceReader reader(files);
       for (const Slice& slice : slices) {
-        SliceReader reader(files, slice);
+        reader.open(slice);
         if constexpr (kInSlot<V>) {
-          for (;;) {
-            const std::span<const std::byte> rows = reader.rows(sizeof(RunRow<V>));
-            if (rows.empty()) break;
-            if (!add_rows(table, rows)) return false;
-          }
+          if (!add_rows(table, reader)) return false;
         }
         SliceReader::Record record;
         while (reader.next(record)) {
@@ -137,25 +157,26 @@ struct KeyedReduce {
       }
       return true;
     }
-    bool add_rows(Table& table, std::span<const std::byte> bytes) {
-      const std::size_t count = bytes.size() / sizeof(RunRow<V>);
-      for (std::size_t first = 0; first < count; first += kBatch) {
-        const std::size_t size = std::min<std::size_t>(kBatch, count - first);
-        RunRow<V> rows[kBatch];
-        std::uint64_t hashes[kBatch];
-        std::memcpy(static_cast<void*>(rows), bytes.data() + first * sizeof(RunRow<V>),
-                    size * sizeof(RunRow<V>));
-        for (std::size_t i = 0; i < size; ++i) {
-          hashes[i] = hash_of_short(rows[i].key);
-          table.prefetch(hashes[i]);
+    bool add_rows(Table& table, SliceReader& reader) {
+      PackedKey keys[kBatch];
+      std::uint64_t hashes[kBatch];
+      V values[kBatch];
+      for (;;) {
+        std::size_t size = 0;
+        while (size < kBatch) {
+          const std::byte* const row = reader.row(RowCodec<V>::kMost);
+          if (row == nullptr) break;
+          reader.step(
+              static_cast<std::size_t>(RowCodec<V>::get(row, keys[size], values[size]) - row));
+          const std::uint64_t hash = hash_of_short(keys[size]);
+          if (!is_of_part(hash)) continue;
+          hashes[size] = hash << skipped();
+          table.prefetch(hashes[size++]);
         }
+        if (size == 0) return true;
         if (!make_room(table, size)) return false;
-        for (std::size_t i = 0; i < size; ++i) {
-          if (!is_of_part(hashes[i])) continue;
-          if (!table.add(rows[i].key, hashes[i], rows[i].value, functions.reducer)) return false;
-        }
+        if (table.add(keys, hashes, values, size, functions.reducer) != size) return false;
       }
-      return true;
     }
     bool add_record(Table& table, const SliceReader::Record& record) {
       const bool is_long = record.key.size() > kLongestShortKey;
@@ -166,8 +187,8 @@ struct KeyedReduce {
       if (!make_room(table, 1)) return false;
       SpanReader in(record.value);
       V value = Codec<V>::decode(in);
-      return is_long ? table.add_long(record.key, hash, value, functions.reducer)
-                     : table.add(key, hash, value, functions.reducer);
+      return is_long ? table.add_long(record.key, hash << skipped(), value, functions.reducer)
+                     : table.add(key, hash << skipped(), value, functions.reducer);
     }
     static bool make_room(Table& table, std::size_t more) {
       while (!table.has_room(more)) {

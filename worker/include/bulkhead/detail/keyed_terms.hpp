@@ -1,22 +1,57 @@
 // SPDX-License-Identifier: MIT
 //
-// What the tasks of a keyed job are told beside their part of it.
+// What the tasks of a keyed job are told beside their part of it, and what their answers are.
 #pragma once
 
+#include <bulkhead/codec.hpp>
 #include <bulkhead/detail/run_files.hpp>
 
 #include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
 
 namespace bulkhead::detail {
 
 /// How a job divides its memory and its keys.
 struct KeyedTerms {
   RunTicket ticket;
-  RunFile file = RunFile::in_memory;  ///< for what comes of the task
+  RunFile file = kInMemory;  ///< for what comes of the task
   std::int32_t partition_bits = 6;
   std::uint64_t table_bytes = 0;   ///< of slots, in each worker
   std::uint64_t key_bytes = 0;     ///< of long keys, likewise
   std::uint64_t commit_bytes = 0;  ///< of input: a block has about so many
 };
+
+/// What an answer begins with. `refused`: a run could not be written to a file. What follows is
+/// that file (RunFile), the error's number (i32), and the step, a text.
+enum class AnswerKind : std::uint64_t { done, refused };
+
+/// Behind that, of the first phase: then come the slices of the runs, and Counters.
+struct MapAnswer {
+  std::uint64_t runs = 0;
+  std::uint64_t emitted = 0;      ///< pairs
+  std::uint64_t sealed = 0;       ///< of them, combined
+  std::uint64_t table_bytes = 0;  ///< that the worker needed for them
+};
+/// Of the second: then come the slices of the result.
+struct ReduceAnswer {
+  std::uint64_t slices = 0;
+  std::uint64_t keys = 0;
+  std::uint64_t table_bytes = 0;
+};
+
+/// What the user's mappers have counted, by names of theirs.
+using Counters = std::map<std::string, std::uint64_t>;
+
+inline void put_slices(const std::vector<Slice>& slices, ByteWriter& out) {
+  out.write(slices.data(), slices.size() * sizeof(Slice));
+}
+inline void put_refusal(RunFile file, const RunError& error, ByteWriter& out) {
+  out.put(AnswerKind::refused);
+  out.put(file);
+  out.put(static_cast<std::int32_t>(error.error_number()));
+  Codec<std::string>::encode(error.step(), out);
+}
 
 }  // namespace bulkhead::detail

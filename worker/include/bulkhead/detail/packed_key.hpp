@@ -23,6 +23,10 @@
 #include <string_view>
 #include <type_traits>
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 namespace bulkhead::detail {
 
 struct PackedKey {
@@ -67,16 +71,36 @@ inline constexpr bool kMayReadBehind = true;
 inline constexpr bool kMayReadBehind = true;
 #endif
 
+/// The first `size` of 16 bytes; the others are zero.
+inline PackedKey first_bytes(const char* bytes, std::size_t size) {
+  PackedKey key;
+#if defined(__x86_64__)
+  alignas(16) static constexpr std::array<unsigned char, 32> kMasks = [] {
+    std::array<unsigned char, 32> masks{};
+    for (std::size_t i = 0; i < 16; ++i) masks[i] = 0xFF;
+    return masks;
+  }();
+  const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+  const __m128i mask = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&kMasks[16 - size]));
+  const __m128i some = _mm_and_si128(all, mask);
+  key.low = static_cast<std::uint64_t>(_mm_cvtsi128_si64(some));
+  key.high = static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(some, some)));
+#else
+  std::memcpy(&key.low, bytes, 8);
+  std::memcpy(&key.high, bytes + 8, 8);
+  const std::size_t in_low = size < 8 ? size : 8;
+  const std::size_t in_high = size - in_low;
+  key.low &= in_low == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * in_low)) - 1;
+  key.high &= (std::uint64_t{1} << (8 * in_high)) - 1;
+#endif
+  return key;
+}
+
 inline PackedKey pack_short(const char* bytes, std::size_t size) {
   constexpr std::uintptr_t kPage = 4096;
   PackedKey key;
   if (kMayReadBehind && reinterpret_cast<std::uintptr_t>(bytes) % kPage <= kPage - 16) [[likely]] {
-    std::memcpy(&key.low, bytes, 8);
-    std::memcpy(&key.high, bytes + 8, 8);
-    const std::size_t in_low = size < 8 ? size : 8;
-    const std::size_t in_high = size - in_low;
-    key.low &= in_low == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * in_low)) - 1;
-    key.high &= (std::uint64_t{1} << (8 * in_high)) - 1;
+    key = first_bytes(bytes, size);
   } else {
     std::array<char, 16> copy{};
     std::memcpy(copy.data(), bytes, size);

@@ -1,52 +1,69 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs: what a worker has made of a part of a keyed job, packed, for whichever worker is to go on
-// with it. They lie in two files of the coordinator's, one in memory and one, without a name, on a
-// disk. Workers take room there by a counter that they share; what they have written counts from
-// when their task is answered, and never if it is not.
+// with it. They lie in files of the coordinator's, one in memory and others, without a name, on
+// disks. Workers append to them, and map nothing of them: no stray write of one can reach another's
+// runs. What they have written counts from when their task is answered, and never if it is not.
 //
-// A run has a slice for each partition. A slice has rows first, which are all of one size, then
-// records:   key bytes (u32) | value bytes (u32) | key | value
+// A run has a slice for each partition. A slice has rows first (see run_row.hpp), then records:
+//
+//   key bytes (u32) | value bytes (u32) | key | value
 #pragma once
 
+#include <bulkhead/error.hpp>
+
+#include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace bulkhead::detail {
 
-enum class RunFile : std::uint32_t { in_memory, on_disk };
-inline constexpr std::size_t kRunFiles = 2;
+/// One of the files of a job: kInMemory, or one on a disk.
+using RunFile = std::uint32_t;
+inline constexpr RunFile kInMemory = 0;
+inline constexpr std::size_t kRunFiles = 9;
 
 /// The files of one job, as its tasks are told of them.
 struct RunTicket {
   std::int32_t coordinator = 0;  ///< process
   std::uint32_t job = 0;         ///< different for each that the coordinator has had
-  std::array<std::int32_t, kRunFiles> files{-1, -1};  ///< descriptors there; -1: there is none
-};
+  std::array<std::int32_t, kRunFiles> files = no_files();  ///< descriptors there; -1: there is none
 
-/// At the beginning of the file in memory, whose runs begin at kRunPage.
-struct RunWords {
-  std::array<std::atomic<std::uint64_t>, kRunFiles> ends;  ///< of what has been taken of each file
+  static constexpr std::array<std::int32_t, kRunFiles> no_files() {
+    std::array<std::int32_t, kRunFiles> none{};
+    none.fill(-1);
+    return none;
+  }
 };
-inline constexpr std::size_t kRunPage = 4096;
 
 /// Where a slice lies.
 struct Slice {
-  RunFile file = RunFile::in_memory;
-  std::uint32_t rows = 0;  ///< at its beginning
+  RunFile file = kInMemory;
+  std::uint32_t reserved = 0;
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t row_bytes = 0;  ///< at its beginning
+};
+
+/// A run could not be written, or not be read: `error` is the number.
+class RunError : public SystemError {
+ public:
+  RunError(const std::string& what, int error) : SystemError(what, error), step_(what) {}
+  /// Without the text of the error.
+  [[nodiscard]] const std::string& step() const { return step_; }
+
+ private:
+  std::string step_;
 };
 
 /// The files of a ticket in this process. One thread at a time.
 class RunFiles {
  public:
-  /// Throws SystemError.
   explicit RunFiles(const RunTicket& ticket);
   /// Those that this worker has open, which it keeps until it is asked for another job's.
   static RunFiles& of(const RunTicket& ticket);
@@ -56,9 +73,9 @@ class RunFiles {
   RunFiles& operator=(const RunFiles&) = delete;
   ~RunFiles();
 
-  /// Throws SystemError.
+  /// Throws RunError; Error if it is 2 GiB or more.
   Slice append(RunFile file, std::span<const std::byte> bytes);
-  /// Throws SystemError, and Error if there is less than that.
+  /// Throws RunError, and Error if there is less than that.
   void read(RunFile file, std::uint64_t offset, std::span<std::byte> bytes);
 
  private:
@@ -66,21 +83,39 @@ class RunFiles {
 
   const std::int32_t owner_;  ///< process
   RunTicket ticket_;
-  std::array<int, kRunFiles> open_{-1, -1};  ///< -1: not yet
-  RunWords* words_ = nullptr;
+  std::array<int, kRunFiles> open_ = RunTicket::no_files();  ///< -1: not yet
 };
 
-/// Reads slices from front to end, in pieces.
+/// Reads a slice from front to end, in pieces.
 class SliceReader {
  public:
   static constexpr std::size_t kPiece = std::size_t{256} << 10;
   /// Small enough for so many readers at a time to take about `all` bytes.
   static std::size_t piece_of(std::size_t readers, std::size_t all = std::size_t{16} << 20);
 
-  SliceReader(RunFiles& files, const Slice& slice, std::size_t piece = kPiece);
+  explicit SliceReader(RunFiles& files, std::size_t piece = kPiece)
+      : files_(files), piece_(piece) {}
+  SliceReader(RunFiles& files, const Slice& slice, std::size_t piece = kPiece)
+      : SliceReader(files, piece) {
+    open(slice);
+  }
+  /// Begins with another one.
+  void open(const Slice& slice);
 
-  /// The next rows, as many as there are in the piece at hand; none: there are no more.
-  std::span<const std::byte> rows(std::size_t row_bytes);
+  /// The next row, which has at most so many bytes; as many can be looked at, whatever they are.
+  /// Null: there is none.
+  const std::byte* row(std::size_t most) {
+    if (rows_left_ == 0) return nullptr;
+    if (size_ - at_ < most && unread_ != 0) [[unlikely]]
+      fill(static_cast<std::size_t>(std::min<std::uint64_t>(most, size_ - at_ + unread_)));
+    return buffer_.data() + at_;
+  }
+  /// It had so many bytes. Throws if those are more than there were.
+  void step(std::size_t bytes) {
+    if (bytes > rows_left_) refuse();
+    rows_left_ -= bytes;
+    at_ += bytes;
+  }
   struct Record {
     std::string_view key;
     std::span<const std::byte> value;
@@ -89,13 +124,17 @@ class SliceReader {
   bool next(Record& record);
 
  private:
+  /// Can be looked at behind what was read.
+  static constexpr std::size_t kMargin = 128;
+
   void fill(std::size_t wanted);
+  [[noreturn]] static void refuse();
 
   RunFiles& files_;
-  const Slice slice_;
   const std::size_t piece_;
-  std::uint64_t unread_;
-  std::uint64_t rows_left_;
+  Slice slice_;
+  std::uint64_t unread_ = 0;
+  std::uint64_t rows_left_ = 0;  ///< bytes
   std::vector<std::byte> buffer_;
   std::size_t at_ = 0;
   std::size_t size_ = 0;

@@ -19,22 +19,34 @@
 
 namespace bulkhead::detail {
 
-/// A short key with a plain value.
-template <class V>
-struct RunRow {
-  PackedKey key;
-  V value;
+/// Bytes at whose end others are put.
+class PackedBytes {
+ public:
+  /// Room for so many more. What is written there belongs to it from end_at() on.
+  std::byte* room(std::size_t bytes) {
+    if (memory_.size() - size_ < bytes) memory_.resize(2 * (memory_.size() + bytes));
+    return memory_.data() + size_;
+  }
+  void end_at(const std::byte* end) { size_ = static_cast<std::size_t>(end - memory_.data()); }
+  void append(const void* data, std::size_t bytes) {
+    std::memcpy(room(bytes), data, bytes);
+    size_ += bytes;
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {memory_.data(), size_}; }
+  void clear() { size_ = 0; }
+
+ private:
+  std::vector<std::byte> memory_;
+  std::size_t size_ = 0;
 };
 
-class RunPacker {
+/// Pairs as a slice has them: rows, and records.
+class PackedPairs {
  public:
-  RunPacker(RunFiles& files, RunFile file) : files_(files), file_(file) {}
-
   template <class V>
   void add_row(PackedKey key, const V& value) {
-    const RunRow<V> row{key, value};
-    append(bytes_, &row, sizeof row);
-    ++rows_;
+    rows_.end_at(RowCodec<V>::put(key, value, rows_.room(RowCodec<V>::kMost)));
   }
   template <class V>
   void add_record(std::string_view key, const V& value) {
@@ -49,21 +61,54 @@ class RunPacker {
   void put_record(std::string_view key, std::span<const std::byte> value) {
     const std::array<std::uint32_t, 2> sizes{static_cast<std::uint32_t>(key.size()),
                                              static_cast<std::uint32_t>(value.size())};
-    append(records_, sizes.data(), sizeof sizes);
-    append(records_, key.data(), key.size());
-    append(records_, value.data(), value.size());
+    records_.append(sizes.data(), sizeof sizes);
+    records_.append(key.data(), key.size());
+    records_.append(value.data(), value.size());
+  }
+  [[nodiscard]] std::span<const std::byte> rows() const { return rows_.bytes(); }
+  [[nodiscard]] std::span<const std::byte> records() const { return records_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const { return rows_.size() + records_.size(); }
+  void clear() {
+    rows_.clear();
+    records_.clear();
+  }
+
+ private:
+  PackedBytes rows_;
+  PackedBytes records_;
+};
+
+class RunPacker {
+ public:
+  RunPacker(RunFiles& files, RunFile file) : files_(files), file_(file) {}
+
+  template <class V>
+  void add_row(PackedKey key, const V& value) {
+    pairs_.add_row(key, value);
+  }
+  template <class V>
+  void add_record(std::string_view key, const V& value) {
+    pairs_.add_record(key, value);
+  }
+  /// The value as it travels.
+  void put_record(std::string_view key, std::span<const std::byte> value) {
+    pairs_.put_record(key, value);
   }
   /// What has been added since the last call is a slice.
   void end_slice() {
-    bytes_.insert(bytes_.end(), records_.begin(), records_.end());
-    records_.clear();
-    slices_.push_back({file_, rows_, begin_, bytes_.size() - begin_});
-    rows_ = 0;
-    begin_ = bytes_.size();
-    if (begin_ >= kMuch) flush();
+    add_slice(pairs_);
+    pairs_.clear();
+  }
+  /// Another one.
+  void add_slice(const PackedPairs& pairs) {
+    slices_.push_back({file_, 0, bytes_.size(), pairs.bytes(), pairs.rows().size()});
+    for (const std::span<const std::byte> part : {pairs.rows(), pairs.records()}) {
+      if (!part.empty()) bytes_.append(part.data(), part.size());
+    }
+    if (bytes_.size() >= kMuch) flush();
   }
   /// Bytes of the present slice.
-  [[nodiscard]] std::size_t pending() const { return bytes_.size() - begin_ + records_.size(); }
+  [[nodiscard]] std::size_t pending() const { return pairs_.bytes(); }
   /// All slices, which have been written.
   std::vector<Slice> take() {
     flush();
@@ -73,26 +118,19 @@ class RunPacker {
  private:
   static constexpr std::size_t kMuch = std::size_t{1} << 20;
 
-  static void append(std::vector<std::byte>& to, const void* data, std::size_t size) {
-    const auto* const bytes = static_cast<const std::byte*>(data);
-    to.insert(to.end(), bytes, bytes + size);
-  }
   void flush() {
     if (written_ == slices_.size()) return;
-    const Slice all = files_.append(file_, bytes_);
+    const Slice all = files_.append(file_, bytes_.bytes());
     for (; written_ < slices_.size(); ++written_) slices_[written_].offset += all.offset;
     bytes_.clear();
-    begin_ = 0;
   }
 
   RunFiles& files_;
   const RunFile file_;
-  std::vector<std::byte> bytes_;
-  std::vector<std::byte> records_;
+  PackedPairs pairs_;  ///< of the present slice
+  PackedBytes bytes_;  ///< slices that are not written
   std::vector<Slice> slices_;
   std::size_t written_ = 0;  ///< slices
-  std::size_t begin_ = 0;    ///< of the present slice
-  std::uint32_t rows_ = 0;
 };
 
 /// All that is in a table, as a run: a slice for each of 2^bits partitions.

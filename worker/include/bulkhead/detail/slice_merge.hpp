@@ -9,10 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 namespace bulkhead::detail {
 
@@ -21,9 +21,9 @@ template <class V>
 class SliceMerge {
  public:
   SliceMerge(RunFiles& files, const Slice& slice, std::size_t piece = SliceReader::kPiece)
-      : rows_(files, {slice.file, slice.rows, slice.offset, row_bytes(slice)}, piece),
+      : rows_(files, {slice.file, 0, slice.offset, slice.row_bytes, slice.row_bytes}, piece),
         records_(files,
-                 {slice.file, 0, slice.offset + row_bytes(slice), slice.bytes - row_bytes(slice)},
+                 {slice.file, 0, slice.offset + slice.row_bytes, slice.bytes - slice.row_bytes, 0},
                  piece) {
     next_row();
     next_record();
@@ -32,11 +32,13 @@ class SliceMerge {
   /// False: there is no other. `use(std::string_view key, V value)`.
   template <class Use>
   bool next(Use use) {
-    if (row_ == nullptr && !record_) return false;
-    if (row_ != nullptr && (!record_ || hash_of_short(row_->key) <= record_hash_)) {
-      const RunRow<V> row = *row_;
+    if (!has_row_ && !record_) return false;
+    if (has_row_ && (!record_ || hash_of_short(key_) <= record_hash_)) {
+      const PackedKey key = key_;
+      const Kept value = value_;
       next_row();
-      use(std::string_view(reinterpret_cast<const char*>(&row.key), row.key.size()), row.value);
+      if constexpr (kInSlot<V>)
+        use(std::string_view(reinterpret_cast<const char*>(&key), key.size()), value);
     } else {
       SpanReader in(record_->value);
       use(record_->key, Codec<V>::decode(in));
@@ -46,26 +48,14 @@ class SliceMerge {
   }
 
  private:
-  struct NoRow {
-    PackedKey key;
-  };
-  static std::uint64_t row_bytes(const Slice& slice) {
-    if constexpr (kInSlot<V>) {
-      return slice.rows * sizeof(RunRow<V>);
-    } else {
-      return 0;
-    }
-  }
+  struct Nothing {};
+  using Kept = std::conditional_t<kInSlot<V>, V, Nothing>;
+
   void next_row() {
     if constexpr (kInSlot<V>) {
-      if (batch_.empty()) batch_ = rows_.rows(sizeof(RunRow<V>));
-      if (batch_.empty()) {
-        row_ = nullptr;
-        return;
-      }
-      std::memcpy(static_cast<void*>(&copy_), batch_.data(), sizeof copy_);
-      batch_ = batch_.subspan(sizeof copy_);
-      row_ = &copy_;
+      const std::byte* const row = rows_.row(RowCodec<V>::kMost);
+      has_row_ = row != nullptr;
+      if (has_row_) rows_.step(static_cast<std::size_t>(RowCodec<V>::get(row, key_, value_) - row));
     }
   }
   void next_record() {
@@ -79,9 +69,9 @@ class SliceMerge {
 
   SliceReader rows_;
   SliceReader records_;
-  std::span<const std::byte> batch_;
-  RunRow<V> copy_{};
-  const RunRow<V>* row_ = nullptr;
+  bool has_row_ = false;
+  PackedKey key_;
+  Kept value_{};
   std::optional<SliceReader::Record> record_;
   std::uint64_t record_hash_ = 0;
 };

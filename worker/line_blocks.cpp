@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <bulkhead/detail/text_piece.hpp>
+#include <bulkhead/detail/line_blocks.hpp>
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <span>
+#include <string>
 
 namespace bulkhead::detail {
 namespace {
@@ -17,34 +15,9 @@ constexpr std::size_t kBlock = std::size_t{256} << 10;
 
 }  // namespace
 
-TextPiece whole_file(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0)
-    throw SystemError("bulkhead: text(): " + path + " cannot be read", errno);
-  if (!S_ISREG(status.st_mode))
-    throw InvalidArgument("bulkhead: text(): " + path + " is no regular file");
-  TextPiece file;
-  file.path = path;
-  file.size = file.end = static_cast<std::uint64_t>(status.st_size);
-  file.changed_at = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-  return file;
-}
-
-LineBlocks::~LineBlocks() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-void LineBlocks::open(const TextPiece& piece) {
-  if (fd_ >= 0) ::close(fd_);
-  path_ = piece.path;
-  fd_ = ::open(piece.path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) throw SystemError("bulkhead: " + path_ + " cannot be opened", errno);
-  struct stat now {};
-  if (::fstat(fd_, &now) != 0) throw SystemError("bulkhead: " + path_ + " cannot be read", errno);
-  const std::int64_t changed_at =
-      std::int64_t{now.st_mtim.tv_sec} * 1'000'000'000 + now.st_mtim.tv_nsec;
-  if (static_cast<std::uint64_t>(now.st_size) != piece.size || changed_at != piece.changed_at)
-    throw Error("bulkhead: " + path_ + " has changed since the job began");
+void LineBlocks::open(const FilePiece& piece, const LineTerms& terms) {
+  file_.open(piece);
+  terms_ = terms;
   end_ = piece.end;
   offset_ = piece.begin == 0 ? 0 : piece.begin - 1;
   at_ = size_ = 0;
@@ -55,7 +28,7 @@ void LineBlocks::open(const TextPiece& piece) {
 bool LineBlocks::find_first_line() {
   while (read_more()) {
     const char* const found =
-        static_cast<const char*>(std::memchr(buffer_.data() + at_, '\n', in_hand()));
+        static_cast<const char*>(std::memchr(buffer_.data() + at_, terms_.delimiter, in_hand()));
     if (found == nullptr) {
       at_ = size_;
       if (offset_ >= end_) return false;
@@ -91,28 +64,26 @@ std::size_t LineBlocks::whole_lines() {
   if (offset_ >= end_ && size != 0) {
     // The line that reaches the end of the piece is the last one.
     const std::size_t from = end_ - 1 > begin ? static_cast<std::size_t>(end_ - 1 - begin) : 0;
-    last = std::memchr(lines + from, '\n', size - from);
+    last = std::memchr(lines + from, terms_.delimiter, size - from);
     over_ = last != nullptr;
   }
-  if (last == nullptr && size != 0) last = ::memrchr(lines, '\n', size);
+  if (last == nullptr && size != 0) last = ::memrchr(lines, terms_.delimiter, size);
   return last == nullptr ? 0 : static_cast<std::size_t>(static_cast<const char*>(last) + 1 - lines);
 }
 
 bool LineBlocks::read_more() {
   const std::size_t left = in_hand();
+  if (left > terms_.longest)
+    throw Error("bulkhead: " + file_.path() + " has a line of more than " +
+                std::to_string(terms_.longest) + " bytes at byte " +
+                std::to_string(offset_ - left) + ": see TextOptions::longest_line");
   if (buffer_.size() < left + kBlock / 2) buffer_.resize(std::max(kBlock, 2 * left));
   std::memmove(buffer_.data(), buffer_.data() + at_, left);
   at_ = 0;
-  size_ = left;
-  for (;;) {
-    const ssize_t got =
-        ::pread(fd_, buffer_.data() + size_, buffer_.size() - size_, static_cast<off_t>(offset_));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw SystemError("bulkhead: " + path_ + " cannot be read", errno);
-    size_ += static_cast<std::size_t>(got);
-    offset_ += static_cast<std::uint64_t>(got);
-    return got != 0;
-  }
+  const std::size_t got = file_.read(offset_, std::span(buffer_).subspan(left));
+  size_ = left + got;
+  offset_ += got;
+  return got != 0;
 }
 
 }  // namespace bulkhead::detail

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/block_plan.hpp"
+#include "runtime/held_pieces.hpp"
+#include "runtime/keyed_phase.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace bulkhead::detail {
+namespace {
+
+/// Where the blocks begin may show in a result that is not exact: so their size does not depend on
+/// how many workers there are. This is enough for some dozen.
+constexpr std::uint64_t kParts = 16;
+/// The last blocks are this part of the largest.
+constexpr std::uint64_t kLastParts = 16;
+/// Of the memory for the job: blocks of elements that travel through this process, and all of those
+/// that are on their way.
+constexpr std::uint64_t kTravellingPart = 64;
+constexpr std::uint64_t kHeldPart = 8;
+/// Failures that are kept.
+constexpr std::size_t kMostSkipped = 1000;
+
+class MapPhase final : public KeyedPhase {
+ public:
+  MapPhase(const KeyedCallable& callable, const KeyedPlan& plan, RunStore& store,
+           PieceSource& source, std::uint64_t parts, bool singly, KeyedReport& report)
+      : KeyedPhase(callable, plan, store),
+        source_(source),
+        parts_(parts),
+        singly_(singly),
+        report_(report) {}
+
+  Supply supply(std::uint64_t wanted) override {
+    while (blocks_.known() < wanted && advance()) {
+    }
+    const bool all_drawn = ended_ || blocks_.has_failed();
+    const bool complete =
+        all_drawn && blocks_.open() == 0 && blocks_.next(pieces_.known()).count == 0;
+    return {blocks_.known(), complete || has_error(), has_error()};
+  }
+  [[nodiscard]] std::uint64_t horizon() const override {
+    return blocks_.has_failed() ? blocks_.known() : Job::horizon();
+  }
+  void fail(std::uint64_t task, Failure failure) override {
+    if (blocks_.find(task) == nullptr) return;
+    const std::uint64_t element = failure.task();
+    if (plan_.skips_failed) {
+      ++report_.stats.skipped;
+      if (report_.skipped.size() < kMostSkipped) report_.skipped.push_back(std::move(failure));
+      pieces_.drop({element, 1});
+    } else if (!lowest_ || element < lowest_->task()) {
+      lowest_.emplace(std::move(failure));
+    }
+    blocks_.fail(task, !plan_.skips_failed);
+  }
+  [[nodiscard]] std::uint64_t element_of(std::uint64_t task, std::uint64_t claimed) const override {
+    const BlockPlan::Block* const block = blocks_.find(task);
+    if (block == nullptr) return task;
+    const Elements pieces = block->pieces;
+    return claimed >= pieces.first && claimed < pieces.end() ? claimed : pieces.first;
+  }
+  [[nodiscard]] std::string place_of(std::uint64_t element) const override {
+    return pieces_.name_of(element);
+  }
+  void narrow(std::uint64_t task, std::uint64_t element, bool again) override {
+    if (again) ++report_.stats.retried;
+    blocks_.narrow(task, element, again);
+  }
+  [[nodiscard]] bool wants(std::uint64_t task) const override { return blocks_.is_wanted(task); }
+  [[nodiscard]] Progress progress(const Progress& tasks) const override {
+    Progress all;
+    all.done = report_.stats.pieces;
+    all.failed = tasks.failed;
+    if (ended_) all.total = pieces_.known();
+    all.bytes = report_.stats.input_bytes;
+    all.total_bytes = source_.weight();
+    all.pairs = report_.stats.emitted;
+    all.spilled = store_.bytes_on_disk();
+    return all;
+  }
+
+  void finish(const RunReport& report) {
+    raise(report);
+    if (lowest_) lowest_->raise();
+    std::ranges::stable_sort(report_.runs, {}, &SealedRun::first);
+    std::ranges::sort(report_.skipped, {}, &Failure::task);
+    report_.stats.runs = report_.runs.size();
+  }
+
+ private:
+  /// Makes another block, if there can be one.
+  bool advance() {
+    if (blocks_.open() != 0 && pieces_.held_bytes() > plan_.memory / kHeldPart) return false;
+    const std::uint64_t wanted = block_weight();
+    if (!blocks_.has_leftovers() && !blocks_.has_failed()) {
+      try {
+        draw(wanted);
+      } catch (...) {
+        end_with(std::current_exception());
+        return false;
+      }
+    }
+    const Elements next = blocks_.next(pieces_.known());
+    if (next.count == 0) return false;
+    blocks_.give(singly_ ? 1 : pieces_.count_of(next, wanted));
+    return true;
+  }
+  [[nodiscard]] std::uint64_t block_weight() const {
+    if (singly_) return 1;
+    const std::uint64_t commit = plan_.terms.commit_bytes;
+    const std::optional<std::uint64_t> all = source_.weight();
+    if (!all) return std::min(commit, plan_.memory / kTravellingPart + 1);
+    const std::uint64_t left = *all - std::min(drawn_, *all);
+    const std::uint64_t largest = std::min(*all / parts_ + 1, commit);
+    return std::clamp<std::uint64_t>(left / parts_, largest / kLastParts + 1, largest);
+  }
+  void draw(std::uint64_t wanted) {
+    const Elements at_hand = blocks_.next(pieces_.known());
+    for (std::uint64_t weight = pieces_.weight_of(at_hand); !ended_ && weight < wanted;) {
+      std::optional<Piece> piece = source_.next();
+      ended_ = !piece;
+      if (ended_) break;
+      drawn_ += piece->weight;
+      weight += std::max(piece->weight, piece->size());
+      pieces_.add(std::move(*piece));
+    }
+  }
+
+  void encode_part(std::uint64_t task, ByteWriter& out) const override {
+    const BlockPlan::Block& block = *blocks_.find(task);
+    const Elements pieces = block.only ? Elements{*block.only, 1} : block.pieces;
+    out.put(pieces.first);
+    out.put(pieces.count);
+    pieces_.for_each(
+        pieces, [&](std::span<const std::byte> bytes) { out.write(bytes.data(), bytes.size()); });
+  }
+  void accept(std::uint64_t task, ByteReader& answer) override {
+    KeyedStats& stats = report_.stats;
+    const Elements pieces = blocks_.find(task)->pieces;
+    const auto head = answer.get<MapAnswer>();
+    std::vector<SealedRun> runs;
+    for (std::uint64_t run = 0; run < head.runs; ++run) {
+      runs.push_back(
+          {pieces.first, get_slices(answer, std::uint64_t{1} << plan_.terms.partition_bits)});
+    }
+    const auto counters = Codec<Counters>::decode(answer);
+    expect_end(answer);
+    for (SealedRun& run : runs) {
+      for (const Slice& slice : run.slices) stats.run_bytes += slice.bytes;
+      report_.runs.push_back(std::move(run));
+    }
+    for (const auto& [name, count] : counters) report_.counters[name] += count;
+    stats.emitted += head.emitted;
+    stats.sealed += head.sealed;
+    stats.pieces += pieces.count;
+    stats.input_bytes += pieces_.weight_of(pieces);
+    largest_table_ = std::max(largest_table_, head.table_bytes);
+    note_memory();
+    pieces_.drop(pieces);
+    blocks_.finish(task);
+  }
+  void note_memory() {
+    const std::uint64_t now =
+        store_.bytes(kInMemory) + largest_table_ * blocks_.open() + pieces_.held_bytes();
+    report_.stats.peak_bytes = std::max(report_.stats.peak_bytes, now);
+  }
+  void let_go(std::uint64_t task) override { blocks_.finish(task); }
+  void do_again(std::uint64_t task) override { blocks_.give_back(task); }
+
+  PieceSource& source_;
+  const std::uint64_t parts_;  ///< a block is at most this part of what is left
+  const bool singly_;          ///< a block is one element
+  KeyedReport& report_;
+  BlockPlan blocks_;
+  HeldPieces pieces_;
+  std::uint64_t drawn_ = 0;  ///< bytes
+  bool ended_ = false;
+  std::uint64_t largest_table_ = 0;  ///< bytes
+  std::optional<Failure> lowest_;
+};
+
+}  // namespace
+
+void run_map_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
+                   RunStore& store, PieceSource& source, const CallOptions& options,
+                   KeyedReport& report) {
+  const auto workers = static_cast<std::uint64_t>(engine.workers());
+  // A time limit is that of an element.
+  MapPhase phase(callable, plan, store, source, plan.is_exact ? 2 * workers : kParts,
+                 options.timeout.has_value(), report);
+  phase.finish(engine.run(phase, options));
+}
+
+}  // namespace bulkhead::detail

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+//
+// Keyed jobs on bad days: every pair is counted once, whoever dies meanwhile.
+#include "tests/support/keyed.hpp"
+#include "tests/support/numbers.hpp"
+#include "tests/support/thrown.hpp"
+#include "tests/support/victims.hpp"
+#include <bulkhead/by_key.hpp>
+#include <bulkhead/partial.hpp>
+#include <bulkhead/pool.hpp>
+#include <bulkhead/this_task.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace bulkhead {
+namespace {
+
+using test::count_plainly;
+using test::count_words;
+using test::Counts;
+using test::kCountWords;
+using test::map_of;
+using test::pairs_of;
+using test::random_text;
+using test::scarce;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class KeyedFaultTest : public test::KeyedTest {};
+
+/// Dies in the midst of the work, the first time.
+constexpr auto kDieOnce = [](std::string_view lines, auto& emit) {
+  std::size_t n = 0;
+  for (const std::string_view word : words(lines)) {
+    if (++n == 1000 && this_task::attempt() == 1 && this_task::index() % 3 == 1)
+      test::kills_itself(0);
+    emit(word);
+  }
+};
+
+TEST_F(KeyedFaultTest, CountsNothingTwiceWhoeverDies) {
+  const std::string content = random_text(2'000'000);
+  const std::string path = write("text", content);
+  Pool pool(2);
+  auto result = pool.map_reduce_by_key<std::string, std::uint64_t>(
+      text(path, {.split = 20'000}), kDieOnce, sum, {.commit_interval = 200'000});
+  EXPECT_EQ(map_of(result), count_plainly(content));
+}
+
+/// Ends workers of a pool at random while it lives, a hundred times.
+class Killer {
+ public:
+  explicit Killer(Pool& pool) : zygote_(test::zygote_of(pool)) {}
+
+  [[nodiscard]] int kills() const { return kills_; }
+
+ private:
+  void run(const std::stop_token& stop) {
+    std::minstd_rand random(1);
+    while (!stop.stop_requested() && kills_ < 100) {
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 8000));
+      for (const int worker : test::placed_workers_under(zygote_)) {
+        if (random() % 2 == 0) continue;
+        test::kill_child_of(zygote_, worker);
+        ++kills_;
+        break;
+      }
+    }
+  }
+
+  const pid_t zygote_;
+  std::atomic<int> kills_ = 0;
+  std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
+};
+
+TEST_F(KeyedFaultTest, IsTheSameWhereverWorkersAreKilled) {
+  const std::string content = random_text(1'000'000);
+  const std::string path = write("text", content);
+  const Counts expected = count_plainly(content);
+  Pool pool(2);
+  KeyedOptions options{.memory = std::uint64_t{2} << 20, .commit_interval = 100'000};
+  options.call.retries = {.crashes = 1000};
+  const Killer killer(pool);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(count_words(pool, text(path, {.split = 20'000}), options), expected);
+    const auto size = [](const std::string&, Values<std::uint64_t>& values) {
+      return static_cast<std::uint64_t>(std::ranges::distance(values.begin(), values.end()));
+    };
+    auto sizes = pool.map_reduce_by_key<std::string, std::uint64_t>(
+        text(path, {.split = 20'000}), kCountWords, group(size), options);
+    EXPECT_EQ(map_of(sizes), expected);
+  }
+  EXPECT_GT(killer.kills(), 10);
+}
+
+TEST_F(KeyedFaultTest, BlamesThePieceThatFails) {
+  const std::string content = random_text(500'000);
+  const std::string path = write("text", content);
+  Pool pool(2);
+  const auto fail = [](std::string_view lines, auto& emit) {
+    if (this_task::index() == 17) throw std::runtime_error("no");
+    for (const std::string_view word : words(lines)) emit(word);
+  };
+  try {
+    (void)pool.map_reduce_by_key<std::string, std::uint64_t>(text(path, {.split = 10'000}), fail,
+                                                             sum);
+    FAIL() << "no exception";
+  } catch (const RemoteError& error) {
+    EXPECT_EQ(error.failure().task(), 17U);
+    EXPECT_THAT(error.failure().what(), HasSubstr("no; in " + path + ", bytes 170000 to 180000"));
+  }
+  EXPECT_EQ(count_words(pool, text(path)), count_plainly(content)) << "the next job";
+}
+
+TEST_F(KeyedFaultTest, CountsNothingTwiceInGroupsWhoeverDies) {
+  const std::string content = random_text(500'000);
+  const std::string path = write("text", content);
+  Pool pool(2);
+  const auto size = [](const std::string&, Values<std::uint64_t>& values) {
+    return static_cast<std::uint64_t>(std::ranges::distance(values.begin(), values.end()));
+  };
+  KeyedOptions options = scarce();
+  options.call.retries = {.crashes = 1};
+  auto sizes = pool.map_reduce_by_key<std::string, std::uint64_t>(text(path, {.split = 20'000}),
+                                                                  kDieOnce, group(size), options);
+  EXPECT_EQ(map_of(sizes), count_plainly(content));
+}
+
+TEST_F(KeyedFaultTest, RefusesOptionsThatMakeNoSense) {
+  const std::string path = write("text", "a");
+  Pool pool(1);
+  const auto refusal = [&](const KeyedOptions& options) {
+    return test::text_of<InvalidArgument>([&] { (void)count_words(pool, text(path), options); });
+  };
+  EXPECT_THAT(refusal({.memory = 1000}), HasSubstr("KeyedOptions::memory is 1000 bytes"));
+  EXPECT_THAT(refusal({.commit_interval = 0}), HasSubstr("KeyedOptions::commit_interval is 0"));
+  EXPECT_THAT(refusal({.spill = {folder_ / "none"}}), HasSubstr("there is no folder"));
+  EXPECT_THAT(test::text_of<InvalidArgument>([&] { (void)text(path, {.split = 0}); }),
+              HasSubstr("TextOptions::split is 0"));
+}
+
+TEST_F(KeyedFaultTest, ATextThatChangesDuringTheJobIsAnError) {
+  const std::string path = write("text", random_text(100'000));
+  Pool pool(1);
+  const TextInput before = text(path);
+  std::filesystem::resize_file(path, 50'000);
+  EXPECT_THAT(test::text_of<RemoteError>([&] { (void)count_words(pool, before); }),
+              HasSubstr("text has changed since the job began"));
+  EXPECT_FALSE(count_words(pool, text(path)).empty()) << "the next job";
+}
+
+/// Fails in different ways.
+constexpr auto kFailAtSome = [](int x, auto& emit) {
+  emit(x % 10);
+  if (x % 1000 == 7) throw std::runtime_error("seven");
+  if (x % 10'000 == 8) test::kills_itself(x);
+  emit.count("whole");
+};
+
+TEST_F(KeyedFaultTest, WhatFailsIsSkippedIfAskedForAndNothingElse) {
+  Pool pool(2);
+  const KeyedOptions options{.skip_failed = true};
+  auto counts =
+      pool.map_reduce_by_key<int, int>(test::numbers(0, 50'000), kFailAtSome, sum, options);
+  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 5000},
+                                                {1, 5000},
+                                                {2, 5000},
+                                                {3, 5000},
+                                                {4, 5000},
+                                                {5, 5000},
+                                                {6, 5000},
+                                                {7, 4950},
+                                                {8, 4995},
+                                                {9, 5000}}));
+  EXPECT_EQ(counts.counters().at("whole"), 49'945U);
+  EXPECT_EQ(counts.stats().skipped, 55U);
+  ASSERT_EQ(counts.skipped().size(), 55U);
+  EXPECT_EQ(counts.skipped()[0].task(), 7U);
+  EXPECT_THAT(counts.skipped()[0].what(), HasSubstr("seven"));
+  EXPECT_EQ(counts.skipped()[1].task(), 8U);
+  EXPECT_EQ(counts.skipped()[1].kind(), FailureKind::crashed);
+  EXPECT_EQ(counts.stats().pieces, 49'945U);
+}
+
+TEST_F(KeyedFaultTest, TheVeryElementOfARangeIsBlamed) {
+  Pool pool(2);
+  const auto fail = [](int x, auto& emit) {
+    if (x == 4321) throw std::runtime_error("no");
+    emit(x);
+  };
+  try {
+    (void)pool.map_reduce_by_key<int, int>(test::numbers(0, 10'000), fail, sum);
+    FAIL() << "no exception";
+  } catch (const RemoteError& error) {
+    EXPECT_EQ(error.failure().task(), 4321U);
+  }
+}
+
+TEST_F(KeyedFaultTest, ACombinerThatFailsIsBlamedOnTheElementThatIsAdded) {
+  Pool pool(1);
+  const auto emit_all = [](int x, auto& emit) { emit(0, x); };
+  const auto picky = [](int a, int b) {
+    if (b == 777) throw std::runtime_error("777");
+    return a + b;
+  };
+  const KeyedOptions options{.skip_failed = true};
+  auto sums =
+      pool.map_reduce_by_key<int, int>(test::numbers(0, 1000), emit_all, combine(picky), options);
+  EXPECT_EQ(map_of(sums), (std::map<int, int>{{0, 999 * 500 - 777}}));
+  ASSERT_EQ(sums.skipped().size(), 1U);
+  EXPECT_EQ(sums.skipped()[0].task(), 777U);
+}
+
+TEST_F(KeyedFaultTest, ATimeLimitIsThatOfAnElement) {
+  Pool pool(2);
+  const auto hang_once = [](int x, auto& emit) {
+    while (x == 12) std::this_thread::sleep_for(std::chrono::hours(1));
+    emit(x % 2);
+  };
+  KeyedOptions options{.skip_failed = true};
+  options.call.timeout = std::chrono::milliseconds(500);
+  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 20), hang_once, sum, options);
+  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 9}, {1, 10}}));
+  ASSERT_EQ(counts.skipped().size(), 1U);
+  EXPECT_EQ(counts.skipped()[0].kind(), FailureKind::timed_out);
+}
+
+TEST_F(KeyedFaultTest, AKeyThatIsTooLargeForTheMemoryIsAnError) {
+  Pool pool(2);
+  const auto emit_large = [](int x, auto& emit) { emit(std::string(3'000'000, 'x'), x); };
+  const KeyedOptions little{.memory = std::uint64_t{1} << 20};
+  EXPECT_THAT(test::text_of<RemoteError>([&] {
+                (void)pool.map_reduce_by_key<std::string, int>(test::numbers(0, 3), emit_large, sum,
+                                                               little);
+              }),
+              HasSubstr("a key of 3000000 bytes is too large for the memory of a keyed job"));
+  const auto size = [](const std::string& key, Values<int>&) { return key.size(); };
+  EXPECT_THAT(test::text_of<RemoteError>([&] {
+                (void)pool.map_reduce_by_key<std::string, int>(test::numbers(0, 3), emit_large,
+                                                               group(size), little);
+              }),
+              HasSubstr("too large for the memory of a keyed job"));
+}
+
+TEST_F(KeyedFaultTest, SpillsNoMoreThanItMay) {
+  Pool pool(2);
+  const auto emit_all = [](int x, auto& emit) { emit(std::to_string(x) + "; a long key", x); };
+  const auto refusal = [&](const KeyedOptions& options) {
+    return test::text_of<SystemError>([&] {
+      (void)pool.map_reduce_by_key<std::string, int>(test::numbers(0, 200'000), emit_all, sum,
+                                                     options);
+    });
+  };
+  EXPECT_THAT(
+      refusal({.memory = std::uint64_t{1} << 20, .spill = {folder_}, .spill_limit = 1'000'000}),
+      HasSubstr("more than the 1000000 bytes of KeyedOptions::spill_limit"));
+  EXPECT_THAT(refusal({.memory = std::uint64_t{1} << 20, .spill = {}}),
+              HasSubstr("there is no folder to spill to"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+  auto few = pool.map_reduce_by_key<std::string, int>(test::numbers(0, 10), emit_all, sum);
+  EXPECT_EQ(map_of(few).size(), 10U) << "the next job";
+}
+}  // namespace
+}  // namespace bulkhead

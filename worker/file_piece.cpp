@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include <bulkhead/detail/file_piece.hpp>
+#include <bulkhead/error.hpp>
+
+#include <cerrno>
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace bulkhead::detail {
+namespace {
+
+std::int64_t change_time(const struct stat& status) {
+  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+/// The paths that a pattern has found.
+class Found {
+ public:
+  Found() = default;
+  Found(const Found&) = delete;
+  Found& operator=(const Found&) = delete;
+  ~Found() { ::globfree(&found_); }
+  int look_for(const std::string& pattern) {
+    return ::glob(pattern.c_str(), GLOB_TILDE, nullptr, &found_);
+  }
+  [[nodiscard]] std::span<char* const> paths() const { return {found_.gl_pathv, found_.gl_pathc}; }
+
+ private:
+  glob_t found_{};
+};
+
+std::string prefix(const char* function) {
+  return std::string("bulkhead: ") + function + "(): ";
+}
+
+}  // namespace
+
+FilePiece whole_file(const std::string& path, const char* function) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0)
+    throw SystemError(prefix(function) + path + " cannot be read", errno);
+  if (!S_ISREG(status.st_mode))
+    throw InvalidArgument(prefix(function) + path + " is no regular file");
+  FilePiece file;
+  file.path = path;
+  file.size = file.end = static_cast<std::uint64_t>(status.st_size);
+  file.changed_at = change_time(status);
+  return file;
+}
+
+std::vector<FilePiece> whole_files(const std::string& pattern, const char* function) {
+  struct stat status {};
+  if (::stat(pattern.c_str(), &status) == 0) return {whole_file(pattern, function)};
+  Found found;
+  const int error = found.look_for(pattern);
+  if (error == GLOB_NOMATCH)
+    throw SystemError(prefix(function) + "there is no file " + pattern, ENOENT);
+  if (error != 0) throw SystemError(prefix(function) + pattern + " cannot be looked for", errno);
+  std::vector<FilePiece> files;
+  for (const char* const path : found.paths()) files.push_back(whole_file(path, function));
+  return files;
+}
+
+UnchangedFile::~UnchangedFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void UnchangedFile::open(const FilePiece& piece) {
+  if (fd_ >= 0) ::close(fd_);
+  path_ = piece.path;
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd_ < 0) throw SystemError("bulkhead: " + path_ + " cannot be opened", errno);
+  check(piece);
+}
+
+void UnchangedFile::check(const FilePiece& piece) const {
+  struct stat now {};
+  if (::fstat(fd_, &now) != 0) throw SystemError("bulkhead: " + path_ + " cannot be read", errno);
+  if (static_cast<std::uint64_t>(now.st_size) != piece.size ||
+      change_time(now) != piece.changed_at) {
+    refuse_change();
+  }
+}
+
+std::size_t UnchangedFile::read(std::uint64_t offset, std::span<char> bytes) const {
+  for (;;) {
+    const ssize_t got = ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) throw SystemError("bulkhead: " + path_ + " cannot be read", errno);
+  }
+}
+
+void UnchangedFile::read_all(std::uint64_t offset, std::span<char> bytes) const {
+  while (!bytes.empty()) {
+    const std::size_t got = read(offset, bytes);
+    if (got == 0) refuse_change();
+    offset += got;
+    bytes = bytes.subspan(got);
+  }
+}
+
+void UnchangedFile::refuse_change() const {
+  throw Error("bulkhead: " + path_ + " has changed since the job began");
+}
+
+}  // namespace bulkhead::detail
