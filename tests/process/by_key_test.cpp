@@ -212,5 +212,32 @@ TEST_F(ByKeyTest, AGroupNeedNotBeReadToItsEnd) {
   EXPECT_EQ(map_of(nones), expected);
 }
 
+TEST_F(ByKeyTest, AKeyMayHaveMoreValuesThanThereIsMemoryFor) {
+  constexpr int kValues = 400'000;
+  const auto one_key = [](int x, auto& emit) {
+    emit(x % 1000 == 0 ? x : -1, std::to_string(x) + " is one of many values");
+  };
+  const auto in_order = [](int, Values<std::string>& values) {
+    int before = -1;
+    int number = 0;
+    for (const std::string& value : values) {
+      const int x = std::atoi(value.c_str());
+      if (x <= before) return -1;
+      before = x;
+      ++number;
+    }
+    return number;
+  };
+  Pool pool(2);
+  auto numbers = pool.map_reduce_by_key<int, std::string>(test::numbers(0, kValues), one_key,
+                                                          group(in_order), scarce());
+  const std::map<int, int> all = map_of(numbers);
+  EXPECT_EQ(all.size(), 401U);
+  EXPECT_EQ(all.at(-1), kValues - 400);
+  EXPECT_EQ(all.at(5000), 1);
+  EXPECT_LT(numbers.stats().peak_bytes, std::uint64_t{4} << 20);
+  EXPECT_GT(numbers.stats().spilled_bytes, std::uint64_t{10} << 20);
+}
+
 }  // namespace
 }  // namespace bulkhead

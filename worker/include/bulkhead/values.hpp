@@ -9,6 +9,7 @@
 #include <iterator>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace bulkhead {
 
@@ -51,6 +52,12 @@ class Values {
     return iterator(*this);
   }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+  /// Those that have not been looked at.
+  [[nodiscard]] std::vector<V> to_vector() {
+    std::vector<V> all;
+    for (const V& value : *this) all.push_back(value);
+    return all;
+  }
   void skip_rest() {
     while (more_) advance();
   }

@@ -121,6 +121,25 @@ class CombinerTable {
     }
   }
 
+  /// The value of the key, which is V{} if it was not there. Null: too many keys have such a hash.
+  V* find_or_place(PackedKey key, std::uint64_t hash) requires kInSlot<V> {
+    for (Slot* slot = slot_of(hash);; ++slot) {
+      if (slot->key.low == key.low && slot->key.high == key.high) return &slot->value;
+      if (slot->key.is_none()) return slot == end_ ? nullptr : place_new(*slot, key);
+    }
+  }
+  /// The same for a key of 16 bytes and more. Null also if there is no room for its bytes.
+  V* find_or_place_long(std::string_view key, std::uint64_t hash) requires kInSlot<V> {
+    PackedKey packed{0, hash | std::uint64_t{0xFF} << 56};
+    for (Slot* slot = slot_of(hash);; ++slot) {
+      if (slot->key.high == packed.high && keys_.at(slot->key.low) == key) return &slot->value;
+      if (!slot->key.is_none()) continue;
+      if (slot == end_) return nullptr;
+      packed.low = keys_.put(key);
+      return packed.low == KeyArena::kNoRoom ? nullptr : place_new(*slot, packed);
+    }
+  }
+
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Of memory, but for values that are not in slots.
   [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot) + keys_.bytes(); }
@@ -232,6 +251,11 @@ class CombinerTable {
       slot.value = new V(std::move(value));
     }
     ++size_;
+  }
+  V* place_new(Slot& slot, PackedKey key) {
+    V value{};
+    place_in(slot, key, value);
+    return &slot.value;
   }
   Slot* free_slot(std::uint64_t hash) {
     Slot* slot = slot_of(hash);

@@ -1,49 +1,120 @@
 // SPDX-License-Identifier: MIT
 //
-// What a mapper calls with each key and value, where all values of a key are to be kept.
+// What a mapper calls with each key and value, where all values of a key are to be kept: it adds
+// them to its worker's lists, some at a time, so that the memory of one is on its way while others
+// are looked at.
 #pragma once
 
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
-#include <bulkhead/detail/partition_buffer.hpp>
+#include <bulkhead/detail/list_table.hpp>
+#include <bulkhead/detail/value_list.hpp>
+#include <bulkhead/error.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
 namespace bulkhead::detail {
 
-/// `Seal` empties the buffer.
+/// `Seal` empties the table.
 template <class K, class V, class Seal>
 class GroupEmitter {
  public:
-  GroupEmitter(PartitionBuffer<V>& buffer, const Seal& seal, Counters& counters)
-      : buffer_(buffer), seal_(seal), counters_(counters) {}
+  GroupEmitter(ListTable<V>& table, const Seal& seal, Counters& counters)
+      : table_(table), seal_(seal), counters_(counters) {}
   GroupEmitter(const GroupEmitter&) = delete;
   GroupEmitter& operator=(const GroupEmitter&) = delete;
 
   template <class Key>
   void operator()(const Key& key, const V& value) {
-    with_bytes<K>(key, [&](std::string_view bytes) {
-      while (!buffer_.add(bytes, value)) seal_();
+    with_bytes<K>(key, [&](std::string_view key_bytes) {
+      with_list_bytes(value, [&](std::span<const std::byte> bytes) { add(key_bytes, bytes); });
     });
-    ++emitted_;
   }
   /// A one.
   template <class Key>
     requires std::is_arithmetic_v<V>
   void operator()(const Key& key) { (*this)(key, V{1}); }
 
-  void flush() {}
+  /// What has been emitted is in the table, or has been.
+  void flush() {
+    for (std::size_t done = 0; done != pending_;) done += add_some(done);
+    emitted_ += pending_;
+    pending_ = 0;
+    values_.clear();
+  }
   /// Adds to one of the job's own counters: see KeyedResult::counters().
   void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
   [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
 
  private:
-  PartitionBuffer<V>& buffer_;
+  static constexpr std::size_t kBatch = 64;
+  static constexpr std::size_t kManyBytes = std::size_t{16} << 10;
+
+  void add(std::string_view key, std::span<const std::byte> value) {
+    if (value.size() > table_.largest_value()) refuse(key.size() + value.size());
+    if (key.size() > kLongestShortKey) return add_long(key, value);
+    keys_[pending_] = pack_short(key.data(), key.size());
+    hashes_[pending_] = hash_of_short(keys_[pending_]);
+    table_.prefetch(hashes_[pending_]);
+    values_.append(value.data(), value.size());
+    ends_[pending_] = values_.size();
+    if (++pending_ == kBatch || values_.size() > kManyBytes) flush();
+  }
+  void add_long(std::string_view key, std::span<const std::byte> value) {
+    const std::uint64_t hash = hash_of_long(key);
+    for (;;) {
+      make_room(1, value.size());
+      if (ListPlace* const list = table_.find_or_place_long(key, hash)) {
+        table_.append(*list, value);
+        ++emitted_;
+        return;
+      }
+      if (table_.size() == 0) refuse(key.size() + value.size());
+      seal_();
+    }
+  }
+
+  /// How many of the pending ones, from that one on.
+  std::size_t add_some(std::size_t first) {
+    make_room(pending_ - first, values_.size() - begin_of(first));
+    std::array<ListPlace*, kBatch> lists;
+    std::size_t last = first;
+    for (; last != pending_; ++last) {
+      lists[last] = table_.find_or_place(keys_[last], hashes_[last]);
+      if (lists[last] == nullptr) break;
+      table_.prefetch(*lists[last]);
+    }
+    for (std::size_t i = first; i != last; ++i) {
+      table_.append(*lists[i], values_.bytes().subspan(begin_of(i), ends_[i] - begin_of(i)));
+    }
+    if (last == first) seal_();
+    return last - first;
+  }
+  void make_room(std::size_t keys, std::size_t bytes) {
+    if (table_.has_room(keys, bytes)) [[likely]]
+      return;
+    if (!table_.grow(keys) || !table_.has_room(keys, bytes)) seal_();
+  }
+  [[nodiscard]] std::size_t begin_of(std::size_t i) const { return i == 0 ? 0 : ends_[i - 1]; }
+  [[noreturn]] static void refuse(std::size_t bytes) {
+    throw Error("bulkhead: a key and a value of " + std::to_string(bytes) +
+                " bytes are too large for the memory of a keyed job");
+  }
+
+  ListTable<V>& table_;
   const Seal& seal_;
   Counters& counters_;
+  std::array<PackedKey, kBatch> keys_;
+  std::array<std::uint64_t, kBatch> hashes_;
+  std::array<std::size_t, kBatch> ends_;  ///< of the values
+  PackedBytes values_;
+  std::size_t pending_ = 0;
   std::uint64_t emitted_ = 0;
 };
 

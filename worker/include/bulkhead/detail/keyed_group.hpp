@@ -39,7 +39,7 @@ struct KeyedGroup {
     const PartitionTask part(task);
     const KeyedTerms& terms = part.terms;
     if (!functions.buffer)
-      functions.buffer.emplace(terms.table_bytes, terms.key_bytes, terms.partition_bits);
+      functions.buffer.emplace(terms.table_bytes + terms.key_bytes, terms.partition_bits);
     part.answer(task, [&](ReduceAnswer& head) {
       functions.buffer->clear();
       Partition partition{functions.f, *functions.buffer, part, head, RunFiles::of(terms.ticket)};
@@ -66,8 +66,7 @@ struct KeyedGroup {
       SliceReader reader(files);
       for (const Slice& slice : part.slices) {
         reader.open(slice);
-        take_rows(reader);
-        take_records(reader);
+        take_lists(reader);
       }
       buffer.sort();
       head.table_bytes = buffer.bytes();
@@ -80,20 +79,7 @@ struct KeyedGroup {
     }
 
    private:
-    void take_rows(SliceReader& reader) {
-      if constexpr (kInSlot<V>) {
-        PackedKey key;
-        V value{};
-        while (const std::byte* const row = reader.row(RowCodec<V>::kMost)) {
-          reader.step(static_cast<std::size_t>(RowCodec<V>::get(row, key, value) - row));
-          if (!buffer.add(key, value)) {
-            make_room();
-            buffer.add(key, value);
-          }
-        }
-      }
-    }
-    void take_records(SliceReader& reader) {
+    void take_lists(SliceReader& reader) {
       SliceReader::Record record;
       while (reader.next(record)) {
         if (buffer.add(record.key, record.value)) continue;

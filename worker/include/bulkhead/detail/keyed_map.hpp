@@ -27,7 +27,7 @@ struct KeyedMap {
   /// The combiner is the user's, and may fail: then what an element gave is combined before the
   /// next one is looked at.
   static constexpr bool kBlamesElement = kCombines && !kBuiltIn<Combiner>;
-  using Collection = std::conditional_t<kCombines, CombinerTable<V>, PartitionBuffer<V>>;
+  using Collection = std::conditional_t<kCombines, CombinerTable<V>, ListTable<V>>;
 
   struct Functions {
     Mapper mapper;
@@ -105,7 +105,7 @@ struct KeyedMap {
     if constexpr (kCombines) {
       functions.collection.emplace(terms.table_bytes, terms.key_bytes);
     } else {
-      functions.collection.emplace(terms.table_bytes + terms.key_bytes, terms.partition_bits);
+      functions.collection.emplace(terms.table_bytes + terms.key_bytes);
     }
   }
 

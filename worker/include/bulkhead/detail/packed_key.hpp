@@ -74,6 +74,7 @@ inline constexpr bool kMayReadBehind = true;
 /// The first `size` of 16 bytes; the others are zero.
 inline PackedKey first_bytes(const char* bytes, std::size_t size) {
   PackedKey key;
+  __asm__("" : "+r"(bytes));  // compilers that know what ends there would warn
 #if defined(__x86_64__)
   alignas(16) static constexpr std::array<unsigned char, 32> kMasks = [] {
     std::array<unsigned char, 32> masks{};
