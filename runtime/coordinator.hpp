@@ -80,6 +80,9 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   Stats stats() override;
 
   [[nodiscard]] int workers() const override { return size_; }
+  [[nodiscard]] std::optional<std::uint64_t> worker_memory() const override {
+    return setup_.limits.memory;
+  }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:

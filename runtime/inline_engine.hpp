@@ -69,6 +69,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   void resize(int workers) override;
   Stats stats() override;
   [[nodiscard]] int workers() const override { return workers_; }
+  [[nodiscard]] std::optional<std::uint64_t> worker_memory() const override { return std::nullopt; }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:

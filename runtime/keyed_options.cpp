@@ -13,6 +13,9 @@ namespace {
 
 /// A worker's tables, of either phase, need some of it.
 constexpr std::uint64_t kLeastMemory = std::uint64_t{1} << 20;
+constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+/// Bytes that a worker has beside tables.
+constexpr std::uint64_t kBuffers = std::uint64_t{8} << 20;
 
 void check_folders(const std::vector<std::string>& folders) {
   if (folders.size() >= kRunFiles)
@@ -28,7 +31,7 @@ void check_folders(const std::vector<std::string>& folders) {
 
 }  // namespace
 
-KeyedOptions checked(KeyedOptions options) {
+void check(const KeyedOptions& options) {
   if (options.memory && *options.memory < kLeastMemory) {
     throw InvalidArgument("bulkhead: KeyedOptions::memory is " + std::to_string(*options.memory) +
                           " bytes; it must be " + std::to_string(kLeastMemory) + " or more");
@@ -36,18 +39,22 @@ KeyedOptions checked(KeyedOptions options) {
   if (options.commit_interval == 0)
     throw InvalidArgument("bulkhead: KeyedOptions::commit_interval is 0; it must be 1 or more");
   check_folders(options.spill);
-  if (!options.memory) options.memory = std::max(memory_left() / 4, kLeastMemory);
-  return options;
 }
 
-KeyedPlan plan_of(const KeyedOptions& options, int workers) {
+KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
+  const auto workers = static_cast<std::uint64_t>(engine.workers());
+  const std::uint64_t of_worker = std::min(engine.worker_memory().value_or(kNoLimit), data_left());
+  const std::uint64_t of_workers = of_worker > kNoLimit / workers ? kNoLimit : of_worker * workers;
   KeyedPlan plan;
-  plan.memory = options.memory.value();
+  plan.memory =
+      options.memory.value_or(std::max(std::min(memory_left() / 4, of_workers / 2), kLeastMemory));
   plan.folders = options.spill;
   if (options.spill_limit) plan.spill_limit = *options.spill_limit;
   plan.skips_failed = options.skip_failed;
-  // A quarter for tables of either phase, and of that a quarter for long keys.
-  const std::uint64_t each = plan.memory / 4 / static_cast<std::uint64_t>(workers);
+  // A quarter for tables of either phase, and of that a quarter for long keys. A worker that may
+  // have little needs some of it for buffers, and has the tables of both phases for a moment.
+  const std::uint64_t for_tables = of_worker / 4 - std::min(of_worker / 8, kBuffers / 4);
+  const std::uint64_t each = std::min(plan.memory / 4 / workers, for_tables);
   plan.terms.table_bytes = each / 4 * 3;
   plan.terms.key_bytes = each / 4;
   plan.terms.commit_bytes = options.commit_interval;

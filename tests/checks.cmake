@@ -20,12 +20,12 @@ foreach(file IN LISTS must_not_compile)
   set_tests_properties(compile_fail.${name} PROPERTIES TIMEOUT 120 LABELS compile_fail)
 endforeach()
 
-# The consumers build the library themselves, with ordinary flags: once is enough, not in sanitizer builds.
+# Some consumers build the library themselves, with ordinary flags: once is enough, not in sanitizer builds.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   foreach(way IN ITEMS find_package_static find_package_shared add_subdirectory pkg_config)
     add_test(NAME install.${way}
       COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/consume.sh ${PROJECT_SOURCE_DIR}
-        ${CMAKE_CURRENT_BINARY_DIR}/install ${CMAKE_CXX_COMPILER} ${way})
+        ${CMAKE_CURRENT_BINARY_DIR}/install ${CMAKE_CXX_COMPILER} ${way} ${PROJECT_BINARY_DIR})
     set_tests_properties(install.${way} PROPERTIES TIMEOUT 600 LABELS install
       ENVIRONMENT "CMAKE_GENERATOR=${CMAKE_GENERATOR}")
   endforeach()

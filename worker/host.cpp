@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace bulkhead::detail {
@@ -134,6 +135,17 @@ std::uint64_t memory_left() {
   std::uint64_t left = number_after("/proc/meminfo", "MemAvailable:") * 1024;
   for_each_cgroup([&](const auto& path) { left = std::min(left, memory_left(path)); });
   return left;
+}
+
+std::uint64_t data_left() {
+  const auto left = [](__rlimit_resource resource, std::string_view used) {
+    rlimit limit{};
+    if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+      return ~std::uint64_t{0};
+    const std::uint64_t bytes = number_after("/proc/self/status", used) * 1024;
+    return limit.rlim_cur - std::min<std::uint64_t>(limit.rlim_cur, bytes);
+  };
+  return std::min(left(RLIMIT_DATA, "VmData:"), left(RLIMIT_AS, "VmSize:"));
 }
 
 bool has_memory_to_spare(pid_t pid) {

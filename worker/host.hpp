@@ -35,6 +35,9 @@ namespace bulkhead::detail {
 
 /// Bytes that this machine, or this process's cgroup, has left.
 [[nodiscard]] std::uint64_t memory_left();
+/// Bytes that this process, and each that it starts, may have of its own besides: RLIMIT_DATA and
+/// RLIMIT_AS.
+[[nodiscard]] std::uint64_t data_left();
 /// True if the memory that a fork of process `pid` takes before it runs anything, mostly page
 /// tables, is next to nothing beside what the machine and our cgroups have left.
 [[nodiscard]] bool has_memory_to_spare(pid_t pid);

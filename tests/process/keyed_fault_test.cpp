@@ -3,6 +3,7 @@
 // Keyed jobs on bad days: every pair is counted once, whoever dies meanwhile.
 #include "tests/support/keyed.hpp"
 #include "tests/support/numbers.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/thrown.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/by_key.hpp>
@@ -69,7 +70,13 @@ TEST_F(KeyedFaultTest, CountsNothingTwiceWhoeverDies) {
   EXPECT_EQ(map_of(result), count_plainly(content));
 }
 
-/// Ends workers of a pool at random while it lives, a hundred times.
+/// A thousand and more take a while: set BULKHEAD_TEST_KILLS for them.
+int wanted_kills() {
+  const char* const variable = std::getenv("BULKHEAD_TEST_KILLS");
+  return variable != nullptr ? std::atoi(variable) : 200;
+}
+
+/// Ends workers of a pool at random while it lives.
 class Killer {
  public:
   explicit Killer(Pool& pool) : zygote_(test::zygote_of(pool)) {}
@@ -79,7 +86,7 @@ class Killer {
  private:
   void run(const std::stop_token& stop) {
     std::minstd_rand random(1);
-    while (!stop.stop_requested() && kills_ < 100) {
+    while (!stop.stop_requested()) {
       std::this_thread::sleep_for(std::chrono::microseconds(random() % 8000));
       for (const int worker : test::placed_workers_under(zygote_)) {
         if (random() % 2 == 0) continue;
@@ -99,20 +106,31 @@ TEST_F(KeyedFaultTest, IsTheSameWhereverWorkersAreKilled) {
   const std::string content = random_text(1'000'000);
   const std::string path = write("text", content);
   const Counts expected = count_plainly(content);
+  const auto count_beside = [](std::string_view some, auto& emit) {
+    for (const std::string_view line : lines(some)) {
+      emit.count("lines");
+      for (const std::string_view word : words(line)) emit(word);
+    }
+  };
+  const auto size = [](const std::string&, Values<std::uint64_t>& values) {
+    return static_cast<std::uint64_t>(std::ranges::distance(values.begin(), values.end()));
+  };
+  const auto number_of_lines = static_cast<std::uint64_t>(std::ranges::count(content, '\n')) + 1;
   Pool pool(2);
   KeyedOptions options{.memory = std::uint64_t{2} << 20, .commit_interval = 100'000};
   options.call.retries = {.crashes = 1000};
   const Killer killer(pool);
-  for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(count_words(pool, text(path, {.split = 20'000}), options), expected);
-    const auto size = [](const std::string&, Values<std::uint64_t>& values) {
-      return static_cast<std::uint64_t>(std::ranges::distance(values.begin(), values.end()));
-    };
-    auto sizes = pool.map_reduce_by_key<std::string, std::uint64_t>(
-        text(path, {.split = 20'000}), kCountWords, group(size), options);
-    EXPECT_EQ(map_of(sizes), expected);
+  while (killer.kills() < wanted_kills()) {
+    const TextInput input = text(path, {.split = 20'000});
+    auto counts =
+        pool.map_reduce_by_key<std::string, std::uint64_t>(input, count_beside, sum, options);
+    ASSERT_EQ(map_of(counts), expected) << killer.kills();
+    ASSERT_EQ(counts.counters().at("lines"), number_of_lines) << killer.kills();
+    auto sizes = pool.map_reduce_by_key<std::string, std::uint64_t>(input, count_beside,
+                                                                    group(size), options);
+    ASSERT_EQ(map_of(sizes), expected) << killer.kills();
+    ASSERT_EQ(sizes.counters().at("lines"), number_of_lines) << killer.kills();
   }
-  EXPECT_GT(killer.kills(), 10);
 }
 
 TEST_F(KeyedFaultTest, BlamesThePieceThatFails) {
@@ -282,5 +300,24 @@ TEST_F(KeyedFaultTest, SpillsNoMoreThanItMay) {
   auto few = pool.map_reduce_by_key<std::string, int>(test::numbers(0, 10), emit_all, sum);
   EXPECT_EQ(map_of(few).size(), 10U) << "the next job";
 }
+TEST_F(KeyedFaultTest, AnInputMayBeMuchLargerThanWhatWorkersMayHave) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
+  constexpr std::uint64_t kLimit = std::uint64_t{16} << 20;
+  std::string content;
+  std::uint64_t numbers = 0;
+  for (; content.size() < 4 * kLimit; ++numbers) content += std::to_string(numbers) + '\n';
+  const std::string path = write("numbers", content);
+  Pool pool({.workers = 2, .limits = {.memory = kLimit}});
+  auto counts = pool.map_reduce_by_key<std::string, int>(text(path), kCountWords, sum);
+  std::uint64_t keys = 0;
+  for (const auto& [word, number] : counts) keys += number == 1 ? 1 : 0;
+  EXPECT_EQ(keys, numbers);
+  const auto size = [](const std::string&, Values<int>& values) {
+    return values.to_vector().size();
+  };
+  auto sizes = pool.map_reduce_by_key<std::string, int>(text(path), kCountWords, group(size));
+  EXPECT_EQ(sizes.stats().keys, numbers);
+}
+
 }  // namespace
 }  // namespace bulkhead

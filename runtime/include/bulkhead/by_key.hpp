@@ -33,7 +33,9 @@ namespace bulkhead {
 
 struct KeyedOptions {
   /// Bytes that tables, runs and the result may take in memory, all together; what is more is
-  /// spilled. Default: a quarter of what the machine, or the cgroup, has left.
+  /// spilled. Default: a quarter of what the machine, or the cgroup, has left, and no more than
+  /// half of what the workers may have by Limits::memory. Tables are kept well below that in any
+  /// case.
   std::optional<std::uint64_t> memory = std::nullopt;
   /// Folders on disks, at most eight, which are written to in turn; one that is full is left alone
   /// from then on. Files there have no names, and are gone with the result. None: a job that needs
@@ -54,25 +56,25 @@ struct KeyedOptions {
 
 namespace detail {
 
-/// Throws InvalidArgument. Gives options.memory its default.
-[[nodiscard]] KeyedOptions checked(KeyedOptions options);
+/// Throws InvalidArgument.
+void check(const KeyedOptions& options);
 /// What is meant for the elements does not count where their values are combined.
 [[nodiscard]] CallOptions second_phase(CallOptions options);
-/// How so many workers divide the memory.
-[[nodiscard]] KeyedPlan plan_of(const KeyedOptions& options, int workers);
+/// How the workers divide the memory.
+[[nodiscard]] KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine);
 
 template <class K, class V, class Reader, class Mapper, class Reducer>
 KeyedResult<K, KeyedValue<K, V, Reducer>> run_keyed(Engine& engine, PieceSource& source,
                                                     const Mapper& mapper, const Reducer& reducer,
-                                                    const KeyedOptions& given) {
+                                                    const KeyedOptions& options) {
   using Parts = ReducerParts<Reducer>;
   using Combiner = typename Parts::Combiner;
   using Finisher = typename Parts::Finisher;
   constexpr bool kGroups = std::is_same_v<Combiner, NoCombiner>;
   using Reduce = std::conditional_t<kGroups, KeyedGroup<K, V, Finisher>,
                                     KeyedReduce<K, V, Combiner, Finisher>>;
-  const KeyedOptions options = checked(given);
-  KeyedPlan plan = plan_of(options, engine.workers());
+  check(options);
+  KeyedPlan plan = plan_of(options, engine);
   plan.is_exact = kExact<V, Combiner>;
   const KeyedCallable map{&KeyedMap<K, V, Mapper, Combiner, Reader>::describe, true,
                           [&](ByteWriter& out) {

@@ -326,6 +326,8 @@ class Engine {
   virtual void dismiss() = 0;
   virtual void resize(int workers) = 0;
   [[nodiscard]] virtual int workers() const = 0;
+  /// Bytes that each may have of its own; nothing: it is not limited by the pool.
+  [[nodiscard]] virtual std::optional<std::uint64_t> worker_memory() const = 0;
   virtual Stats stats() = 0;
   /// True in a fork of the process that made it: it must not be used there, nor destroyed.
   [[nodiscard]] virtual bool is_copy() const = 0;
