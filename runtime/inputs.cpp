@@ -65,13 +65,6 @@ class FileParts final : public detail::PieceSource {
   bool has_begun_ = false;  ///< the file: an empty one has one part, too
 };
 
-void check(const TextOptions& options) {
-  if (options.split == 0)
-    throw InvalidArgument("bulkhead: TextOptions::split is 0; it must be 1 or more bytes");
-  if (options.longest_line == 0)
-    throw InvalidArgument("bulkhead: TextOptions::longest_line is 0; it must be 1 or more bytes");
-}
-
 /// Whole lines of a stream.
 class StreamParts final : public detail::PieceSource {
  public:
@@ -123,11 +116,33 @@ class StreamParts final : public detail::PieceSource {
   std::uint64_t offset_ = 0;
 };
 
+/// What is meant for other functions.
+void refuse_compressed(const std::string& path) {
+  for (const auto& [suffix, format] :
+       {std::pair(".gz", "gzip"), {".zst", "zstd"}, {".lz4", "lz4"}}) {
+    if (path.ends_with(suffix))
+      throw InvalidArgument("bulkhead: text(): " + path + " is compressed: " + format +
+                            "_text() of <bulkhead/" + format + ".hpp> reads it");
+  }
+}
+
 }  // namespace
 
-TextInput::TextInput(const std::string& pattern, TextOptions options) : options_(options) {
-  check(options);
-  files_ = detail::whole_files(pattern, "text");
+namespace detail {
+
+TextOptions checked(const TextOptions& options) {
+  if (options.split == 0)
+    throw InvalidArgument("bulkhead: TextOptions::split is 0; it must be 1 or more bytes");
+  if (options.longest_line == 0)
+    throw InvalidArgument("bulkhead: TextOptions::longest_line is 0; it must be 1 or more bytes");
+  return options;
+}
+
+}  // namespace detail
+
+TextInput::TextInput(const std::string& pattern, TextOptions options)
+    : files_(detail::whole_files(pattern, "text")), options_(detail::checked(options)) {
+  for (const FilePiece& file : files_) refuse_compressed(file.path);
 }
 
 std::unique_ptr<detail::PieceSource> TextInput::pieces() const {
@@ -137,9 +152,7 @@ std::unique_ptr<detail::PieceSource> TextInput::pieces() const {
 }
 
 StreamInput::StreamInput(std::istream& stream, TextOptions options)
-    : stream_(stream), options_(options) {
-  check(options);
-}
+    : stream_(stream), options_(detail::checked(options)) {}
 
 std::unique_ptr<detail::PieceSource> StreamInput::pieces() const {
   return std::make_unique<StreamParts>(stream_, options_);

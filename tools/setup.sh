@@ -9,6 +9,7 @@ BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libboost-dev libcereal-dev libs
 TEST_PACKAGES=(
   libgtest-dev libgmock-dev libseccomp-dev python3 spin
   libpng-dev prometheus-cpp-dev nlohmann-json3-dev # also for the service in tools/examples
+  zlib1g-dev libzstd-dev liblz4-dev
 )
 CHECK_PACKAGES=(clang clang-format git procps)
 DEMO_PACKAGES=(libeigen3-dev libcli11-dev)

@@ -48,7 +48,10 @@ function(bulkhead_companion name)
 endfunction()
 bulkhead_companion(asio)
 target_link_libraries(bulkhead_asio INTERFACE Threads::Threads)
+bulkhead_companion(gzip)
+bulkhead_companion(lz4)
 bulkhead_companion(prometheus)
+bulkhead_companion(zstd)
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
 install(TARGETS bulkhead EXPORT bulkhead

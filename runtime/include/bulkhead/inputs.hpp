@@ -40,6 +40,9 @@ struct File {
 
 namespace detail {
 
+/// Throws InvalidArgument.
+[[nodiscard]] TextOptions checked(const TextOptions& options);
+
 struct TextReader {
   LineTerms terms{};
   LineBlocks blocks{};

@@ -94,6 +94,24 @@ WORDS = Peer("bulkhead", _built("bench_words"))
 WORDS_WHOLE = Peer("bulkhead, no commits", _built("bench_words"), mode="{mode}-whole")
 WORDS_BUDGET = Peer("bulkhead, 64 MiB", _built("bench_words"), mode="{mode}-budget")
 WORDS_THREADS = Peer("threads", _built("bench_words_threads"))
+INDEX = Peer("bulkhead", _built("bench_index"))
+INDEX_THREADS = Peer("threads", _built("bench_index_threads"))
+
+
+def _counts_words(name: str, package: str = "", probe: tuple[str, ...] = ()) -> Peer:
+    program = (*_script(PYTHON, "words_peer.py"), str(PROGRAMS))
+    return Peer(name, program, named=True, package=package, probe=probe)
+
+
+WORDS_POOL = _counts_words("multiprocessing, Counter")
+WORDS_DASK = _counts_words("dask.bag", "python3-dask", (PYTHON, "-c", "import dask.bag"))
+WORDS_MAWK = _counts_words("mawk", "mawk", ("sh", "-c", "command -v mawk"))
+WORDS_SORT = _counts_words("sort | uniq -c")
+WORDS_DUCKDB = Peer(
+    "DuckDB", (*_script("node", "words_duckdb.mjs"), str(PROGRAMS)),
+    package="nodejs, and its package @duckdb/node-api",
+    probe=("node", "-e", "require('@duckdb/node-api')"),
+)
 
 FUTEX = Peer("futex", _built("bench_ping_pong"), mode="futex")
 FUTEX_TWO_CORES = Peer("futex, two cores", _built("bench_ping_pong"), mode="futex-two-cores")

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.peers import (
-    AFTER_INIT, ARRAYS, ARRAYS_THREADS, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH, EXECUTOR, FORK, FUTEX,
-    FUTEX_TWO_CORES, GNU_PARALLEL, JOBLIB, JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY,
-    MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB, THREADS, WORDS, WORDS_BUDGET, WORDS_THREADS,
-    WORDS_WHOLE, Peer,
+    AFTER_INIT, ARRAYS, ARRAYS_THREADS, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH,
+    EXECUTOR, FORK, FUTEX, FUTEX_TWO_CORES, GNU_PARALLEL, INDEX, INDEX_THREADS, JOBLIB, JOBLIB_1,
+    MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY, MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB,
+    THREADS, WORDS, WORDS_BUDGET, WORDS_DASK, WORDS_DUCKDB, WORDS_MAWK, WORDS_POOL, WORDS_SORT,
+    WORDS_THREADS, WORDS_WHOLE, Peer,
 )
 from suite.uneven import durations
 
@@ -107,12 +108,17 @@ WORKLOADS = [
     Workload("histogram", "GB/s", {ARRAYS: 100_000, ARRAYS_THREADS: 100_000}, needs_gib=2),
 
     # Values that are combined by key: MiB of text, and thousands of different words in it.
-    Workload("words-64mib", "GB/s", {WORDS: 64, WORDS_WHOLE: 64, WORDS_THREADS: 64}, mode="words",
-             parameter=1000, needs_gib=2),
-    Workload("words-1gib", "GB/s", {WORDS: 1024, WORDS_WHOLE: 1024, WORDS_THREADS: 1024},
+    Workload("words-64mib", "GB/s", dict.fromkeys(
+                 [WORDS, WORDS_WHOLE, WORDS_THREADS, WORDS_DUCKDB, WORDS_POOL, WORDS_DASK,
+                  WORDS_MAWK, WORDS_SORT], 64),
+             mode="words", parameter=1000, needs_gib=2),
+    Workload("words-1gib", "GB/s",
+             dict.fromkeys([WORDS, WORDS_WHOLE, WORDS_THREADS, WORDS_DUCKDB], 1024),
              mode="words", parameter=1000, needs_gib=8, most_rounds=5),
     Workload("words-many", "GB/s", {WORDS: 1024, WORDS_BUDGET: 1024, WORDS_THREADS: 1024},
              mode="words-uniform", parameter=20_000, needs_gib=12, most_rounds=3),
+
+    Workload("index", "GB/s", {INDEX: 10_000, INDEX_THREADS: 10_000}, needs_gib=2),
 
     # One call at a time.
     Workload("latency", "us", workers=1, quick_part=4, sizes=LATENCY | {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// gzip_text(): text() of files that gzip has compressed. For users of zlib, which they link.
+#pragma once
+
+#include <bulkhead/detail/compressed_input.hpp>
+#include <bulkhead/error.hpp>
+#include <bulkhead/inputs.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <zlib.h>
+
+namespace bulkhead {
+namespace detail {
+
+struct GzipFormat {
+  static constexpr const char* kFunction = "gzip_text";
+
+  /// Nothing says where a member ends but its data.
+  static std::uint64_t end_of_frame(const UnchangedFile&, std::uint64_t, std::uint64_t size) {
+    return size;
+  }
+
+  class Stream {
+   public:
+    Stream() {
+      constexpr int kGzipOnly = 16 + MAX_WBITS;
+      if (::inflateInit2(&state_, kGzipOnly) != Z_OK) throw Error("zlib cannot begin");
+    }
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+    ~Stream() { ::inflateEnd(&state_); }
+
+    Step next(std::span<const char> in, std::span<char> out) {
+      const auto most = [](std::size_t size) {
+        return static_cast<uInt>(std::min<std::size_t>(size, std::numeric_limits<uInt>::max()));
+      };
+      state_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+      state_.avail_in = most(in.size());
+      state_.next_out = reinterpret_cast<Bytef*>(out.data());
+      state_.avail_out = most(out.size());
+      const int done = ::inflate(&state_, Z_NO_FLUSH);
+      if (done != Z_OK && done != Z_STREAM_END && done != Z_BUF_ERROR)
+        throw Error(state_.msg != nullptr ? state_.msg : "zlib refuses it");
+      const Step step{most(in.size()) - state_.avail_in, most(out.size()) - state_.avail_out,
+                      done == Z_STREAM_END};
+      if (step.frame_ended) ::inflateReset(&state_);  // another member may follow
+      return step;
+    }
+
+   private:
+    z_stream state_{};
+  };
+};
+
+}  // namespace detail
+
+/// As text(), of files that gzip has compressed. A worker reads a whole file: compress large ones
+/// in several, or with zstd.
+[[nodiscard]] inline detail::CompressedInput<detail::GzipFormat> gzip_text(
+    const std::string& pattern, TextOptions options = {}) {
+  return {pattern, options};
+}
+
+}  // namespace bulkhead
