@@ -23,15 +23,10 @@ Job::Encoded KeyedPhase::encode(TaskSink& sink, std::uint32_t callable, TaskRang
   Encoded encoded;
   for (; encoded.accepted < tasks.count; ++encoded.accepted) {
     const std::uint64_t task = tasks.first + encoded.accepted;
-    bool is_wanted = wants(task) && !has_error();
-    try {
-      if (is_wanted &&
-          !sink.put_written(callable, task, [&](SpillWriter& out) { encode_argument(task, out); }))
-        break;
-    } catch (...) {  // there is no file to be had for its runs
-      end_with(std::current_exception());
-      is_wanted = false;
-    }
+    const bool is_wanted = wants(task) && !has_error();
+    if (is_wanted &&
+        !sink.put_written(callable, task, [&](SpillWriter& out) { encode_argument(task, out); }))
+      break;
     if (is_wanted) continue;
     let_go(task);
     encoded.failed = true;
@@ -43,8 +38,7 @@ Job::Encoded KeyedPhase::encode(TaskSink& sink, std::uint32_t callable, TaskRang
 
 void KeyedPhase::encode_argument(std::uint64_t task, ByteWriter& out) const {
   KeyedTerms terms = plan_.terms;
-  terms.file = store_.choose();
-  terms.ticket = store_.ticket();
+  terms.ticket = store_.ticket_to_write();
   out.put(terms);
   encode_part(task, out);
 }
@@ -70,9 +64,13 @@ void KeyedPhase::note_refusal(std::uint64_t task, ByteReader& answer) {
   const auto step = Codec<std::string>::decode(answer);
   expect_end(answer);
   const bool is_full = error == ENOSPC || error == EDQUOT || error == EIO;
-  if (is_full && store_.give_up(file)) return do_again(task);
+  try {
+    if (is_full && store_.give_up(file)) return do_again(task);
+    end_with(std::make_exception_ptr(SystemError(step, error)));
+  } catch (const SystemError&) {
+    end_with(std::current_exception());
+  }
   let_go(task);
-  end_with(std::make_exception_ptr(SystemError(step, error)));
 }
 
 std::vector<Slice> KeyedPhase::get_slices(ByteReader& in, std::uint64_t count) const {

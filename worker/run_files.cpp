@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -22,8 +23,8 @@ thread_local std::unique_ptr<RunFiles> present;
 /// The kernel takes no more in one call.
 constexpr std::size_t kMostAtOnce = 0x7fff'f000;
 
-[[noreturn]] void refuse(const std::string& what, int error) {
-  throw RunError("bulkhead: a run of a keyed job cannot be " + what, error);
+[[noreturn]] void refuse(const std::string& what, int error, RunFile file) {
+  throw RunError("bulkhead: a run of a keyed job cannot be " + what, error, file);
 }
 
 /// Where a file of runs lies: it has no name.
@@ -33,10 +34,6 @@ std::string folder_of(int fd) {
       std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
   if (error || link.string().starts_with("/memfd:")) return "memory";
   return link.parent_path();
-}
-
-[[noreturn]] void refuse_to_write(int fd, int error) {
-  refuse("written to " + folder_of(fd), error);
 }
 
 }  // namespace
@@ -66,25 +63,43 @@ int RunFiles::descriptor(RunFile file) {
     const std::string path = "/proc/" + std::to_string(ticket_.coordinator) + "/fd/" +
                              std::to_string(ticket_.files.at(file));
     fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
-    if (fd < 0) refuse("reached", errno);
+    if (fd < 0) refuse("reached", errno, file);
   }
   return fd;
 }
 
+std::uint64_t RunFiles::size(RunFile file) {
+  struct stat status {};
+  if (::fstat(descriptor(file), &status) != 0) refuse("written", errno, file);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+/// For so many bytes.
+RunFile RunFiles::choose(std::uint64_t bytes) {
+  if (size(kInMemory) + bytes <= ticket_.most_in_memory) return kInMemory;
+  if (ticket_.disk == kInMemory) refuse("kept in memory", ENOSPC, kInMemory);
+  if (size(ticket_.disk) + bytes > ticket_.most_on_disk)
+    throw RunError("bulkhead: a keyed job needs more than the " +
+                       std::to_string(ticket_.spill_limit) + " bytes of KeyedOptions::spill_limit",
+                   ENOSPC, ticket_.disk);
+  return ticket_.disk;
+}
+
 /// A write to a file that is open for appending takes its room and fills it in one step, whoever
 /// writes beside it; and leaves the position of this process' own descriptor behind it.
-Slice RunFiles::append(RunFile file, std::span<const std::byte> bytes) {
+Slice RunFiles::append(std::span<const std::byte> bytes) {
   if (bytes.size() > kMostAtOnce)
     throw Error("bulkhead: a part of a run of a keyed job has " + std::to_string(bytes.size()) +
                 " bytes; give the job less memory");
+  const RunFile file = choose(bytes.size());
   const int fd = descriptor(file);
   ssize_t written = 0;
   while ((written = ::write(fd, bytes.data(), bytes.size())) < 0 && errno == EINTR) {
   }
-  if (written < 0) refuse_to_write(fd, errno);
-  if (static_cast<std::size_t>(written) != bytes.size()) refuse_to_write(fd, ENOSPC);
+  if (static_cast<std::size_t>(written) != bytes.size())
+    refuse("written to " + folder_of(fd), written < 0 ? errno : ENOSPC, file);
   const off_t end = ::lseek(fd, 0, SEEK_CUR);
-  if (end < written) refuse_to_write(fd, errno);
+  if (end < written) refuse("written to " + folder_of(fd), errno, file);
   return {file, 0, static_cast<std::uint64_t>(end - written), bytes.size(), 0};
 }
 
@@ -93,7 +108,7 @@ void RunFiles::read(RunFile file, std::uint64_t offset, std::span<std::byte> byt
   while (!bytes.empty()) {
     const ssize_t got = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse("read", errno);
+    if (got < 0) refuse("read", errno, file);
     if (got == 0) throw Error("bulkhead: a run of a keyed job is shorter than was said");
     offset += static_cast<std::uint64_t>(got);
     bytes = bytes.subspan(static_cast<std::size_t>(got));

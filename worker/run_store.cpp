@@ -3,6 +3,7 @@
 #include <bulkhead/detail/run_store.hpp>
 #include <bulkhead/error.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <fcntl.h>
@@ -35,31 +36,47 @@ RunStore::~RunStore() {
   }
 }
 
-RunFile RunStore::choose() {
-  if (bytes(kInMemory) < memory_) return kInMemory;
-  if (in_use_.empty())
-    throw SystemError("bulkhead: a keyed job needs more than the " + std::to_string(memory_) +
-                          " bytes of memory for its runs, and there is no folder to spill to",
-                      ENOSPC);
-  if (bytes_on_disk() >= limit_)
-    throw SystemError("bulkhead: a keyed job needs more than the " + std::to_string(limit_) +
-                          " bytes of KeyedOptions::spill_limit",
-                      ENOSPC);
-  const RunFile file = in_use_.at(next_++ % in_use_.size());
-  if (ticket_.files.at(file) < 0) open_on_disk(file);
-  return file;
+RunTicket RunStore::ticket_to_write() {
+  RunFile disk = kInMemory;
+  if (!in_use_.empty()) disk = in_use_[next_++ % in_use_.size()];
+  if (disk != kInMemory && ticket_.files.at(disk) < 0) {
+    open_on_disk(disk);
+    if (ticket_.files.at(disk) < 0) disk = kInMemory;
+  }
+  RunTicket ticket = ticket_;
+  ticket.most_in_memory = memory_;
+  ticket.disk = disk;
+  std::uint64_t others = 0;
+  for (RunFile file = kInMemory + 1; file != kRunFiles; ++file) {
+    if (file != disk) others += bytes(file);
+  }
+  ticket.most_on_disk = limit_ - std::min(limit_, others);
+  ticket.spill_limit = limit_;
+  return ticket;
 }
 
 bool RunStore::give_up(RunFile file) {
+  if (file == kInMemory && in_use_.empty()) refuse_disk();
   std::erase(in_use_, file);
   return !in_use_.empty();
 }
 
+void RunStore::refuse_disk() const {
+  if (error_ != 0) throw SystemError(no_file_, error_);
+  throw SystemError("bulkhead: a keyed job needs more than the " + std::to_string(memory_) +
+                        " bytes of memory for its runs, and there is no folder to spill to",
+                    ENOSPC);
+}
+
+/// If it cannot, that matters as soon as it is wanted.
 void RunStore::open_on_disk(RunFile file) {
   const std::string& folder = folders_.at(file - 1);
   const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd < 0)
-    throw SystemError("bulkhead: no file in " + folder + " for the runs of a keyed job", errno);
+  if (fd < 0) {
+    error_ = errno;
+    no_file_ = "bulkhead: no file in " + folder + " for the runs of a keyed job";
+    std::erase(in_use_, file);
+  }
   ticket_.files.at(file) = fd;
 }
 

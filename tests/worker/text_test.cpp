@@ -75,8 +75,16 @@ TEST(Words, EndWithTheText) {
   for (std::size_t size = 0; size < 200; ++size) {
     const auto found = words_of(std::string_view(text).substr(7, size));
     ASSERT_EQ(found.size(), size == 0 ? 0U : 1U);
-    if (size != 0) ASSERT_EQ(found[0].size(), size);
+    if (size != 0) {
+      ASSERT_EQ(found[0].size(), size);
+    }
   }
+}
+
+TEST(Lines, MayEndInAnotherByte) {
+  std::vector<std::string> all;
+  for (const std::string_view line : lines("one;two\r;;four", ';')) all.emplace_back(line);
+  EXPECT_THAT(all, ElementsAre("one", "two\r", "", "four"));
 }
 
 TEST(Lines, EndWithAFeedOrWithTheText) {

@@ -41,7 +41,7 @@ struct KeyedOptions {
   /// from then on. Files there have no names, and are gone with the result. None: a job that needs
   /// more memory fails.
   std::vector<std::string> spill = {"/var/tmp"};
-  /// Bytes that may be spilled: about, as it is looked at before a worker begins with a part.
+  /// Bytes that may be spilled, but for what several workers write at the same moment.
   std::optional<std::uint64_t> spill_limit = std::nullopt;
   /// What a worker has done of the input is safe from its death after about so many bytes.
   std::uint64_t commit_interval = std::uint64_t{64} << 20;

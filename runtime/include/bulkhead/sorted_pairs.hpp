@@ -114,9 +114,8 @@ class SortedPairs {
     })) {
     }
     std::ranges::sort(pairs, {}, &value_type::first);
-    const detail::RunFile file = store_->choose();
-    files_->renew(store_->ticket());
-    detail::RunPacker packer(*files_, file);
+    files_->renew(store_->ticket_to_write());
+    detail::RunPacker packer(*files_);
     for (const value_type& pair : pairs) {
       detail::with_bytes<K>(pair.first,
                             [&](std::string_view bytes) { packer.add_record(bytes, pair.second); });

@@ -95,13 +95,13 @@ struct KeyedGroup {
       put_aside();
     }
     void put_aside() {
-      RunPacker packer(files, part.terms.file);
+      RunPacker packer(files);
       buffer.pack(packer);
       for (const Slice& slice : packer.take()) sorted.push_back(slice);
       buffer.clear();
     }
     std::vector<Slice> write(PairRow<V>& pairs) {
-      RunPacker packer(files, part.terms.file);
+      RunPacker packer(files);
       for (; pairs.has_more(); ++head.keys) {
         const std::string bytes(pairs.key());
         bulkhead::Values<V> values(pairs);

@@ -53,7 +53,7 @@ struct KeyedMap {
     const std::uint64_t emitted = collect(functions, task, runs);
     task.enter(TaskPhase::encoding);
     runs.seal_rest();
-    if (runs.error) return put_refusal(terms.file, *runs.error, task.result);
+    if (runs.error) return put_refusal(*runs.error, task.result);
     task.result.put(AnswerKind::done);
     task.result.put(MapAnswer{runs.count, emitted, runs.sealed, runs.most_bytes});
     put_slices(runs.slices, task.result);
@@ -81,7 +81,7 @@ struct KeyedMap {
       if (error) throw RunError(*error);
       try {
         const std::vector<Slice> run =
-            pack(collection, terms.partition_bits, RunFiles::of(terms.ticket), terms.file);
+            pack(collection, terms.partition_bits, RunFiles::of(terms.ticket));
         slices.insert(slices.end(), run.begin(), run.end());
       } catch (const RunError& caught) {
         error = caught;

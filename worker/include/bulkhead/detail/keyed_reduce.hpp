@@ -49,7 +49,7 @@ struct PartitionTask {
       task.result.put(head);
       put_slices(result, task.result);
     } catch (const RunError& error) {
-      put_refusal(terms.file, error, task.result);
+      put_refusal(error, task.result);
     }
   }
 };
@@ -115,7 +115,7 @@ struct KeyedReduce {
     std::vector<Slice> reduce() {
       if (!functions.table) functions.table.emplace(terms.table_bytes, terms.key_bytes);
       Table& table = *functions.table;
-      RunPacker packer(files, terms.file);
+      RunPacker packer(files);
       while (part >> bits == 0) {
         table.clear(skipped());
         if (!fill(table)) {

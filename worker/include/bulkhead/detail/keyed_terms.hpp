@@ -16,7 +16,6 @@ namespace bulkhead::detail {
 /// How a job divides its memory and its keys.
 struct KeyedTerms {
   RunTicket ticket;
-  RunFile file = kInMemory;  ///< for what comes of the task
   std::int32_t partition_bits = 6;
   std::uint64_t table_bytes = 0;   ///< of slots, in each worker
   std::uint64_t key_bytes = 0;     ///< of long keys, likewise
@@ -47,9 +46,9 @@ using Counters = std::map<std::string, std::uint64_t>;
 inline void put_slices(const std::vector<Slice>& slices, ByteWriter& out) {
   out.write(slices.data(), slices.size() * sizeof(Slice));
 }
-inline void put_refusal(RunFile file, const RunError& error, ByteWriter& out) {
+inline void put_refusal(const RunError& error, ByteWriter& out) {
   out.put(AnswerKind::refused);
-  out.put(file);
+  out.put(error.file());
   out.put(static_cast<std::int32_t>(error.error_number()));
   Codec<std::string>::encode(error.step(), out);
 }

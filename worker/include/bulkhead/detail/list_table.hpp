@@ -65,8 +65,8 @@ class ListTable {
   }
 
   /// All lists, as a run: a slice for each of 2^bits partitions.
-  friend std::vector<Slice> pack(ListTable& table, int bits, RunFiles& files, RunFile file) {
-    RunPacker packer(files, file);
+  friend std::vector<Slice> pack(ListTable& table, int bits, RunFiles& files) {
+    RunPacker packer(files);
     std::vector<std::byte> list;
     for (std::uint64_t partition = 0; partition >> bits == 0; ++partition) {
       table.keys_.walk(partition, bits, [&](auto& slot) {

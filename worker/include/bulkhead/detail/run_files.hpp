@@ -39,6 +39,12 @@ struct RunTicket {
     none.fill(-1);
     return none;
   }
+
+  // Where to write.
+  std::uint64_t most_in_memory = 0;  ///< bytes of that file
+  RunFile disk = kInMemory;          ///< for what is more; kInMemory: there is none
+  std::uint64_t most_on_disk = 0;    ///< bytes of that one
+  std::uint64_t spill_limit = 0;     ///< bytes of all on disks, for errors
 };
 
 /// Where a slice lies.
@@ -50,15 +56,19 @@ struct Slice {
   std::uint64_t row_bytes = 0;  ///< at its beginning
 };
 
-/// A run could not be written, or not be read: `error` is the number.
+/// A run could not be written, or not be read, in a file: `error` is the number.
 class RunError : public SystemError {
  public:
-  RunError(const std::string& what, int error) : SystemError(what, error), step_(what) {}
+  RunError(const std::string& what, int error, RunFile file)
+      : SystemError(what, error), step_(what), file_(file) {}
   /// Without the text of the error.
   [[nodiscard]] const std::string& step() const { return step_; }
+  /// kInMemory: there was another one to be written to, which is not to be had.
+  [[nodiscard]] RunFile file() const { return file_; }
 
  private:
   std::string step_;
+  RunFile file_;
 };
 
 /// The files of a ticket in this process. One thread at a time.
@@ -73,13 +83,15 @@ class RunFiles {
   RunFiles& operator=(const RunFiles&) = delete;
   ~RunFiles();
 
-  /// Throws RunError; Error if it is 2 GiB or more.
-  Slice append(RunFile file, std::span<const std::byte> bytes);
+  /// Where the ticket says. Throws RunError; Error if it is 2 GiB or more.
+  Slice append(std::span<const std::byte> bytes);
   /// Throws RunError, and Error if there is less than that.
   void read(RunFile file, std::uint64_t offset, std::span<std::byte> bytes);
 
  private:
   int descriptor(RunFile file);
+  RunFile choose(std::uint64_t bytes);
+  std::uint64_t size(RunFile file);
 
   const std::int32_t owner_;  ///< process
   RunTicket ticket_;

@@ -80,7 +80,7 @@ class PackedPairs {
 
 class RunPacker {
  public:
-  RunPacker(RunFiles& files, RunFile file) : files_(files), file_(file) {}
+  explicit RunPacker(RunFiles& files) : files_(files) {}
 
   template <class V>
   void add_row(PackedKey key, const V& value) {
@@ -101,7 +101,7 @@ class RunPacker {
   }
   /// Another one.
   void add_slice(const PackedPairs& pairs) {
-    slices_.push_back({file_, 0, bytes_.size(), pairs.bytes(), pairs.rows().size()});
+    slices_.push_back({kInMemory, 0, bytes_.size(), pairs.bytes(), pairs.rows().size()});
     for (const std::span<const std::byte> part : {pairs.rows(), pairs.records()}) {
       if (!part.empty()) bytes_.append(part.data(), part.size());
     }
@@ -120,13 +120,15 @@ class RunPacker {
 
   void flush() {
     if (written_ == slices_.size()) return;
-    const Slice all = files_.append(file_, bytes_.bytes());
-    for (; written_ < slices_.size(); ++written_) slices_[written_].offset += all.offset;
+    const Slice all = files_.append(bytes_.bytes());
+    for (; written_ < slices_.size(); ++written_) {
+      slices_[written_].file = all.file;
+      slices_[written_].offset += all.offset;
+    }
     bytes_.clear();
   }
 
   RunFiles& files_;
-  const RunFile file_;
   PackedPairs pairs_;  ///< of the present slice
   PackedBytes bytes_;  ///< slices that are not written
   std::vector<Slice> slices_;
@@ -135,9 +137,9 @@ class RunPacker {
 
 /// All that is in a table, as a run: a slice for each of 2^bits partitions.
 template <class V>
-std::vector<Slice> pack(CombinerTable<V>& table, int bits, RunFiles& files, RunFile file) {
+std::vector<Slice> pack(CombinerTable<V>& table, int bits, RunFiles& files) {
   using Table = CombinerTable<V>;
-  RunPacker packer(files, file);
+  RunPacker packer(files);
   for (std::uint64_t partition = 0; partition >> bits == 0; ++partition) {
     table.walk(partition, bits, [&](typename Table::Slot& slot) {
       if constexpr (kInSlot<V>) {

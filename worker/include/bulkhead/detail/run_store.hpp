@@ -23,10 +23,12 @@ class RunStore {
   RunStore& operator=(const RunStore&) = delete;
   ~RunStore();
 
+  /// For those who read.
   [[nodiscard]] const RunTicket& ticket() const { return ticket_; }
-  /// For the next run. Throws SystemError if there is no room, or no file to be had.
-  RunFile choose();
-  /// Nothing more can be written to that file. False: it was the last one.
+  /// For somebody who is going to write.
+  [[nodiscard]] RunTicket ticket_to_write();
+  /// That could not be written to. False: and there is no other. Throws SystemError if that was not
+  /// a matter of room, but there is no file to be had, or none was wanted.
   bool give_up(RunFile file);
   /// Bytes that were written to it.
   [[nodiscard]] std::uint64_t bytes(RunFile file) const;
@@ -34,6 +36,7 @@ class RunStore {
 
  private:
   void open_on_disk(RunFile file);
+  [[noreturn]] void refuse_disk() const;
 
   const std::uint64_t memory_;
   const std::vector<std::string> folders_;
@@ -41,6 +44,8 @@ class RunStore {
   RunTicket ticket_;
   std::vector<RunFile> in_use_;  ///< on disks
   std::size_t next_ = 0;
+  std::string no_file_;  ///< why there is none on a disk
+  int error_ = 0;        ///< the number of that
 };
 
 }  // namespace bulkhead::detail
