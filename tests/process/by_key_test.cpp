@@ -3,31 +3,18 @@
 // Keyed map-reduce: reducers, types, and the same result for any number of workers.
 #include "tests/support/keyed.hpp"
 #include "tests/support/numbers.hpp"
-#include "tests/support/thrown.hpp"
-#include "tests/support/victims.hpp"
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/partial.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <map>
-#include <random>
-#include <sstream>
-#include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -43,11 +30,7 @@ using test::kCountWords;
 using test::map_of;
 using test::pairs_of;
 using test::random_text;
-using test::read_whole;
 using test::scarce;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class ByKeyTest : public test::KeyedTest {};
 

@@ -7,30 +7,24 @@
 #include "tests/support/thrown.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/by_key.hpp>
-#include <bulkhead/partial.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <functional>
+#include <iterator>
 #include <map>
 #include <random>
-#include <sstream>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <utility>
-#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -42,12 +36,9 @@ using test::count_words;
 using test::Counts;
 using test::kCountWords;
 using test::map_of;
-using test::pairs_of;
 using test::random_text;
 using test::scarce;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class KeyedFaultTest : public test::KeyedTest {};
 

@@ -7,24 +7,11 @@
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <map>
-#include <random>
 #include <sstream>
-#include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -38,10 +25,7 @@ using test::count_words;
 using test::Counts;
 using test::kCountWords;
 using test::map_of;
-using test::pairs_of;
 using test::random_text;
-using test::read_whole;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 

@@ -8,24 +8,9 @@
 #include <bulkhead/keyed_job.hpp>
 #include <bulkhead/pool.hpp>
 
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <map>
-#include <random>
-#include <sstream>
-#include <stdexcept>
-#include <stop_token>
 #include <string>
-#include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -35,16 +20,12 @@ namespace bulkhead {
 namespace {
 
 using test::count_plainly;
-using test::count_words;
 using test::Counts;
 using test::kCountWords;
 using test::map_of;
-using test::pairs_of;
 using test::random_text;
 using test::read_whole;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class KeyedResultTest : public test::KeyedTest {};
 

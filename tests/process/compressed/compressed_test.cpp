@@ -9,9 +9,9 @@
 #include <bulkhead/pool.hpp>
 #include <bulkhead/zstd.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <lz4frame.h>
 #include <string>
 #include <zlib.h>
