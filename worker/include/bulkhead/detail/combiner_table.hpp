@@ -6,6 +6,7 @@
 // its end). Whoever adds sees to it that there is room: it grows only where it is told to.
 #pragma once
 
+#include <bulkhead/detail/heap_meter.hpp>
 #include <bulkhead/detail/packed_key.hpp>
 #include <bulkhead/detail/private_memory.hpp>
 #include <bulkhead/detail/run_row.hpp>
@@ -65,7 +66,8 @@ class CombinerTable {
   CombinerTable(std::size_t slot_bytes, std::size_t key_bytes, int skipped = 0)
       : most_(std::bit_floor(std::max(slot_bytes / sizeof(Slot), kLeast))),
         skipped_(skipped),
-        keys_(key_bytes) {
+        keys_(key_bytes),
+        values_(slot_bytes) {
     place(std::min(most_, kFirst));
   }
   CombinerTable(const CombinerTable&) = delete;
@@ -143,6 +145,9 @@ class CombinerTable {
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Of memory, but for values that are not in slots.
   [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot) + keys_.bytes(); }
+  /// True if values that are not in slots take as much of the heap as there may be of slots. To be
+  /// asked often.
+  [[nodiscard]] bool has_large_values() { return values_.is_over(); }
   [[nodiscard]] bool has_room(std::size_t more) const {
     return (size_ + more) * 10 <= capacity_ * 6;
   }
@@ -220,6 +225,7 @@ class CombinerTable {
     while (capacity_ > kFirst && size_ * 10 < capacity_ * 2) capacity_ /= 2;
     lay_out(capacity_);
     size_ = 0;
+    values_.reset();
   }
 
  private:
@@ -281,6 +287,7 @@ class CombinerTable {
   int skipped_;
   PrivateMemory memory_;
   KeyArena keys_;
+  std::conditional_t<kInSlot<V>, NoHeapMeter, HeapMeter> values_;
   Slot* slots_ = nullptr;
   Slot* end_ = nullptr;       ///< a slot that is always free
   std::size_t capacity_ = 0;  ///< slots, without those behind

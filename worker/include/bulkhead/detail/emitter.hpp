@@ -89,10 +89,15 @@ class Emitter {
   void make_room() {
     if (!table_.has_room(kBatch)) [[unlikely]]
       make_more_room();
+    if (table_.has_large_values()) [[unlikely]]
+      seal();
   }
   void make_more_room() {
     const bool pays = table_.bytes() < kCached || since_ >= 2 * table_.size();
     if (table_.can_grow() && pays && !table_.has_room(kBatch)) return table_.grow();
+    seal();
+  }
+  void seal() {
     seal_();
     since_ = 0;
   }

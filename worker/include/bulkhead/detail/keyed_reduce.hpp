@@ -135,6 +135,8 @@ struct KeyedReduce {
 
    private:
     static constexpr int kMostBits = 32;
+    /// Parts that are made for large values: one of them may be too large by itself.
+    static constexpr int kMostForValues = 4;
     static constexpr std::uint64_t kBatch = 64;
 
     /// Bits that the hashes of all keys in the table begin with.
@@ -185,6 +187,7 @@ struct KeyedReduce {
       const std::uint64_t hash = is_long ? hash_of_long(record.key) : hash_of_short(key);
       if (!is_of_part(hash)) return true;
       if (!make_room(table, 1)) return false;
+      if (bits < kMostForValues && table.has_large_values() && table.size() > 1) return false;
       SpanReader in(record.value);
       V value = Codec<V>::decode(in);
       return is_long ? table.add_long(record.key, hash << skipped(), value, functions.reducer)
