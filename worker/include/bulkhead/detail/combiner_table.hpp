@@ -149,7 +149,7 @@ class CombinerTable {
   /// asked often.
   [[nodiscard]] bool has_large_values() { return values_.is_over(); }
   [[nodiscard]] bool has_room(std::size_t more) const {
-    return (size_ + more) * 10 <= capacity_ * 6;
+    return (size_ + more) * 10 <= capacity_ * 7;
   }
   [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
   void grow() {
