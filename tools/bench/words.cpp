@@ -50,8 +50,8 @@ class Alias {
   std::vector<std::uint32_t> other_;
 };
 
-/// The k-th word: the more frequent ones are shorter. A word of a text by Zipf's law has 4.6 letters
-/// on average, as in English.
+/// The k-th word: the more frequent ones are shorter. A word of a text by Zipf's law has 4.6
+/// letters on average, as in English.
 void append_word(std::uint64_t k, std::string& text) {
   for (k += 60; k != 0; k /= 8) text += "etaoinsh"[k % 8];
 }
