@@ -18,7 +18,13 @@ constexpr std::uint64_t kLastParts = 16;
 /// Of the memory for the job: blocks of elements that travel through this process, and all of those
 /// that are on their way.
 constexpr std::uint64_t kTravellingPart = 64;
+/// Those of results that are not exact, as how much memory there is changes.
+constexpr std::uint64_t kSteadyBlock = std::uint64_t{8} << 20;
 constexpr std::uint64_t kHeldPart = 8;
+/// Where a table is full shows in such a result, too: so its size depends neither on how many
+/// workers there are nor, but in little memory, on how much of that.
+constexpr std::uint64_t kTableBytes = std::uint64_t{12} << 20;
+constexpr std::uint64_t kTablePart = 128;
 /// Failures that are kept.
 constexpr std::size_t kMostSkipped = 1000;
 
@@ -66,7 +72,8 @@ class MapPhase final : public KeyedPhase {
   }
   void narrow(std::uint64_t task, std::uint64_t element, bool again) override {
     if (again) ++report_.stats.retried;
-    blocks_.narrow(task, element, again);
+    // Where blocks show in the result, the same one is tried again.
+    if (!again || plan_.is_exact) blocks_.narrow(task, element, again);
   }
   [[nodiscard]] bool wants(std::uint64_t task) const override { return blocks_.is_wanted(task); }
   [[nodiscard]] Progress progress(const Progress& tasks) const override {
@@ -104,14 +111,21 @@ class MapPhase final : public KeyedPhase {
     }
     const Elements next = blocks_.next(pieces_.known());
     if (next.count == 0) return false;
-    blocks_.give(singly_ ? 1 : pieces_.count_of(next, wanted));
+    if (blocks_.has_leftovers() && !plan_.is_exact) {
+      blocks_.give(next.count);
+    } else {
+      blocks_.give(singly_ ? 1 : pieces_.count_of(next, wanted));
+    }
     return true;
   }
   [[nodiscard]] std::uint64_t block_weight() const {
     if (singly_) return 1;
     const std::uint64_t commit = plan_.terms.commit_bytes;
     const std::optional<std::uint64_t> all = source_.weight();
-    if (!all) return std::min(commit, plan_.memory / kTravellingPart + 1);
+    if (!all) {
+      const std::uint64_t most = plan_.is_exact ? commit : std::min(commit, kSteadyBlock);
+      return std::min(most, plan_.memory / kTravellingPart + 1);
+    }
     const std::uint64_t left = *all - std::min(drawn_, *all);
     const std::uint64_t largest = std::min(*all / parts_ + 1, commit);
     return std::clamp<std::uint64_t>(left / parts_, largest / kLastParts + 1, largest);
@@ -181,14 +195,22 @@ class MapPhase final : public KeyedPhase {
   std::optional<Failure> lowest_;
 };
 
+KeyedPlan with_fixed_tables(KeyedPlan plan) {
+  const std::uint64_t most = std::min(kTableBytes, plan.memory / kTablePart);
+  plan.terms.table_bytes = std::min(plan.terms.table_bytes, most);
+  plan.terms.key_bytes = std::min(plan.terms.key_bytes, most / 3);
+  return plan;
+}
+
 }  // namespace
 
 void run_map_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
                    RunStore& store, PieceSource& source, const CallOptions& options,
                    KeyedReport& report) {
   const auto workers = static_cast<std::uint64_t>(engine.workers());
+  const KeyedPlan its_plan = plan.is_exact ? plan : with_fixed_tables(plan);
   // A time limit is that of an element.
-  MapPhase phase(callable, plan, store, source, plan.is_exact ? 2 * workers : kParts,
+  MapPhase phase(callable, its_plan, store, source, plan.is_exact ? 2 * workers : kParts,
                  options.timeout.has_value(), report);
   phase.finish(engine.run(phase, options));
 }

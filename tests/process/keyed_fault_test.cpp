@@ -124,6 +124,48 @@ TEST_F(KeyedFaultTest, IsTheSameWhereverWorkersAreKilled) {
   }
 }
 
+TEST_F(KeyedFaultTest, SumsHaveTheSameBitsHoweverOftenTablesAreFull) {
+  // As many keys as fill a table a few times in each block.
+  const auto scatter = [](int x, auto& emit) {
+    for (int i = 0; i < 8; ++i) emit((x * 8 + i) * 7919 % 20'011, 1.0 / (x + 1));
+  };
+  const KeyedOptions options{.memory = std::uint64_t{4} << 20, .commit_interval = 200'000};
+  std::map<int, double> first;
+  for (const int workers : {1, 2, 4}) {
+    Pool pool(workers);
+    auto sums =
+        pool.map_reduce_by_key<int, double>(test::numbers(0, 60'000), scatter, sum, options);
+    const std::map<int, double> all = map_of(sums);
+    if (first.empty()) first = all;
+    EXPECT_EQ(all, first) << workers;
+    EXPECT_GT(sums.stats().runs, 8U) << workers;
+  }
+}
+
+TEST_F(KeyedFaultTest, SumsHaveTheSameBitsForAnyNumberOfWorkersAndWhoeverDies) {
+  const auto calmly = [](int x, auto& emit) { emit(x % 3, 1.0 / (x + 1)); };
+  const auto with_deaths = [](int x, auto& emit) {
+    if (x % 5000 == 777 && this_task::attempt() == 1) test::kills_itself(x);
+    emit(x % 3, 1.0 / (x + 1));
+  };
+  // Small blocks, so that there are many partial sums.
+  const KeyedOptions options{.commit_interval = 10'000};
+  Pool pool(1);
+  auto expected =
+      pool.map_reduce_by_key<int, double>(test::numbers(0, 50'000), calmly, sum, options);
+  const std::map<int, double> sums = map_of(expected);
+  for (const int workers : {1, 3}) {
+    Pool others(workers);
+    auto calm =
+        others.map_reduce_by_key<int, double>(test::numbers(0, 50'000), calmly, sum, options);
+    EXPECT_EQ(map_of(calm), sums) << workers;
+    auto disturbed =
+        others.map_reduce_by_key<int, double>(test::numbers(0, 50'000), with_deaths, sum, options);
+    EXPECT_EQ(map_of(disturbed), sums) << workers;
+    EXPECT_EQ(disturbed.stats().retried, 10U);
+  }
+}
+
 TEST_F(KeyedFaultTest, BlamesThePieceThatFails) {
   const std::string content = random_text(500'000);
   const std::string path = write("text", content);

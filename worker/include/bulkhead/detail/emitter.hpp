@@ -20,7 +20,9 @@
 namespace bulkhead::detail {
 
 /// `Seal` empties the table. `kOnes`: whatever the values are, each is taken for a one.
-template <class K, class V, bool kOnes, class Combine, class Seal>
+/// `kAnywhere`: the table may be emptied at any pair; else only where it is as large as it may be,
+/// which does not depend on what has been in it before.
+template <class K, class V, bool kOnes, bool kAnywhere, class Combine, class Seal>
 class Emitter {
  public:
   Emitter(CombinerTable<V>& table, Combine& combine, const Seal& seal, Counters& counters)
@@ -93,7 +95,7 @@ class Emitter {
       seal();
   }
   void make_more_room() {
-    const bool pays = table_.bytes() < kCached || since_ >= 2 * table_.size();
+    const bool pays = !kAnywhere || table_.bytes() < kCached || since_ >= 2 * table_.size();
     if (table_.can_grow() && pays && !table_.has_room(kBatch)) return table_.grow();
     seal();
   }

@@ -9,7 +9,8 @@ namespace bulkhead::detail {
 /// Bytes that this process has allocated and not freed.
 [[nodiscard]] std::size_t heap_in_use();
 
-/// What some values take of the heap, with all else that is allocated meanwhile. One thread at a time.
+/// What some values take of the heap, with all else that is allocated meanwhile. One thread at a
+/// time.
 class HeapMeter {
  public:
   explicit HeapMeter(std::size_t most) : most_(most), begin_(heap_in_use()) {}

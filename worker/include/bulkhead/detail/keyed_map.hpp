@@ -132,8 +132,8 @@ struct KeyedMap {
           functions.combiner(sum, std::move(value));
         };
         constexpr bool kOnes = std::is_same_v<Combiner, Count>;
-        Emitter<K, V, kOnes, decltype(combine), decltype(seal)> emit(*functions.collection, combine,
-                                                                     seal, functions.counters);
+        Emitter<K, V, kOnes, kExact<V, Combiner>, decltype(combine), decltype(seal)> emit(
+            *functions.collection, combine, seal, functions.counters);
         return map_all(emit);
       } else {
         GroupEmitter<K, V, decltype(seal)> emit(*functions.collection, seal, functions.counters);
