@@ -116,6 +116,14 @@ class StreamParts final : public detail::PieceSource {
   std::uint64_t offset_ = 0;
 };
 
+std::vector<FilePiece> all_files(const std::vector<std::string>& patterns, const char* function) {
+  std::vector<FilePiece> all;
+  for (const std::string& pattern : patterns) {
+    for (FilePiece& file : detail::whole_files(pattern, function)) all.push_back(std::move(file));
+  }
+  return all;
+}
+
 /// What is meant for other functions.
 void refuse_compressed(const std::string& path) {
   for (const auto& [suffix, format] :
@@ -140,8 +148,8 @@ TextOptions checked(const TextOptions& options) {
 
 }  // namespace detail
 
-TextInput::TextInput(const std::string& pattern, TextOptions options)
-    : files_(detail::whole_files(pattern, "text")), options_(detail::checked(options)) {
+TextInput::TextInput(const std::vector<std::string>& patterns, TextOptions options)
+    : files_(all_files(patterns, "text")), options_(detail::checked(options)) {
   for (const FilePiece& file : files_) refuse_compressed(file.path);
 }
 
@@ -158,8 +166,8 @@ std::unique_ptr<detail::PieceSource> StreamInput::pieces() const {
   return std::make_unique<StreamParts>(stream_, options_);
 }
 
-FilesInput::FilesInput(const std::string& pattern, std::uint64_t largest)
-    : files_(detail::whole_files(pattern, "files")) {
+FilesInput::FilesInput(const std::vector<std::string>& patterns, std::uint64_t largest)
+    : files_(all_files(patterns, "files")) {
   for (const FilePiece& file : files_) {
     if (file.size > largest)
       throw InvalidArgument("bulkhead: files(): " + file.path + " has " +
@@ -178,6 +186,10 @@ RecordsInput::RecordsInput(const std::string& pattern, std::uint64_t bytes)
     : files_(detail::whole_files(pattern, "records")), bytes_(bytes) {
   if (bytes == 0)
     throw InvalidArgument("bulkhead: records(): a record has 0 bytes; it must have 1 or more");
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+  if (bytes > kMostBytes)
+    throw InvalidArgument("bulkhead: records(): a record has " + std::to_string(bytes) +
+                          " bytes; it must have 1 GiB at the most");
   for (const FilePiece& file : files_) {
     if (file.size % bytes != 0)
       throw InvalidArgument("bulkhead: records(): " + file.path + " has " +

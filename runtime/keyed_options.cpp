@@ -61,10 +61,22 @@ KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
   return plan;
 }
 
-CallOptions second_phase(CallOptions options) {
-  options.timeout.reset();
-  options.progress = nullptr;
-  return options;
+CallOptions first_phase(const KeyedOptions& options) {
+  CallOptions call = options.call;
+  Retries& retries = call.retries;
+  retries.exceptions = std::max(retries.exceptions, options.retries.exceptions);
+  retries.crashes = std::max(retries.crashes, options.retries.crashes);
+  retries.timeouts = std::max(retries.timeouts, options.retries.timeouts);
+  retries.out_of_memory = std::max(retries.out_of_memory, options.retries.out_of_memory);
+  retries.pause = std::max(retries.pause, options.retries.pause);
+  return call;
+}
+
+CallOptions second_phase(const KeyedOptions& options) {
+  CallOptions call = first_phase(options);
+  call.timeout.reset();
+  call.progress = nullptr;
+  return call;
 }
 
 }  // namespace bulkhead::detail

@@ -3,6 +3,7 @@
 
 #include <bulkhead/error.hpp>
 
+#include <array>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -77,9 +78,13 @@ std::vector<Slice> KeyedPhase::get_slices(ByteReader& in, std::uint64_t count) c
   in.expect(count, sizeof(Slice));
   std::vector<Slice> slices(count);
   in.read(slices.data(), count * sizeof(Slice));
+  std::array<std::uint64_t, kRunFiles> ends{};
+  for (RunFile file = 0; file != kRunFiles; ++file) ends.at(file) = store_.bytes(file);
   for (const Slice& slice : slices) {
-    if (slice.file >= kRunFiles || slice.row_bytes > slice.bytes)
-      throw DecodeError("a slice of a run that cannot be");
+    const bool fits = slice.file < kRunFiles && slice.offset <= ends.at(slice.file) &&
+                      slice.bytes <= ends.at(slice.file) - slice.offset &&
+                      slice.row_bytes <= slice.bytes;
+    if (!fits) throw DecodeError("a slice of a run that cannot be");
   }
   return slices;
 }

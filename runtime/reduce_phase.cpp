@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace bulkhead::detail {
@@ -32,6 +33,9 @@ class ReducePhase final : public KeyedPhase {
   }
   [[nodiscard]] bool wants(std::uint64_t task) const override {
     return !lowest_ || task < lowest_->task();
+  }
+  [[nodiscard]] std::string place_of(std::uint64_t task) const override {
+    return "the reduction of part " + std::to_string(partition_of_[task]) + " of the keys";
   }
   void narrow(std::uint64_t, std::uint64_t, bool again) override {
     if (again) ++report_.stats.retried;

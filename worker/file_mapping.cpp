@@ -21,10 +21,11 @@ thread_local FilePiece present_file;
 }  // namespace
 
 FileMapping::FileMapping(const FilePiece& file) : file_(file) {
-  open_.open(file);
+  UnchangedFile opened;  // a mapping needs no descriptor: those are closed where workers are forked
+  opened.open(file);
   if (file.size == 0) return;
   void* const data = ::mmap(nullptr, static_cast<std::size_t>(file.size), PROT_READ, MAP_SHARED,
-                            open_.descriptor(), 0);
+                            opened.descriptor(), 0);
   if (data == MAP_FAILED) throw SystemError("bulkhead: " + file.path + " cannot be mapped", errno);
   data_ = static_cast<const std::byte*>(data);
 }
@@ -44,7 +45,7 @@ std::shared_ptr<const FileMapping> FileMapping::of(const FilePiece& file) {
 }
 
 const std::byte* FileMapping::bytes(std::uint64_t offset, std::uint64_t size) const {
-  open_.check(file_);
+  require_unchanged(file_);
   if (size > file_.size || offset > file_.size - size)
     throw DecodeError("bulkhead: a block behind the end of " + file_.path);
   constexpr std::uint64_t kPage = 4096;

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <filesystem>
 #include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +32,16 @@ class Found {
   glob_t found_{};
 };
 
+[[noreturn]] void refuse_change(const std::string& path) {
+  throw Error("bulkhead: " + path + " has changed since the job began");
+}
+
+void require_same(const struct stat& now, const FilePiece& piece) {
+  const bool same =
+      static_cast<std::uint64_t>(now.st_size) == piece.size && change_time(now) == piece.changed_at;
+  if (!same) refuse_change(piece.path);
+}
+
 std::string prefix(const char* function) {
   return std::string("bulkhead: ") + function + "(): ";
 }
@@ -44,7 +55,7 @@ FilePiece whole_file(const std::string& path, const char* function) {
   if (!S_ISREG(status.st_mode))
     throw InvalidArgument(prefix(function) + path + " is no regular file");
   FilePiece file;
-  file.path = path;
+  file.path = std::filesystem::absolute(path);
   file.size = file.end = static_cast<std::uint64_t>(status.st_size);
   file.changed_at = change_time(status);
   return file;
@@ -63,6 +74,13 @@ std::vector<FilePiece> whole_files(const std::string& pattern, const char* funct
   return files;
 }
 
+void require_unchanged(const FilePiece& piece) {
+  struct stat now {};
+  if (::stat(piece.path.c_str(), &now) != 0)
+    throw SystemError("bulkhead: " + piece.path + " cannot be read", errno);
+  require_same(now, piece);
+}
+
 UnchangedFile::~UnchangedFile() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -72,16 +90,9 @@ void UnchangedFile::open(const FilePiece& piece) {
   path_ = piece.path;
   fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd_ < 0) throw SystemError("bulkhead: " + path_ + " cannot be opened", errno);
-  check(piece);
-}
-
-void UnchangedFile::check(const FilePiece& piece) const {
   struct stat now {};
   if (::fstat(fd_, &now) != 0) throw SystemError("bulkhead: " + path_ + " cannot be read", errno);
-  if (static_cast<std::uint64_t>(now.st_size) != piece.size ||
-      change_time(now) != piece.changed_at) {
-    refuse_change();
-  }
+  require_same(now, piece);
 }
 
 std::size_t UnchangedFile::read(std::uint64_t offset, std::span<char> bytes) const {
@@ -95,14 +106,10 @@ std::size_t UnchangedFile::read(std::uint64_t offset, std::span<char> bytes) con
 void UnchangedFile::read_all(std::uint64_t offset, std::span<char> bytes) const {
   while (!bytes.empty()) {
     const std::size_t got = read(offset, bytes);
-    if (got == 0) refuse_change();
+    if (got == 0) refuse_change(path_);
     offset += got;
     bytes = bytes.subspan(got);
   }
-}
-
-void UnchangedFile::refuse_change() const {
-  throw Error("bulkhead: " + path_ + " has changed since the job began");
 }
 
 }  // namespace bulkhead::detail

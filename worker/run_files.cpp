@@ -18,7 +18,7 @@ namespace bulkhead::detail {
 namespace {
 
 /// Those that this worker has open; of inline tasks, each thread.
-thread_local std::unique_ptr<RunFiles> present;
+thread_local std::shared_ptr<RunFiles> present;
 
 /// The kernel takes no more in one call.
 constexpr std::size_t kMostAtOnce = 0x7fff'f000;
@@ -38,14 +38,14 @@ std::string folder_of(int fd) {
 
 }  // namespace
 
-RunFiles& RunFiles::of(const RunTicket& ticket) {
+std::shared_ptr<RunFiles> RunFiles::of(const RunTicket& ticket) {
   if (!present || present->ticket_.job != ticket.job ||
       present->ticket_.coordinator != ticket.coordinator) {
     present.reset();
-    present = std::make_unique<RunFiles>(ticket);
+    present = std::make_shared<RunFiles>(ticket);
   }
   present->renew(ticket);
-  return *present;
+  return present;
 }
 
 RunFiles::RunFiles(const RunTicket& ticket) : owner_(own_pid()), ticket_(ticket) {}
@@ -137,6 +137,7 @@ bool SliceReader::next(Record& record) {
   fill(sizeof sizes);
   std::memcpy(sizes, buffer_.data() + at_, sizeof sizes);
   const std::size_t all = sizeof sizes + std::size_t{sizes[0]} + sizes[1];
+  if (all > size_ - at_ + unread_) refuse();
   fill(all);
   const std::byte* const key = buffer_.data() + at_ + sizeof sizes;
   record.key = {reinterpret_cast<const char*>(key), sizes[0]};

@@ -32,7 +32,10 @@ RunStore::RunStore(std::uint64_t memory, std::vector<std::string> folders, std::
 
 RunStore::~RunStore() {
   for (const int fd : ticket_.files) {
-    if (fd >= 0) ::close(fd);
+    if (fd < 0) continue;
+    // Workers have it open until they are given another job; without that it is closed, no more.
+    [[maybe_unused]] const int emptied = ::ftruncate(fd, 0);
+    ::close(fd);
   }
 }
 

@@ -222,5 +222,30 @@ TEST_F(ByKeyTest, AKeyMayHaveMoreValuesThanThereIsMemoryFor) {
   EXPECT_GT(numbers.stats().spilled_bytes, std::uint64_t{10} << 20);
 }
 
+TEST_F(ByKeyTest, AKeyMayBeAnEmptyViewAndAValueAView) {
+  Pool pool(1);
+  const auto views = [](int x, auto& emit) {
+    emit(x % 2 == 0 ? std::string_view() : std::string_view("odd"), std::string_view("value"));
+  };
+  const auto rest = [](const std::string&, Values<std::string>& values) {
+    for (const std::string& value : values) {
+      if (!value.empty()) break;
+    }
+    return values.to_vector().size();
+  };
+  auto sizes =
+      pool.map_reduce_by_key<std::string, std::string>(test::numbers(0, 10), views, group(rest));
+  EXPECT_EQ(map_of(sizes), (std::map<std::string, std::size_t>{{"", 4}, {"odd", 4}}));
+  auto last = pool.map_reduce_by_key<std::string, std::string>(test::numbers(0, 10), views, max);
+  EXPECT_EQ(map_of(last), (std::map<std::string, std::string>{{"", "value"}, {"odd", "value"}}));
+}
+
+TEST_F(ByKeyTest, ThereIsOneZero) {
+  Pool pool(1);
+  const auto by_sign = [](int x, auto& emit) { emit(x % 2 == 0 ? 0.0 : -0.0); };
+  const auto counts = pool.map_reduce_by_key<double, int>(test::numbers(0, 10), by_sign, sum);
+  EXPECT_EQ((*counts.begin()).second, 10);
+}
+
 }  // namespace
 }  // namespace bulkhead

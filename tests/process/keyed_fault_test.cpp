@@ -109,7 +109,7 @@ TEST_F(KeyedFaultTest, IsTheSameWhereverWorkersAreKilled) {
   const auto number_of_lines = static_cast<std::uint64_t>(std::ranges::count(content, '\n')) + 1;
   Pool pool(2);
   KeyedOptions options{.memory = std::uint64_t{2} << 20, .commit_interval = 100'000};
-  options.call.retries = {.crashes = 1000};
+  options.retries = {.crashes = 1000};
   const Killer killer(pool);
   while (killer.kills() < wanted_kills()) {
     const TextInput input = text(path, {.split = 20'000});
@@ -350,6 +350,80 @@ TEST_F(KeyedFaultTest, AnInputMayBeMuchLargerThanWhatWorkersMayHave) {
   };
   auto sizes = pool.map_reduce_by_key<std::string, int>(text(path), kCountWords, group(size));
   EXPECT_EQ(sizes.stats().keys, numbers);
+}
+
+TEST_F(KeyedFaultTest, AnElementThatCatchesWhatEmitThrowsFailsAllTheSame) {
+  Pool pool(1);
+  const auto catch_all = [](int x, auto& emit) {
+    for (int i = 0; i < 100; ++i) {
+      try {
+        emit(i % 7, x == 13 && i == 5 ? 1000 : 1);
+      } catch (const std::runtime_error&) {
+        emit.count("caught");
+      }
+    }
+  };
+  const auto picky = [](int a, int b) {
+    if (b == 1000) throw std::runtime_error("no");
+    return a + b;
+  };
+  auto sums = pool.map_reduce_by_key<int, int>(test::numbers(0, 20), catch_all, combine(picky),
+                                               {.skip_failed = true});
+  ASSERT_EQ(sums.skipped().size(), 1U);
+  EXPECT_EQ(sums.skipped()[0].task(), 13U);
+  EXPECT_THAT(sums.skipped()[0].what(), HasSubstr("emit has thrown before"));
+  int all = 0;
+  for (const auto& [key, value] : sums) all += value;
+  EXPECT_EQ(all, 1900);
+}
+
+/// += is the user's, and may fail.
+struct Picky {
+  int value = 0;
+  Picky& operator+=(const Picky& other) {
+    if (other.value == 5) throw std::runtime_error("five");
+    value += other.value;
+    return *this;
+  }
+};
+
+TEST_F(KeyedFaultTest, AnElementWhoseValueCannotBeAddedIsBlamed) {
+  Pool pool(1);
+  const auto emit_it = [](int x, auto& emit) { emit(0, Picky{x}); };
+  auto sums = pool.map_reduce_by_key<int, Picky>(test::numbers(0, 300), emit_it, sum,
+                                                 {.skip_failed = true});
+  ASSERT_EQ(sums.skipped().size(), 1U);
+  EXPECT_EQ(sums.skipped()[0].task(), 5U);
+  EXPECT_EQ((*sums.begin()).second.value, 299 * 150 - 5);
+}
+
+TEST_F(KeyedFaultTest, ATimeLimitLeavesTheRetriesAsTheyAre) {
+  Pool pool(1);
+  const auto die_once = [](int x, auto& emit) {
+    if (x == 7 && this_task::attempt() == 1) test::kills_itself(x);
+    emit(0);
+  };
+  KeyedOptions options;
+  options.call.timeout = std::chrono::minutes(1);
+  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 10), die_once, sum, options);
+  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 10}}));
+}
+
+TEST_F(KeyedFaultTest, WhatAResultTookIsGivenBackWithIt) {
+  Pool pool(2);
+  const auto emit_all = [](int x, auto& emit) { emit(x); };
+  (void)pool.map_reduce_by_key<int, int>(test::numbers(0, 200'000), emit_all, sum);
+  int files = 0;
+  for (const int worker : test::placed_workers_under(test::zygote_of(pool))) {
+    const std::filesystem::path folder = "/proc/" + std::to_string(worker) + "/fd";
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      const std::string name = std::filesystem::read_symlink(entry.path());
+      if (name.find("memfd:bulkhead-runs") == std::string::npos) continue;
+      EXPECT_EQ(std::filesystem::file_size(entry.path()), 0U);
+      ++files;
+    }
+  }
+  EXPECT_GT(files, 0) << "what workers keep open must not keep memory";
 }
 
 }  // namespace

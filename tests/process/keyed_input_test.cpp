@@ -7,6 +7,7 @@
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <sstream>
@@ -176,5 +177,21 @@ TEST_F(KeyedInputTest, TheResultOfOneJobIsTheInputOfAnother) {
   EXPECT_EQ(map_of(counts_of_counts), expected);
   EXPECT_EQ(map_of(counts), count_plainly(content)) << "it is there still";
 }
+TEST_F(KeyedInputTest, ReadsSeveralPatterns) {
+  write("a.txt", "one two");
+  write("b.log", "two three");
+  Pool pool(2);
+  const Counts expected{{"one", 1}, {"two", 2}, {"three", 1}};
+  const std::string a = folder_ / "a.txt";
+  const std::string b = folder_ / "*.log";
+  EXPECT_EQ(count_words(pool, text({a, b})), expected);
+  EXPECT_EQ(count_words(pool, text(std::vector<std::string>{a, b})), expected);
+  const auto all_words = [](const File& file, auto& emit) {
+    for (const std::string_view word : words(file.text)) emit(word);
+  };
+  auto counts = pool.map_reduce_by_key<std::string, std::uint64_t>(files({a, b}), all_words, sum);
+  EXPECT_EQ(map_of(counts), expected);
+}
+
 }  // namespace
 }  // namespace bulkhead

@@ -4,6 +4,7 @@
 #include "tests/support/keyed.hpp"
 #include "tests/support/thrown.hpp"
 #include <bulkhead/dense.hpp>
+#include <bulkhead/fork_map.hpp>
 #include <bulkhead/mapped.hpp>
 #include <bulkhead/pool.hpp>
 
@@ -129,6 +130,16 @@ TEST_F(MappedTest, AFileThatIsNoArrayOrHasChangedIsRefused) {
                   [&] { (void)pool.map_reduce(before, sum_of, std::plus<>{}, 0.0); }),
               HasSubstr("numbers has changed since the job began"));
   EXPECT_EQ(pool.map(sum_of, mapped<double>(path)), (std::vector<double>{500'000.0}));
+}
+
+TEST_F(MappedTest, BlocksAreMappedByWhoeverAsksForThem) {
+  const std::string path = write_numbers(1000);
+  const Blocks<double> input = mapped<double>(path, 100);
+  EXPECT_EQ(sum_of(*input.begin()), 100.0 * 100 / 2);
+  EXPECT_EQ((*input.begin())[3], 3.5);
+  const std::vector<double> sums = fork_map(
+      [](const Block<double>& block) { return sum_of(block); }, input, Options{.workers = 2});
+  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), 0.0), 1000.0 * 1000 / 2);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 //   for (const auto& [word, count] : counts) ...
 #pragma once
 
+#include <bulkhead/detail/keyed_checks.hpp>
 #include <bulkhead/detail/keyed_group.hpp>
 #include <bulkhead/detail/keyed_job.hpp>
 #include <bulkhead/detail/keyed_map.hpp>
@@ -49,17 +50,20 @@ struct KeyedOptions {
   /// out, with all that it has emitted, and named by KeyedResult::skipped(). Otherwise the job
   /// ends, and throws the failure.
   bool skip_failed = false;
-  /// As for map(), but that an element whose worker has died is tried twice more. A time limit is
-  /// that of an element, and progress counts those.
-  CallOptions call = {.retries = {.crashes = 2}};
+  /// Further attempts at elements that fail; those in `call` count, too, if there are more.
+  Retries retries = {.crashes = 2};
+  /// As for map(). A time limit is that of an element, and progress counts those.
+  CallOptions call = {};
 };
 
 namespace detail {
 
 /// Throws InvalidArgument.
 void check(const KeyedOptions& options);
+/// Of the phase that maps.
+[[nodiscard]] CallOptions first_phase(const KeyedOptions& options);
 /// What is meant for the elements does not count where their values are combined.
-[[nodiscard]] CallOptions second_phase(CallOptions options);
+[[nodiscard]] CallOptions second_phase(const KeyedOptions& options);
 /// How the workers divide the memory.
 [[nodiscard]] KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine);
 
@@ -87,32 +91,32 @@ KeyedResult<K, KeyedValue<K, V, Reducer>> run_keyed(Engine& engine, PieceSource&
                                encode_callable(Parts::finisher(reducer), out);
                              }};
   KeyedRun run =
-      run_phases(engine, map, reduce, plan, source, options.call, second_phase(options.call));
+      run_phases(engine, map, reduce, plan, source, first_phase(options), second_phase(options));
   return {std::move(run.store), std::move(run.report)};
 }
 
 template <class K, class V>
 struct KeyedCall {
-  static_assert(std::is_default_constructible_v<V>,
-                "bulkhead: values of map_reduce_by_key have to be default-constructible");
-
   using Options = KeyedOptions;
 
   template <class Input, class Mapper, class Reducer>
-  static KeyedResult<K, KeyedValue<K, V, Reducer>> run(Engine& engine, Input& input,
-                                                       const Mapper& mapper, const Reducer& reducer,
-                                                       const KeyedOptions& options) {
+  static auto run(Engine& engine, Input& input, const Mapper& mapper, const Reducer& reducer,
+                  const KeyedOptions& options) {
     if constexpr (requires { typename std::remove_const_t<Input>::Reader; }) {
       using Reader = typename std::remove_const_t<Input>::Reader;
-      const auto source = input.pieces();
-      return run_keyed<K, V, Reader>(engine, *source, mapper, reducer, options);
+      if constexpr (require_keyed_types<K, V, typename Reader::Item, Mapper, Reducer>()) {
+        const auto source = input.pieces();
+        return run_keyed<K, V, Reader>(engine, *source, mapper, reducer, options);
+      }
     } else {
       static_assert(std::ranges::input_range<Input>,
                     "bulkhead: the input of a keyed job is a range, or one of text(), files(), "
                     "records() and another keyed job's result");
-      RangePieces<Input> source(input);
       using Reader = RangeReader<std::ranges::range_value_t<Input>>;
-      return run_keyed<K, V, Reader>(engine, source, mapper, reducer, options);
+      if constexpr (require_keyed_types<K, V, typename Reader::Item, Mapper, Reducer>()) {
+        RangePieces<Input> source(input);
+        return run_keyed<K, V, Reader>(engine, source, mapper, reducer, options);
+      }
     }
   }
 };

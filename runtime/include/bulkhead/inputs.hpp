@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <iosfwd>
 #include <memory>
 #include <span>
@@ -44,6 +45,8 @@ namespace detail {
 [[nodiscard]] TextOptions checked(const TextOptions& options);
 
 struct TextReader {
+  using Item = std::string_view;
+
   LineTerms terms{};
   LineBlocks blocks{};
 
@@ -63,6 +66,8 @@ struct TextReader {
 
 /// Some text that comes with the task.
 struct StringReader {
+  using Item = std::string_view;
+
   template <class Use>
   void read(TaskCall& task, Use use) {
     task.enter(TaskPhase::decoding);
@@ -73,6 +78,8 @@ struct StringReader {
 };
 
 struct FileReader {
+  using Item = const File&;
+
   UnchangedFile file{};
   std::vector<char> text{};
 
@@ -91,6 +98,8 @@ struct FileReader {
 };
 
 struct RecordReader {
+  using Item = std::string_view;
+
   UnchangedFile file{};
   std::vector<char> buffer{};
 
@@ -123,7 +132,7 @@ class TextInput {
  public:
   using Reader = detail::TextReader;
 
-  TextInput(const std::string& pattern, TextOptions options);
+  TextInput(const std::vector<std::string>& patterns, TextOptions options);
   [[nodiscard]] std::unique_ptr<detail::PieceSource> pieces() const;
 
  private:
@@ -134,7 +143,16 @@ class TextInput {
 /// lines of a file at a time, with their ends, as a std::string_view: see words() and lines().
 /// Throws SystemError if there is no such file; InvalidArgument if there is something else.
 [[nodiscard]] inline TextInput text(const std::string& pattern, TextOptions options = {}) {
-  return TextInput(pattern, options);
+  return {{pattern}, options};
+}
+/// Those of several patterns, one after the other.
+[[nodiscard]] inline TextInput text(const std::vector<std::string>& patterns,
+                                    TextOptions options = {}) {
+  return {patterns, options};
+}
+[[nodiscard]] inline TextInput text(std::initializer_list<std::string> patterns,
+                                    TextOptions options = {}) {
+  return {std::vector<std::string>(patterns), options};
 }
 
 /// See text().
@@ -160,7 +178,7 @@ class FilesInput {
  public:
   using Reader = detail::FileReader;
 
-  FilesInput(const std::string& pattern, std::uint64_t largest);
+  FilesInput(const std::vector<std::string>& patterns, std::uint64_t largest);
   [[nodiscard]] std::unique_ptr<detail::PieceSource> pieces() const;
 
  private:
@@ -170,7 +188,16 @@ class FilesInput {
 /// const File&. One of more than `largest` bytes is refused (InvalidArgument).
 [[nodiscard]] inline FilesInput files(const std::string& pattern,
                                       std::uint64_t largest = std::uint64_t{256} << 20) {
-  return FilesInput(pattern, largest);
+  return {{pattern}, largest};
+}
+/// Those of several patterns, one after the other.
+[[nodiscard]] inline FilesInput files(const std::vector<std::string>& patterns,
+                                      std::uint64_t largest = std::uint64_t{256} << 20) {
+  return {patterns, largest};
+}
+[[nodiscard]] inline FilesInput files(std::initializer_list<std::string> patterns,
+                                      std::uint64_t largest = std::uint64_t{256} << 20) {
+  return {std::vector<std::string>(patterns), largest};
 }
 
 /// See records().

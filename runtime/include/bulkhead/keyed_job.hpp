@@ -26,8 +26,9 @@ struct Missing {};
 
 }  // namespace detail
 
-/// What Pool::job<K, V>() returns. Inputs that are not temporaries must outlive it; so must the
-/// pool. The other steps are the fields of KeyedOptions: see there for what they mean.
+/// What Pool::job<K, V>() returns, to be said in one go: each step takes the job along. Inputs that
+/// are not temporaries must outlive it; so must the pool. The other steps are the fields of
+/// KeyedOptions: see there for what they mean.
 template <class K, class V, class Input, class Mapper, class Reducer>
 class KeyedJob {
  public:
@@ -84,7 +85,11 @@ class KeyedJob {
     options_.call.progress = std::move(function);
     return std::move(*this);
   }
-  /// Time limit, retries, priority and the like.
+  [[nodiscard]] KeyedJob&& retries(Retries retries) && {
+    options_.retries = retries;
+    return std::move(*this);
+  }
+  /// Time limit, priority and the like.
   [[nodiscard]] KeyedJob&& options(CallOptions call) && {
     options_.call = std::move(call);
     return std::move(*this);

@@ -74,7 +74,7 @@ class KeyedResult {
 
    private:
     friend class KeyedResult;
-    explicit iterator(KeyedResult& result) : result_(&result) { find(); }
+    explicit iterator(const KeyedResult& result) : result_(&result) { find(); }
 
     void find() {
       const auto keep = [this](std::string_view key, V value) {
@@ -100,7 +100,7 @@ class KeyedResult {
       return true;
     }
 
-    KeyedResult* result_ = nullptr;
+    const KeyedResult* result_ = nullptr;
     std::size_t partition_ = 0;
     std::size_t slice_ = 0;
     std::unique_ptr<detail::SliceMerge<V>> merge_;
@@ -108,7 +108,7 @@ class KeyedResult {
   };
 
   /// Begins from the front.
-  iterator begin() { return iterator(*this); }
+  [[nodiscard]] iterator begin() const { return iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
   [[nodiscard]] const KeyedStats& stats() const { return stats_; }
   /// What mappers have counted by `emit.count("name")`, or `emit.count("name", n)`, beside what
@@ -123,13 +123,13 @@ class KeyedResult {
 
   /// The pairs in the order of their keys. They are sorted here, now; beside the result they take
   /// as much room as that.
-  [[nodiscard]] SortedPairs<K, V> sorted() { return {store_, partitions_}; }
+  [[nodiscard]] SortedPairs<K, V> sorted() const { return {store_, partitions_}; }
 
   /// As lines of text, `key \t value`: numbers in decimal, texts as they are, other types by <<. A
   /// path with a place for a number, such as "part-{:05}.tsv", has each partition in a file of its
   /// own, from 0 on; another has all in one. Files come to be, and take the place of others, when
   /// they are complete. Throws SystemError; InvalidArgument if the pattern makes no sense.
-  void write(const std::string& path) {
+  void write(const std::string& path) const {
     if (detail::is_pattern(path)) {
       for (std::size_t i = 0; i < partitions_.size(); ++i)
         write(std::span(partitions_).subspan(i, 1), detail::part_name(path, i));
@@ -141,7 +141,7 @@ class KeyedResult {
   /// The `number` pairs with the largest values, by `less`, the largest first; of equal values
   /// those with the smaller keys. Holds no more than so many.
   template <class Less = std::less<>>
-  [[nodiscard]] std::vector<value_type> top(std::size_t number, Less less = {}) {
+  [[nodiscard]] std::vector<value_type> top(std::size_t number, Less less = {}) const {
     const auto before = [&less](const value_type& a, const value_type& b) {
       if (less(b.second, a.second)) return true;
       return !less(a.second, b.second) && a.first < b.first;
@@ -161,14 +161,15 @@ class KeyedResult {
   }
 
  private:
-  void write(std::span<const std::vector<detail::Slice>> partitions, const std::string& path) {
+  void write(std::span<const std::vector<detail::Slice>> partitions,
+             const std::string& path) const {
     detail::PartFile file(path);
     for (const auto& partition : partitions) {
       for (const detail::Slice& slice : partition) write(slice, file);
     }
     file.finish();
   }
-  void write(const detail::Slice& slice, detail::PartFile& file) {
+  void write(const detail::Slice& slice, detail::PartFile& file) const {
     detail::SliceMerge<V> merge(*files_, slice);
     while (merge.next([&](std::string_view key, V value) {
       detail::append_line(detail::key_of<K>(key), value, file.text());

@@ -41,7 +41,6 @@ class FileMapping {
 
  private:
   const FilePiece file_;
-  UnchangedFile open_;
   const std::byte* data_ = nullptr;
 };
 
@@ -52,8 +51,8 @@ inline constexpr std::size_t kArrayBlock = std::max<std::size_t>(kArrayBlockByte
 
 }  // namespace detail
 
-/// Some consecutive elements of an array: of a file, or of memory. A std::span<const T> as soon as
-/// one is asked for; of a file only in workers.
+/// Some consecutive elements of an array: of a file, which is mapped when they are asked for
+/// (throws SystemError, and Error if it has changed), or of memory. One thread at a time.
 template <class T>
 class Block {
   static_assert(std::is_trivially_copyable_v<T>,
@@ -69,21 +68,31 @@ class Block {
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(size_); }
   /// Index in the array of its first element.
   [[nodiscard]] std::uint64_t first() const { return first_; }
-  [[nodiscard]] const T* begin() const { return elements_.data(); }
-  [[nodiscard]] const T* end() const { return elements_.data() + elements_.size(); }
-  const T& operator[](std::size_t index) const { return elements_[index]; }
-  operator std::span<const T>() const { return elements_; }  // NOLINT(google-explicit-constructor)
+  [[nodiscard]] const T* begin() const { return elements().data(); }
+  [[nodiscard]] const T* end() const { return begin() + size(); }
+  const T& operator[](std::size_t index) const { return elements()[index]; }
+  operator std::span<const T>() const { return elements(); }  // NOLINT(google-explicit-constructor)
   /// Of input, for jobs that divide it by those.
   [[nodiscard]] std::uint64_t input_bytes() const { return size_ * sizeof(T); }
 
  private:
   friend struct Codec<Block>;
 
+  std::span<const T> elements() const {
+    if (file_ && !owner_) {
+      const auto mapping = detail::FileMapping::of(*file_);
+      const std::byte* const data = mapping->bytes(first_ * sizeof(T), size_ * sizeof(T));
+      elements_ = {reinterpret_cast<const T*>(data), size()};
+      owner_ = mapping;
+    }
+    return elements_;
+  }
+
   std::shared_ptr<const detail::FilePiece> file_;
   std::uint64_t first_ = 0;
   std::uint64_t size_ = 0;
-  std::span<const T> elements_;
-  std::shared_ptr<const void> owner_;  ///< of the elements, in workers
+  mutable std::span<const T> elements_;
+  mutable std::shared_ptr<const void> owner_;  ///< of the elements, if that is not somebody else
 };
 
 template <class T>
@@ -100,11 +109,8 @@ struct Codec<Block<T>> {
     block.first_ = in.get<std::uint64_t>();
     block.size_ = in.get<std::uint64_t>();
     if (Codec<bool>::decode(in)) {
-      const auto mapping = detail::FileMapping::of(Codec<detail::FilePiece>::decode(in));
-      const std::byte* const data =
-          mapping->bytes(block.first_ * sizeof(T), block.size_ * sizeof(T));
-      block.elements_ = {reinterpret_cast<const T*>(data), block.size()};
-      block.owner_ = mapping;
+      block.file_ = std::make_shared<const detail::FilePiece>(Codec<detail::FilePiece>::decode(in));
+      static_cast<void>(block.elements());  // so that a file that has changed fails here
     } else {
       in.expect(block.size_, sizeof(T));
       auto elements = std::make_shared<std::vector<T>>(block.size());

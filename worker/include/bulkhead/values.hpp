@@ -55,6 +55,7 @@ class Values {
   /// Those that have not been looked at.
   [[nodiscard]] std::vector<V> to_vector() {
     std::vector<V> all;
+    if (begun_) advance();
     for (const V& value : *this) all.push_back(value);
     return all;
   }

@@ -38,9 +38,11 @@ struct Step {
 };
 
 /// A number of so many bytes, the lowest first. Throws Error if the file ends there.
+[[noreturn]] inline void refuse_damaged(const std::string& path, std::uint64_t offset);
 inline std::uint64_t number_at(const UnchangedFile& file, std::uint64_t offset, std::size_t bytes) {
   unsigned char data[8]{};
-  file.read_all(offset, {reinterpret_cast<char*>(data), bytes});
+  if (file.read(offset, {reinterpret_cast<char*>(data), bytes}) != bytes)
+    refuse_damaged(file.path(), offset);
   std::uint64_t number = 0;
   for (std::size_t i = bytes; i != 0; --i) number = number << 8 | data[i - 1];
   return number;
@@ -190,6 +192,8 @@ class CompressedLines {
 
 template <class Format>
 struct CompressedReader {
+  using Item = std::string_view;
+
   CompressedLines<Format> lines{};
 
   template <class Use>

@@ -48,6 +48,8 @@ class RangePieces final : public PieceSource {
 
 template <class T>
 struct RangeReader {
+  using Item = T;
+
   template <class Use>
   void read(TaskCall& task, Use use) {
     task.enter(TaskPhase::decoding);

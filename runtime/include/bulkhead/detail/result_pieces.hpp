@@ -40,12 +40,15 @@ struct ResultPart {
 
 template <class K, class V>
 struct ResultReader {
+  using Item = std::pair<K, V>;
+
   std::unique_ptr<RunFiles> files{};
 
   template <class Use>
   void read(TaskCall& task, Use use) {
     const auto part = task.argument.get<ResultPart>();
     if (!files) files = std::make_unique<RunFiles>(part.ticket);  // a call reads one result
+    task.enter(TaskPhase::running);
     SliceMerge<V> merge(*files, part.slice);
     while (merge.next([&](std::string_view key, V value) {
       use(std::pair<K, V>(key_of<K>(key), std::move(value)));

@@ -146,8 +146,8 @@ class CombinerTable {
   /// Of memory, but for values that are not in slots.
   [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot) + keys_.bytes(); }
   /// True if values that are not in slots take as much of the heap as there may be of slots. To be
-  /// asked often.
-  [[nodiscard]] bool has_large_values() { return values_.is_over(); }
+  /// asked whenever some have been added.
+  [[nodiscard]] bool has_large_values(std::size_t added) { return values_.is_over(added); }
   [[nodiscard]] bool has_room(std::size_t more) const {
     return (size_ + more) * 10 <= capacity_ * 7;
   }

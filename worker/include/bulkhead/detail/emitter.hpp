@@ -35,6 +35,11 @@ class Emitter {
   template <class Key>
     requires(!kOnes)
   void operator()(const Key& key, V value) { put(key, std::move(value)); }
+  /// Of what is no V, but makes one: a std::string_view for a std::string.
+  template <class Key, class Any>
+    requires(!kOnes && !std::is_convertible_v<const Any&, V> &&
+             std::is_constructible_v<V, const Any&>)
+  void operator()(const Key& key, const Any& value) { put(key, V(value)); }
   /// A one.
   template <class Key>
     requires std::is_arithmetic_v<V>
@@ -42,6 +47,7 @@ class Emitter {
 
   /// What has been emitted is in the table, or has been.
   void flush() {
+    if (std::exchange(broken_, true)) refuse_use();
     make_room();
     for (std::size_t done = 0;;) {
       done += table_.add(&keys_[done], &hashes_[done], &values_[done], pending_ - done, combine_);
@@ -51,6 +57,11 @@ class Emitter {
     emitted_ += pending_;
     since_ += pending_;
     pending_ = 0;
+    broken_ = false;
+  }
+  /// Throws if emit has thrown: pairs may be lost, whoever has caught that.
+  void require_whole() const {
+    if (broken_) refuse_use();
   }
   /// Adds to one of the job's own counters: see KeyedResult::counters().
   void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
@@ -71,9 +82,12 @@ class Emitter {
     hashes_[pending_] = hash_of_short(keys_[pending_]);
     table_.prefetch(hashes_[pending_]);
     values_[pending_] = std::move(value);
+    if (broken_) [[unlikely]]
+      refuse_use();
     if (++pending_ == kBatch) flush();
   }
   void add_long(std::string_view bytes, V& value) {
+    if (std::exchange(broken_, true)) refuse_use();
     make_room();
     while (!table_.add_long(bytes, hash_of_long(bytes), value, combine_)) {
       if (table_.size() == 0) refuse_key(bytes.size());
@@ -81,8 +95,12 @@ class Emitter {
     }
     ++emitted_;
     ++since_;
+    broken_ = false;
   }
 
+  [[noreturn]] static void refuse_use() {
+    throw Error("bulkhead: emit has thrown before, so what this element gives is not whole");
+  }
   [[noreturn]] static void refuse_key(std::size_t bytes) {
     throw Error("bulkhead: a key of " + std::to_string(bytes) +
                 " bytes is too large for the memory of a keyed job");
@@ -91,7 +109,7 @@ class Emitter {
   void make_room() {
     if (!table_.has_room(kBatch)) [[unlikely]]
       make_more_room();
-    if (table_.has_large_values()) [[unlikely]]
+    if (table_.has_large_values(pending_ + 1)) [[unlikely]]
       seal();
   }
   void make_more_room() {
@@ -112,6 +130,7 @@ class Emitter {
   std::array<std::uint64_t, kBatch> hashes_;
   std::array<V, kBatch> values_{};
   std::size_t pending_ = 0;
+  bool broken_ = false;  ///< something was thrown, or is being done
   std::uint64_t emitted_ = 0;
   std::uint64_t since_ = 0;  ///< the table was empty
 };

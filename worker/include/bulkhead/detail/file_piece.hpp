@@ -32,6 +32,9 @@ struct FilePiece {
 /// All files of a pattern, as for glob(7), in the order of their names; or that one file. The same.
 [[nodiscard]] std::vector<FilePiece> whole_files(const std::string& pattern, const char* function);
 
+/// Throws Error if the file is not what it was; SystemError if it cannot be looked at.
+void require_unchanged(const FilePiece& piece);
+
 /// A file that must not change while it is read.
 class UnchangedFile {
  public:
@@ -46,14 +49,10 @@ class UnchangedFile {
   std::size_t read(std::uint64_t offset, std::span<char> bytes) const;
   /// Fills the room. Throws SystemError; and Error if the file is shorter.
   void read_all(std::uint64_t offset, std::span<char> bytes) const;
-  /// Throws as open().
-  void check(const FilePiece& piece) const;
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int descriptor() const { return fd_; }
 
  private:
-  [[noreturn]] void refuse_change() const;
-
   int fd_ = -1;
   std::string path_;
 };

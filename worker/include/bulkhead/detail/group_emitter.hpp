@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace bulkhead::detail {
 
@@ -36,6 +37,10 @@ class GroupEmitter {
       with_list_bytes(value, [&](std::span<const std::byte> bytes) { add(key_bytes, bytes); });
     });
   }
+  /// Of what is no V, but makes one: a std::string_view for a std::string.
+  template <class Key, class Any>
+    requires(!std::is_convertible_v<const Any&, V> && std::is_constructible_v<V, const Any&>)
+  void operator()(const Key& key, const Any& value) { (*this)(key, V(value)); }
   /// A one.
   template <class Key>
     requires std::is_arithmetic_v<V>
@@ -43,10 +48,16 @@ class GroupEmitter {
 
   /// What has been emitted is in the table, or has been.
   void flush() {
+    if (std::exchange(broken_, true)) refuse_use();
     for (std::size_t done = 0; done != pending_;) done += add_some(done);
     emitted_ += pending_;
     pending_ = 0;
     values_.clear();
+    broken_ = false;
+  }
+  /// Throws if emit has thrown: pairs may be lost, whoever has caught that.
+  void require_whole() const {
+    if (broken_) refuse_use();
   }
   /// Adds to one of the job's own counters: see KeyedResult::counters().
   void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
@@ -57,6 +68,8 @@ class GroupEmitter {
   static constexpr std::size_t kManyBytes = std::size_t{16} << 10;
 
   void add(std::string_view key, std::span<const std::byte> value) {
+    if (broken_) [[unlikely]]
+      refuse_use();
     if (value.size() > table_.largest_value()) refuse(key.size() + value.size());
     if (key.size() > kLongestShortKey) return add_long(key, value);
     keys_[pending_] = pack_short(key.data(), key.size());
@@ -67,12 +80,14 @@ class GroupEmitter {
     if (++pending_ == kBatch || values_.size() > kManyBytes) flush();
   }
   void add_long(std::string_view key, std::span<const std::byte> value) {
+    if (std::exchange(broken_, true)) refuse_use();
     const std::uint64_t hash = hash_of_long(key);
     for (;;) {
       make_room(1, value.size());
       if (ListPlace* const list = table_.find_or_place_long(key, hash)) {
         table_.append(*list, value);
         ++emitted_;
+        broken_ = false;
         return;
       }
       if (table_.size() == 0) refuse(key.size() + value.size());
@@ -102,6 +117,9 @@ class GroupEmitter {
     if (!table_.grow(keys) || !table_.has_room(keys, bytes)) seal_();
   }
   [[nodiscard]] std::size_t begin_of(std::size_t i) const { return i == 0 ? 0 : ends_[i - 1]; }
+  [[noreturn]] static void refuse_use() {
+    throw Error("bulkhead: emit has thrown before, so what this element gives is not whole");
+  }
   [[noreturn]] static void refuse(std::size_t bytes) {
     throw Error("bulkhead: a key and a value of " + std::to_string(bytes) +
                 " bytes are too large for the memory of a keyed job");
@@ -115,6 +133,7 @@ class GroupEmitter {
   std::array<std::size_t, kBatch> ends_;  ///< of the values
   PackedBytes values_;
   std::size_t pending_ = 0;
+  bool broken_ = false;  ///< something was thrown, or is being done
   std::uint64_t emitted_ = 0;
 };
 

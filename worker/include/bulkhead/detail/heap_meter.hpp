@@ -17,26 +17,29 @@ class HeapMeter {
 
   /// There are no values.
   void reset() { begin_ = heap_in_use(); }
-  /// True if they take more than they may. To be asked often: it looks now and then.
-  bool is_over() {
-    if (++asked_ % kBetween != 0) return false;
+  /// True if they take more than they may. To be asked whenever some have been added, as many as
+  /// that: it looks now and then.
+  bool is_over(std::size_t added) {
+    asked_ += added;
+    if (asked_ < kBetween) return false;
+    asked_ = 0;
     const std::size_t now = heap_in_use();
     return now > begin_ && now - begin_ > most_;
   }
 
  private:
-  static constexpr std::uint32_t kBetween = 64;
+  static constexpr std::size_t kBetween = 32;
 
   const std::size_t most_;
   std::size_t begin_;
-  std::uint32_t asked_ = 0;
+  std::size_t asked_ = 0;
 };
 
 /// Of values that are elsewhere.
 struct NoHeapMeter {
   explicit NoHeapMeter(std::size_t) {}
   void reset() {}
-  static bool is_over() { return false; }
+  static bool is_over(std::size_t) { return false; }
 };
 
 }  // namespace bulkhead::detail

@@ -20,15 +20,27 @@ template <class K>
 inline constexpr bool kTextKey = std::is_same_v<K, std::string>;
 /// The bytes of a K are those of the key.
 template <class K>
-inline constexpr bool kPlainKey = PlainCoded<K>&& std::has_unique_object_representations_v<K>;
+inline constexpr bool kPlainKey = PlainCoded<K> && (std::has_unique_object_representations_v<K> ||
+                                                    std::is_floating_point_v<K>);
+
+/// There is one zero.
+template <class K, class Key>
+K plain_key(const Key& key) {
+  if constexpr (std::is_floating_point_v<K>) {
+    return static_cast<K>(key) + K{0};
+  } else {
+    return K(key);
+  }
+}
 
 /// Calls `use(std::string_view bytes)`.
 template <class K, class Key, class Use>
 auto with_bytes(const Key& key, Use use) {
   if constexpr (kTextKey<K>) {
-    return use(std::string_view(key));
+    const std::string_view text(key);
+    return use(text.data() != nullptr ? text : std::string_view(""));
   } else if constexpr (kPlainKey<K>) {
-    const K plain(key);
+    const K plain = plain_key<K>(key);
     return use(std::string_view(reinterpret_cast<const char*>(&plain), sizeof plain));
   } else {
     std::array<std::byte, 256> memory;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -42,7 +43,8 @@ struct KeyedGroup {
       functions.buffer.emplace(terms.table_bytes + terms.key_bytes, terms.partition_bits);
     part.answer(task, [&](ReduceAnswer& head) {
       functions.buffer->clear();
-      Partition partition{functions.f, *functions.buffer, part, head, RunFiles::of(terms.ticket)};
+      const std::shared_ptr<RunFiles> files = RunFiles::of(terms.ticket);
+      Partition partition{functions.f, *functions.buffer, part, head, *files};
       return partition.reduce();
     });
   }

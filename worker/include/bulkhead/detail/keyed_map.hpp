@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -26,7 +27,8 @@ struct KeyedMap {
   static constexpr bool kCombines = !std::is_same_v<Combiner, NoCombiner>;
   /// The combiner is the user's, and may fail: then what an element gave is combined before the
   /// next one is looked at.
-  static constexpr bool kBlamesElement = kCombines && !kBuiltIn<Combiner>;
+  static constexpr bool kBlamesElement =
+      kCombines && !(kBuiltIn<Combiner> && std::is_arithmetic_v<V>);
   using Collection = std::conditional_t<kCombines, CombinerTable<V>, ListTable<V>>;
 
   struct Functions {
@@ -49,7 +51,8 @@ struct KeyedMap {
     const auto terms = task.argument.get<KeyedTerms>();
     if (!functions.collection) make_collection(functions, terms);
     const EmptyAtTheEnd emptied(*functions.collection);
-    Runs runs(*functions.collection, terms);
+    const std::shared_ptr<RunFiles> files = RunFiles::of(terms.ticket);
+    Runs runs(*functions.collection, terms, *files);
     const std::uint64_t emitted = collect(functions, task, runs);
     task.enter(TaskPhase::encoding);
     runs.seal_rest();
@@ -70,18 +73,19 @@ struct KeyedMap {
   struct Runs {
     Collection& collection;
     const KeyedTerms& terms;
+    RunFiles& files;
     std::vector<Slice> slices{};
     std::uint64_t count = 0;
     std::uint64_t sealed = 0;
     std::uint64_t most_bytes = 0;
     std::optional<RunError> error{};  ///< the mapper may have caught it
 
-    Runs(Collection& of, const KeyedTerms& its_terms) : collection(of), terms(its_terms) {}
+    Runs(Collection& of, const KeyedTerms& its_terms, RunFiles& its_files)
+        : collection(of), terms(its_terms), files(its_files) {}
     void seal() {
       if (error) throw RunError(*error);
       try {
-        const std::vector<Slice> run =
-            pack(collection, terms.partition_bits, RunFiles::of(terms.ticket));
+        const std::vector<Slice> run = pack(collection, terms.partition_bits, files);
         slices.insert(slices.end(), run.begin(), run.end());
       } catch (const RunError& caught) {
         error = caught;
@@ -121,6 +125,7 @@ struct KeyedMap {
         functions.reader.read(
             task, [&](auto&& item) { functions.mapper(std::forward<decltype(item)>(item), emit); });
         if constexpr (kBlamesElement) emit.flush();
+        emit.require_whole();
       }
       emit.flush();
       return emit.emitted();

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -89,8 +90,8 @@ struct KeyedReduce {
     auto& functions = *static_cast<Functions*>(object);
     const PartitionTask part(task);
     part.answer(task, [&](ReduceAnswer& head) {
-      Partition partition{RunFiles::of(part.terms.ticket), part.slices, part.terms, functions,
-                          head};
+      const std::shared_ptr<RunFiles> files = RunFiles::of(part.terms.ticket);
+      Partition partition{*files, part.slices, part.terms, functions, head};
       return partition.reduce();
     });
   }
@@ -187,7 +188,7 @@ struct KeyedReduce {
       const std::uint64_t hash = is_long ? hash_of_long(record.key) : hash_of_short(key);
       if (!is_of_part(hash)) return true;
       if (!make_room(table, 1)) return false;
-      if (bits < kMostForValues && table.has_large_values() && table.size() > 1) return false;
+      if (bits < kMostForValues && table.has_large_values(1) && table.size() > 1) return false;
       SpanReader in(record.value);
       V value = Codec<V>::decode(in);
       return is_long ? table.add_long(record.key, hash << skipped(), value, functions.reducer)

@@ -81,11 +81,17 @@ class ListTable {
   void pack_list(std::string_view key, const ListPlace& place, std::vector<std::byte>& list,
                  RunPacker& packer) const {
     list.clear();
-    lists_.for_each(place, [&list](std::span<const std::byte> bytes) {
+    const auto pack_part = [&](std::span<const std::byte> part) { packer.put_record(key, part); };
+    lists_.for_each(place, [&](std::span<const std::byte> bytes) {
       list.insert(list.end(), bytes.begin(), bytes.end());
+      if (list.size() < 4 * kMostListBytes) return;
+      // Whole values of it, so that it need not be here as a whole.
+      const std::size_t taken = split_list<V>(list, kMostListBytes, pack_part);
+      list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(taken));
     });
-    split_list<V>(list, kMostListBytes,
-                  [&](std::span<const std::byte> part) { packer.put_record(key, part); });
+    list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(
+                                                split_list<V>(list, kMostListBytes, pack_part)));
+    if (!list.empty()) pack_part(list);
   }
 
   CombinerTable<ListPlace> keys_;

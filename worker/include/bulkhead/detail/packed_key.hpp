@@ -53,7 +53,9 @@ inline constexpr std::uint64_t kSeedHigh = 0xC3A5'C85C'97CB'3127;
 inline constexpr std::uint64_t kSpread = 0x9E37'79B9'7F4A'7C15;
 
 inline std::uint64_t hash_of_short(PackedKey key) {
-  return mix(key.low ^ kSeedLow, key.high ^ kSeedHigh) * kSpread;
+  // What is added sees to keys that make a factor zero.
+  return (mix(key.low ^ kSeedLow, key.high ^ kSeedHigh) + (key.low ^ std::rotl(key.high, 32))) *
+         kSpread;
 }
 [[nodiscard]] std::uint64_t hash_of_long(std::string_view key);
 

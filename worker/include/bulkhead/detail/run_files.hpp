@@ -16,6 +16,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,7 +77,7 @@ class RunFiles {
  public:
   explicit RunFiles(const RunTicket& ticket);
   /// Those that this worker has open, which it keeps until it is asked for another job's.
-  static RunFiles& of(const RunTicket& ticket);
+  static std::shared_ptr<RunFiles> of(const RunTicket& ticket);
   /// The same job's, which may have come to have a file on a disk meanwhile.
   void renew(const RunTicket& ticket) { ticket_ = ticket; }
   RunFiles(const RunFiles&) = delete;

@@ -67,7 +67,8 @@ struct RowCodec {
   }
 
  private:
-  static constexpr bool kShortens = std::is_integral_v<V> && !std::is_same_v<V, bool>;
+  static constexpr bool kShortens =
+      std::is_integral_v<V> && sizeof(V) <= 8 && !std::is_same_v<V, bool>;
   static constexpr std::array<std::uint64_t, 9> kMasks{0,
                                                        0xFF,
                                                        0xFFFF,

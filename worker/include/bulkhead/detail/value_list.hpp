@@ -40,17 +40,27 @@ void with_list_bytes(const V& value, Use use) {
   }
 }
 
+/// Bytes that the first value should have.
+template <class V>
+std::size_t first_list_bytes(std::span<const std::byte> list) {
+  if constexpr (kInSlot<V>) {
+    return sizeof(V);
+  } else {
+    std::uint32_t bytes = 0;
+    if (list.size() >= sizeof bytes) std::memcpy(&bytes, list.data(), sizeof bytes);
+    return sizeof bytes + bytes;
+  }
+}
+/// True if the first value is there as a whole.
+template <class V>
+bool has_list_value(std::span<const std::byte> list) {
+  return list.size() >= first_list_bytes<V>(list);
+}
 /// Bytes of the first value. Throws if there are fewer.
 template <class V>
 std::size_t first_list_value(std::span<const std::byte> list) {
-  std::size_t size = sizeof(V);
-  if constexpr (!kInSlot<V>) {
-    std::uint32_t bytes = 0;
-    if (list.size() >= sizeof bytes) std::memcpy(&bytes, list.data(), sizeof bytes);
-    size = sizeof bytes + bytes;
-  }
-  if (list.size() < size) throw DecodeError("bulkhead: a list of values ends too early");
-  return size;
+  if (!has_list_value<V>(list)) throw DecodeError("bulkhead: a list of values ends too early");
+  return first_list_bytes<V>(list);
 }
 
 /// The first value, which the list loses. Throws if it makes no sense.
@@ -72,21 +82,28 @@ V take_list_value(std::span<const std::byte>& list) {
 /// A record has no more bytes of a list than that, and one value more: a reader has it in memory.
 inline constexpr std::size_t kMostListBytes = std::size_t{64} << 10;
 
-/// Calls `use` with parts of the list, of whole values: as many as have not many more than `most`
-/// bytes.
+/// Calls `use` with parts of the list, of whole values, as many as have not many more than `most`
+/// bytes, as long as there is more than that: how many bytes those were. The last value of the list
+/// need not be whole.
 template <class V, class Use>
-void split_list(std::span<const std::byte> list, std::size_t most, Use use) {
-  while (list.size() > most) {
+std::size_t split_list(std::span<const std::byte> list, std::size_t most, Use use) {
+  std::size_t taken = 0;
+  while (list.size() - taken > 2 * most) {
     std::size_t size = 0;
     if constexpr (kInSlot<V>) {
       size = std::max<std::size_t>(most / sizeof(V), 1) * sizeof(V);
     } else {
-      while (size < most) size += first_list_value<V>(list.subspan(size));
+      while (size < most) {
+        const std::span<const std::byte> rest = list.subspan(taken + size);
+        if (!has_list_value<V>(rest)) break;
+        size += first_list_value<V>(rest);
+      }
     }
-    use(list.first(size));
-    list = list.subspan(size);
+    if (size == 0) break;
+    use(list.subspan(taken, size));
+    taken += size;
   }
-  if (!list.empty()) use(list);
+  return taken;
 }
 
 }  // namespace bulkhead::detail
