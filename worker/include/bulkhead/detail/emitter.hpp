@@ -77,13 +77,13 @@ class Emitter {
     with_bytes<K>(key, [&](std::string_view bytes) { add(bytes, value); });
   }
   void add(std::string_view bytes, V& value) {
+    if (broken_) [[unlikely]]
+      refuse_use();
     if (bytes.size() > kLongestShortKey) return add_long(bytes, value);
     keys_[pending_] = pack_short(bytes.data(), bytes.size());
     hashes_[pending_] = hash_of_short(keys_[pending_]);
     table_.prefetch(hashes_[pending_]);
     values_[pending_] = std::move(value);
-    if (broken_) [[unlikely]]
-      refuse_use();
     if (++pending_ == kBatch) flush();
   }
   void add_long(std::string_view bytes, V& value) {
