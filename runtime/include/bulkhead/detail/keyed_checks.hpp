@@ -23,10 +23,10 @@ struct AnyEmitter {
   AnyEmitter(const AnyEmitter&) = delete;
   AnyEmitter& operator=(const AnyEmitter&) = delete;
   template <class Key>
-  void operator()(const Key& key) const;
+  void operator()(const Key&) const {}
   template <class Key, class Value>
-  void operator()(const Key& key, const Value& value) const;
-  void count(const std::string& name, std::uint64_t more = 1) const;
+  void operator()(const Key&, const Value&) const {}
+  void count(const std::string&, std::uint64_t = 1) const {}
 };
 
 template <class Reducer>
