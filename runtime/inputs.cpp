@@ -14,16 +14,6 @@ using detail::FilePiece;
 using detail::Piece;
 using detail::SpillWriter;
 
-std::uint64_t bytes_of(const std::vector<FilePiece>& files) {
-  std::uint64_t bytes = 0;
-  for (const FilePiece& file : files) bytes += file.size;
-  return bytes;
-}
-
-std::string name_of(const FilePiece& piece) {
-  return piece.path + ", bytes " + std::to_string(piece.begin) + " to " + std::to_string(piece.end);
-}
-
 /// Parts of files, of so many bytes at the most. `head` writes what is before each.
 class FileParts final : public detail::PieceSource {
  public:
@@ -96,9 +86,7 @@ class StreamParts final : public detail::PieceSource {
   /// False: that was all.
   bool read_into(std::string& lines) {
     if (lines.size() > options_.longest_line)
-      throw Error("bulkhead: the stream has a line of more than " +
-                  std::to_string(options_.longest_line) + " bytes at byte " +
-                  std::to_string(offset_) + ": see TextOptions::longest_line");
+      detail::refuse_long_line("the stream", options_.longest_line, offset_);
     const std::size_t before = lines.size();
     const auto most =
         static_cast<std::size_t>(std::min<std::uint64_t>(options_.split, std::uint64_t{16} << 20));

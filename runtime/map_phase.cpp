@@ -18,9 +18,9 @@ constexpr std::uint64_t kLastParts = 16;
 /// Of the memory for the job: blocks of elements that travel through this process, and all of those
 /// that are on their way.
 constexpr std::uint64_t kTravellingPart = 64;
-/// Those of results that are not exact, as how much memory there is changes.
-constexpr std::uint64_t kSteadyBlock = std::uint64_t{8} << 20;
 constexpr std::uint64_t kHeldPart = 8;
+/// The most of such blocks where the result is not exact, as how much memory there is changes.
+constexpr std::uint64_t kSteadyBlock = std::uint64_t{8} << 20;
 /// Where a table is full shows in such a result, too: so its size depends neither on how many
 /// workers there are nor, but in little memory, on how much of that.
 constexpr std::uint64_t kTableBytes = std::uint64_t{12} << 20;

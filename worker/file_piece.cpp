@@ -48,6 +48,16 @@ std::string prefix(const char* function) {
 
 }  // namespace
 
+std::string name_of(const FilePiece& piece) {
+  return piece.path + ", bytes " + std::to_string(piece.begin) + " to " + std::to_string(piece.end);
+}
+
+std::uint64_t bytes_of(const std::vector<FilePiece>& files) {
+  std::uint64_t bytes = 0;
+  for (const FilePiece& file : files) bytes += file.size;
+  return bytes;
+}
+
 FilePiece whole_file(const std::string& path, const char* function) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0)

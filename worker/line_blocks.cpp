@@ -15,6 +15,13 @@ constexpr std::size_t kBlock = std::size_t{256} << 10;
 
 }  // namespace
 
+void refuse_long_line(const std::string& text, std::uint64_t longest,
+                      std::optional<std::uint64_t> place) {
+  throw Error("bulkhead: " + text + " has a line of more than " + std::to_string(longest) +
+              " bytes" + (place ? " at byte " + std::to_string(*place) : "") +
+              ": see TextOptions::longest_line");
+}
+
 void LineBlocks::open(const FilePiece& piece, const LineTerms& terms) {
   file_.open(piece);
   terms_ = terms;
@@ -73,10 +80,7 @@ std::size_t LineBlocks::whole_lines() {
 
 bool LineBlocks::read_more() {
   const std::size_t left = in_hand();
-  if (left > terms_.longest)
-    throw Error("bulkhead: " + file_.path() + " has a line of more than " +
-                std::to_string(terms_.longest) + " bytes at byte " +
-                std::to_string(offset_ - left) + ": see TextOptions::longest_line");
+  if (left > terms_.longest) refuse_long_line(file_.path(), terms_.longest, offset_ - left);
   if (buffer_.size() < left + kBlock / 2) buffer_.resize(std::max(kBlock, 2 * left));
   std::memmove(buffer_.data(), buffer_.data() + at_, left);
   at_ = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "bench.hpp"
+#include "files.hpp"
 
 #include <array>
 #include <cstddef>
@@ -49,10 +50,9 @@ inline void count_bins(std::span<const double> values, std::uint64_t* bins) {
 
 /// Uniform from 0 to 1, the same for the same size; in the page cache.
 inline std::string doubles_file(std::size_t thousands) {
-  const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const std::string path = folder / ("doubles-" + std::to_string(thousands) + ".bin");
-  std::vector<double> some(1000);
+  const std::string path = own_folder() / ("doubles-" + std::to_string(thousands) + ".bin");
   if (!std::filesystem::exists(path)) {
+    std::vector<double> some(1000);
     std::mt19937_64 random(thousands);
     std::ofstream out(path + ".draft", std::ios::binary);
     for (std::size_t i = 0; i < thousands; ++i) {
@@ -65,10 +65,12 @@ inline std::string doubles_file(std::size_t thousands) {
   }
   require(std::filesystem::file_size(path) == thousands * 8000,
           "not the doubles that were written");
-  std::ifstream in(path, std::ios::binary);
-  while (in.read(reinterpret_cast<char*>(some.data()), 8 * 1000)) {
-  }
+  bring_into_page_cache(path);
   return path;
+}
+
+inline Figure rate(const Request& request, double taken) {
+  return {static_cast<double>(request.size) * 8000 / taken * 1e-9, "GB/s", {{"seconds", taken}}};
 }
 
 /// What is to be expected of so many uniform values, within what chance may do.

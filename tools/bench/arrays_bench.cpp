@@ -14,10 +14,6 @@
 
 namespace {
 
-bench::Figure rate(const bench::Request& request, double taken) {
-  return {static_cast<double>(request.size) * 8000 / taken * 1e-9, "GB/s", {{"seconds", taken}}};
-}
-
 bench::Figure squares(const bench::Request& request) {
   const std::string path = bench::doubles_file(request.size);
   bulkhead::Pool pool(request.worker_count());
@@ -30,7 +26,7 @@ bench::Figure squares(const bench::Request& request) {
         0.0);
   });
   bench::require_squares(sum, request.size);
-  return rate(request, taken);
+  return bench::rate(request, taken);
 }
 
 bench::Figure histogram(const bench::Request& request) {
@@ -50,7 +46,7 @@ bench::Figure histogram(const bench::Request& request) {
         std::plus<>{}, Bins{});
   });
   bench::require_bins({bins.data(), bins.size()}, request.size);
-  return rate(request, taken);
+  return bench::rate(request, taken);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "words.hpp"
 
 #include "bench.hpp"
+#include "files.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -88,10 +89,6 @@ void write(const WordsFile& file, std::size_t mib, const std::vector<double>& al
   std::filesystem::rename(file.path + ".draft", file.path);
 }
 
-std::filesystem::path own_folder() {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
-}
-
 /// Some words, so many bytes of them.
 std::string some_text(std::size_t bytes, const Alias& next, std::mt19937_64& random) {
   std::string text;
@@ -120,11 +117,8 @@ std::string documents_folder(std::size_t count) {
     }
     std::filesystem::rename(draft, folder);
   }
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    std::ifstream in(entry.path(), std::ios::binary);  // into the page cache
-    std::vector<char> text(kBytes);
-    in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    bring_into_page_cache(entry.path());
   return folder;
 }
 
@@ -136,10 +130,7 @@ WordsFile words_file(std::size_t mib, std::size_t distinct, bool uniform) {
   if (!std::filesystem::exists(file.path)) write(file, mib, weights(distinct, uniform));
   std::ifstream(file.path + ".facts") >> file.bytes >> file.words >> file.sum;
   require(file.bytes == std::filesystem::file_size(file.path), "the text is not what was written");
-  std::ifstream in(file.path, std::ios::binary);  // into the page cache
-  std::vector<char> part(std::size_t{1} << 20);
-  while (in.read(part.data(), static_cast<std::streamsize>(part.size()))) {
-  }
+  bring_into_page_cache(file.path);
   return file;
 }
 

@@ -65,10 +65,6 @@ void for_each_block(std::span<const double> share, Work work) {
   }
 }
 
-bench::Figure rate(const bench::Request& request, double taken) {
-  return {static_cast<double>(request.size) * 8000 / taken * 1e-9, "GB/s", {{"seconds", taken}}};
-}
-
 bench::Figure squares(const bench::Request& request) {
   std::vector<double> sums(request.workers);
   const double taken = share_out(request, [&](std::span<const double> share, std::size_t i) {
@@ -80,7 +76,7 @@ bench::Figure squares(const bench::Request& request) {
   double all = 0;
   for (const double sum : sums) all += sum;
   bench::require_squares(all, request.size);
-  return rate(request, taken);
+  return bench::rate(request, taken);
 }
 
 bench::Figure histogram(const bench::Request& request) {
@@ -96,7 +92,7 @@ bench::Figure histogram(const bench::Request& request) {
     for (std::size_t k = 0; k < bench::kBins; ++k) all[k] += some[k];
   }
   bench::require_bins(all, request.size);
-  return rate(request, taken);
+  return bench::rate(request, taken);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 // put together. Table and tokenizer are bulkhead's own. Words have 15 bytes at the most.
 
 #include "bench.hpp"
+#include "peers/word_table.hpp"
 #include "words.hpp"
 #include <bulkhead/detail/combiner_table.hpp>
 #include <bulkhead/text.hpp>
@@ -47,7 +48,6 @@ struct List {
   }
 };
 using Table = bulkhead::detail::CombinerTable<List>;
-constexpr std::size_t kNoLimit = std::size_t{8} << 30;
 
 void add_document(List& list, List&& one) {
   list.settle();
@@ -59,29 +59,6 @@ void join(List& list, List&& other) {
   list.append(other.numbers, other.size);
 }
 
-template <class Combine>
-void put(Table& table, const bulkhead::detail::PackedKey* keys, const std::uint64_t* hashes,
-         List* lists, std::size_t count, Combine& combine) {
-  while (!table.has_room(count)) table.grow();
-  bench::require(table.add(keys, hashes, lists, count, combine) == count, "a table is full");
-}
-
-void index_text(std::string_view text, std::uint32_t document, Table& table) {
-  constexpr std::size_t kBatch = 64;
-  bulkhead::detail::PackedKey keys[kBatch];
-  std::uint64_t hashes[kBatch];
-  List lists[kBatch];
-  std::size_t size = 0;
-  for (const std::string_view word : bulkhead::words(text)) {
-    keys[size] = bulkhead::detail::pack_short(word.data(), word.size());
-    hashes[size] = bulkhead::detail::hash_of_short(keys[size]);
-    lists[size] = {nullptr, 0, 0, document};
-    table.prefetch(hashes[size]);
-    if (++size == kBatch) put(table, keys, hashes, lists, std::exchange(size, 0), add_document);
-  }
-  put(table, keys, hashes, lists, size, add_document);
-}
-
 void index_share(std::span<const std::string> paths, std::uint32_t first, Table& table) {
   std::vector<char> text;
   for (std::size_t i = 0; i < paths.size(); ++i) {
@@ -90,8 +67,8 @@ void index_share(std::span<const std::string> paths, std::uint32_t first, Table&
     const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
     bench::require(got > 0, "a document cannot be read");
     ::close(fd);
-    index_text({text.data(), static_cast<std::size_t>(got)}, first + static_cast<std::uint32_t>(i),
-               table);
+    const List document{nullptr, 0, 0, first + static_cast<std::uint32_t>(i)};
+    bench::put_words({text.data(), static_cast<std::size_t>(got)}, document, table, add_document);
   }
 }
 
@@ -106,7 +83,8 @@ bench::Figure index(const bench::Request& request) {
     std::vector<std::unique_ptr<Table>> tables;
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < request.workers; ++i) {
-      Table& table = *tables.emplace_back(std::make_unique<Table>(kNoLimit, kNoLimit / 8));
+      Table& table =
+          *tables.emplace_back(std::make_unique<Table>(bench::kNoLimit, bench::kNoLimit / 8));
       const std::size_t begin = paths.size() * i / request.workers;
       const std::size_t end = paths.size() * (i + 1) / request.workers;
       threads.emplace_back([&paths, begin, end, &table] {
@@ -116,12 +94,7 @@ bench::Figure index(const bench::Request& request) {
     }
     for (std::jthread& thread : threads) thread.join();
     Table& all = *tables.front();
-    for (std::size_t i = 1; i < tables.size(); ++i) {
-      tables[i]->walk(0, 0, [&](Table::Slot& slot) {
-        const std::uint64_t hash = all.hash_of(slot);
-        put(all, &slot.key, &hash, &slot.value, 1, join);
-      });
-    }
+    for (std::size_t i = 1; i < tables.size(); ++i) bench::put_all(*tables[i], all, join);
     all.walk(0, 0, [&](Table::Slot& slot) {
       slot.value.settle();
       found.add(all.bytes_of(slot), {slot.value.numbers, slot.value.size});

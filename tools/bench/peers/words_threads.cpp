@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The `words` workload by threads of one process, without isolation: each maps its part of the file
 // and counts in a table of its own, which grows as it likes; in the end they are put together.
-// Table and tokenizer are bulkhead's own, and so as fast as those. Words have 15 bytes at the most.
 
 #include "bench.hpp"
+#include "peers/word_table.hpp"
 #include "words.hpp"
 #include <bulkhead/detail/combiner_table.hpp>
 #include <bulkhead/text.hpp>
@@ -22,32 +22,8 @@
 namespace {
 
 using Table = bulkhead::detail::CombinerTable<std::uint64_t>;
-constexpr std::size_t kNoLimit = std::size_t{8} << 30;
-
 void add(std::uint64_t& sum, std::uint64_t&& more) {
   sum += more;
-}
-
-void put(Table& table, const bulkhead::detail::PackedKey* keys, const std::uint64_t* hashes,
-         std::uint64_t* values, std::size_t count) {
-  while (!table.has_room(count)) table.grow();
-  bench::require(table.add(keys, hashes, values, count, add) == count, "a table is full");
-}
-
-void count_words(std::string_view text, Table& table) {
-  constexpr std::size_t kBatch = 64;
-  bulkhead::detail::PackedKey keys[kBatch];
-  std::uint64_t hashes[kBatch];
-  std::uint64_t values[kBatch];
-  std::size_t size = 0;
-  for (const std::string_view word : bulkhead::words(text)) {
-    keys[size] = bulkhead::detail::pack_short(word.data(), word.size());
-    hashes[size] = bulkhead::detail::hash_of_short(keys[size]);
-    values[size] = 1;
-    table.prefetch(hashes[size]);
-    if (++size == kBatch) put(table, keys, hashes, values, std::exchange(size, 0));
-  }
-  put(table, keys, hashes, values, size);
 }
 
 /// Ends of the parts, at line ends.
@@ -75,17 +51,14 @@ bench::Figure count(const bench::Request& request, bool uniform) {
     std::vector<std::unique_ptr<Table>> tables;
     std::vector<std::jthread> threads;
     for (const std::string_view part : parts_of(text, request.workers)) {
-      Table& table = *tables.emplace_back(std::make_unique<Table>(kNoLimit, kNoLimit / 8));
-      threads.emplace_back([part, &table] { count_words(part, table); });
+      Table& table =
+          *tables.emplace_back(std::make_unique<Table>(bench::kNoLimit, bench::kNoLimit / 8));
+      threads.emplace_back(
+          [part, &table] { bench::put_words(part, std::uint64_t{1}, table, add); });
     }
     for (std::jthread& thread : threads) thread.join();
     Table& all = *tables.front();
-    for (std::size_t i = 1; i < tables.size(); ++i) {
-      tables[i]->walk(0, 0, [&](Table::Slot& slot) {
-        const std::uint64_t hash = all.hash_of(slot);
-        put(all, &slot.key, &hash, &slot.value, 1);
-      });
-    }
+    for (std::size_t i = 1; i < tables.size(); ++i) bench::put_all(*tables[i], all, add);
     all.walk(0, 0, [&](Table::Slot& slot) {
       const std::string_view word = all.bytes_of(slot);
       ++distinct;

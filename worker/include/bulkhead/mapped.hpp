@@ -52,7 +52,8 @@ inline constexpr std::size_t kArrayBlock = std::max<std::size_t>(kArrayBlockByte
 }  // namespace detail
 
 /// Some consecutive elements of an array: of a file, which is mapped when they are asked for
-/// (throws SystemError, and Error if it has changed), or of memory. One thread at a time.
+/// (throws SystemError, and Error if it has changed), or of memory. They lie one behind the other:
+/// whoever wants a std::span<const T> can be given a block. One thread at a time.
 template <class T>
 class Block {
   static_assert(std::is_trivially_copyable_v<T>,
@@ -71,7 +72,6 @@ class Block {
   [[nodiscard]] const T* begin() const { return elements().data(); }
   [[nodiscard]] const T* end() const { return begin() + size(); }
   const T& operator[](std::size_t index) const { return elements()[index]; }
-  operator std::span<const T>() const { return elements(); }  // NOLINT(google-explicit-constructor)
   /// Of input, for jobs that divide it by those.
   [[nodiscard]] std::uint64_t input_bytes() const { return size_ * sizeof(T); }
 

@@ -3,8 +3,9 @@
 // Compressed texts as inputs of keyed jobs, whatever they are compressed by. A format says where a
 // frame ends, if files can be divided there, and has a Stream:
 //
-//   Step next(std::span<const char> in, std::span<char> out);   throws Error if the data are
-//   damaged
+//   Step next(std::span<const char> in, std::span<char> out);
+//
+// which throws Error if the data are damaged.
 #pragma once
 
 #include <bulkhead/codec.hpp>
@@ -37,8 +38,11 @@ struct Step {
   bool frame_ended = false;
 };
 
+[[noreturn]] inline void refuse_damaged(const std::string& path, std::uint64_t offset) {
+  throw Error("bulkhead: " + path + " is damaged, or compressed in another way, at byte " +
+              std::to_string(offset));
+}
 /// A number of so many bytes, the lowest first. Throws Error if the file ends there.
-[[noreturn]] inline void refuse_damaged(const std::string& path, std::uint64_t offset);
 inline std::uint64_t number_at(const UnchangedFile& file, std::uint64_t offset, std::size_t bytes) {
   unsigned char data[8]{};
   if (file.read(offset, {reinterpret_cast<char*>(data), bytes}) != bytes)
@@ -46,10 +50,6 @@ inline std::uint64_t number_at(const UnchangedFile& file, std::uint64_t offset, 
   std::uint64_t number = 0;
   for (std::size_t i = bytes; i != 0; --i) number = number << 8 | data[i - 1];
   return number;
-}
-[[noreturn]] inline void refuse_damaged(const std::string& path, std::uint64_t offset) {
-  throw Error("bulkhead: " + path + " is damaged, or compressed in another way, at byte " +
-              std::to_string(offset));
 }
 /// Where a frame ends that is no data, if that is what is there: zstd and lz4 have such.
 inline std::optional<std::uint64_t> end_of_skippable_frame(const UnchangedFile& file,
@@ -155,18 +155,13 @@ class CompressedLines {
     in_at_ += step.taken;
     offset_ += step.taken;
     size_ += step.given;
-    // Where the piece ends at the end of the file, there is nothing behind to be kept apart.
     ends_here_ = step.frame_ended && offset_ == end_;
     return step;
   }
   void make_room() {
     const std::size_t left = size_ - at_;
-    if (left > terms_.longest)
-      throw Error("bulkhead: " + file_.path() + " has a line of more than " +
-                  std::to_string(terms_.longest) + " bytes: see TextOptions::longest_line");
-    if (out_.size() < left + kOut / 2) {
-      out_.resize(std::max(kOut, 2 * left));
-    }
+    if (left > terms_.longest) refuse_long_line(file_.path(), terms_.longest, std::nullopt);
+    if (out_.size() < left + kOut / 2) out_.resize(std::max(kOut, 2 * left));
     std::memmove(out_.data(), out_.data() + at_, left);
     at_ = 0;
     size_ = left;
@@ -216,9 +211,7 @@ template <class Format>
 class CompressedParts final : public PieceSource {
  public:
   CompressedParts(std::vector<FilePiece> files, TextOptions options)
-      : files_(std::move(files)), options_(options) {
-    for (const FilePiece& file : files_) weight_ += file.size;
-  }
+      : files_(std::move(files)), options_(options), weight_(bytes_of(files_)) {}
 
   std::optional<Piece> next() override {
     while (file_ != files_.size() && at_ >= files_[file_].size) {
@@ -235,8 +228,7 @@ class CompressedParts final : public PieceSource {
     Codec<FilePiece>::encode(part, out);
     piece.argument = out.take();
     piece.weight = part.end - part.begin;
-    piece.name =
-        part.path + ", bytes " + std::to_string(part.begin) + " to " + std::to_string(part.end);
+    piece.name = name_of(part);
     return piece;
   }
   [[nodiscard]] std::optional<std::uint64_t> weight() const override { return weight_; }
@@ -254,7 +246,7 @@ class CompressedParts final : public PieceSource {
 
   const std::vector<FilePiece> files_;
   const TextOptions options_;
-  std::uint64_t weight_ = 0;
+  const std::uint64_t weight_;
   std::size_t file_ = 0;
   std::uint64_t at_ = 0;
   UnchangedFile present_;

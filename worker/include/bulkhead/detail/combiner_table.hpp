@@ -107,20 +107,14 @@ class CombinerTable {
   /// The same for a key of 16 bytes and more. False also if there is no room for its bytes.
   template <class Combine>
   bool add_long(std::string_view key, std::uint64_t hash, V& value, Combine& combine) {
-    PackedKey packed{0, hash | std::uint64_t{0xFF} << 56};
-    for (Slot* slot = slot_of(hash);; ++slot) {
-      if (slot->key.high == packed.high && keys_.at(slot->key.low) == key) {
-        combine(value_of(*slot), std::move(value));
-        return true;
-      }
-      if (slot->key.is_none()) {
-        if (slot == end_) return false;
-        packed.low = keys_.put(key);
-        if (packed.low == KeyArena::kNoRoom) return false;
-        place_in(*slot, packed, value);
-        return true;
-      }
+    Slot& slot = seek_long(key, hash);
+    if (!slot.key.is_none()) {
+      combine(value_of(slot), std::move(value));
+      return true;
     }
+    const PackedKey packed = keep_long(slot, key, hash);
+    if (!packed.is_none()) place_in(slot, packed, value);
+    return !packed.is_none();
   }
 
   /// The value of the key, which is V{} if it was not there. Null: too many keys have such a hash.
@@ -132,14 +126,10 @@ class CombinerTable {
   }
   /// The same for a key of 16 bytes and more. Null also if there is no room for its bytes.
   V* find_or_place_long(std::string_view key, std::uint64_t hash) requires kInSlot<V> {
-    PackedKey packed{0, hash | std::uint64_t{0xFF} << 56};
-    for (Slot* slot = slot_of(hash);; ++slot) {
-      if (slot->key.high == packed.high && keys_.at(slot->key.low) == key) return &slot->value;
-      if (!slot->key.is_none()) continue;
-      if (slot == end_) return nullptr;
-      packed.low = keys_.put(key);
-      return packed.low == KeyArena::kNoRoom ? nullptr : place_new(*slot, packed);
-    }
+    Slot& slot = seek_long(key, hash);
+    if (!slot.key.is_none()) return &slot.value;
+    const PackedKey packed = keep_long(slot, key, hash);
+    return packed.is_none() ? nullptr : place_new(slot, packed);
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
@@ -257,6 +247,21 @@ class CombinerTable {
       slot.value = new V(std::move(value));
     }
     ++size_;
+  }
+  /// Of a long key: all but where its bytes lie.
+  static std::uint64_t high_of_long(std::uint64_t hash) { return hash | std::uint64_t{0xFF} << 56; }
+  /// That of the key, or the free one that it would have.
+  Slot& seek_long(std::string_view key, std::uint64_t hash) const {
+    Slot* slot = slot_of(hash);
+    while (!slot->key.is_none() &&
+           !(slot->key.high == high_of_long(hash) && keys_.at(slot->key.low) == key))
+      ++slot;
+    return *slot;
+  }
+  /// The key, for a free slot, with its bytes in the arena; none: there is no room.
+  PackedKey keep_long(const Slot& slot, std::string_view key, std::uint64_t hash) {
+    const std::uint64_t place = &slot == end_ ? KeyArena::kNoRoom : keys_.put(key);
+    return place == KeyArena::kNoRoom ? PackedKey{} : PackedKey{place, high_of_long(hash)};
   }
   V* place_new(Slot& slot, PackedKey key) {
     V value{};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bulkhead/detail/combiner_table.hpp>
+#include <bulkhead/detail/emitting.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
 #include <bulkhead/error.hpp>
@@ -23,12 +24,10 @@ namespace bulkhead::detail {
 /// `kAnywhere`: the table may be emptied at any pair; else only where it is as large as it may be,
 /// which does not depend on what has been in it before.
 template <class K, class V, bool kOnes, bool kAnywhere, class Combine, class Seal>
-class Emitter {
+class Emitter final : public Emitting {
  public:
   Emitter(CombinerTable<V>& table, Combine& combine, const Seal& seal, Counters& counters)
-      : table_(table), combine_(combine), seal_(seal), counters_(counters) {}
-  Emitter(const Emitter&) = delete;
-  Emitter& operator=(const Emitter&) = delete;
+      : Emitting(counters), table_(table), combine_(combine), seal_(seal) {}
 
   template <class Key, class Any>
   requires kOnes void operator()(const Key& key, const Any&) { (*this)(key); }
@@ -47,25 +46,17 @@ class Emitter {
 
   /// What has been emitted is in the table, or has been.
   void flush() {
-    if (std::exchange(broken_, true)) refuse_use();
-    make_room();
+    const std::size_t size = std::exchange(pending_, 0);  // also if something is thrown
+    begin();
+    make_room(size);
     for (std::size_t done = 0;;) {
-      done += table_.add(&keys_[done], &hashes_[done], &values_[done], pending_ - done, combine_);
-      if (done == pending_) break;
+      done += table_.add(&keys_[done], &hashes_[done], &values_[done], size - done, combine_);
+      if (done == size) break;
       make_more_room();
     }
-    emitted_ += pending_;
-    since_ += pending_;
-    pending_ = 0;
-    broken_ = false;
+    since_ += size;
+    end(size);
   }
-  /// Throws if emit has thrown: pairs may be lost, whoever has caught that.
-  void require_whole() const {
-    if (broken_) refuse_use();
-  }
-  /// Adds to one of the job's own counters: see KeyedResult::counters().
-  void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
-  [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
 
  private:
   static constexpr std::size_t kBatch = 64;
@@ -77,8 +68,6 @@ class Emitter {
     with_bytes<K>(key, [&](std::string_view bytes) { add(bytes, value); });
   }
   void add(std::string_view bytes, V& value) {
-    if (broken_) [[unlikely]]
-      refuse_use();
     if (bytes.size() > kLongestShortKey) return add_long(bytes, value);
     keys_[pending_] = pack_short(bytes.data(), bytes.size());
     hashes_[pending_] = hash_of_short(keys_[pending_]);
@@ -87,29 +76,26 @@ class Emitter {
     if (++pending_ == kBatch) flush();
   }
   void add_long(std::string_view bytes, V& value) {
-    if (std::exchange(broken_, true)) refuse_use();
-    make_room();
+    begin();
+    make_room(1);
     while (!table_.add_long(bytes, hash_of_long(bytes), value, combine_)) {
       if (table_.size() == 0) refuse_key(bytes.size());
       make_more_room();
     }
-    ++emitted_;
     ++since_;
-    broken_ = false;
+    end(1);
   }
 
-  [[noreturn]] static void refuse_use() {
-    throw Error("bulkhead: emit has thrown before, so what this element gives is not whole");
-  }
   [[noreturn]] static void refuse_key(std::size_t bytes) {
     throw Error("bulkhead: a key of " + std::to_string(bytes) +
                 " bytes is too large for the memory of a keyed job");
   }
 
-  void make_room() {
+  /// So many are about to be added.
+  void make_room(std::size_t size) {
     if (!table_.has_room(kBatch)) [[unlikely]]
       make_more_room();
-    if (table_.has_large_values(pending_ + 1)) [[unlikely]]
+    if (table_.has_large_values(size)) [[unlikely]]
       seal();
   }
   void make_more_room() {
@@ -125,13 +111,10 @@ class Emitter {
   CombinerTable<V>& table_;
   Combine& combine_;
   const Seal& seal_;
-  Counters& counters_;
   std::array<PackedKey, kBatch> keys_;
   std::array<std::uint64_t, kBatch> hashes_;
   std::array<V, kBatch> values_{};
   std::size_t pending_ = 0;
-  bool broken_ = false;  ///< something was thrown, or is being done
-  std::uint64_t emitted_ = 0;
   std::uint64_t since_ = 0;  ///< the table was empty
 };
 

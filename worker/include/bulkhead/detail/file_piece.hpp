@@ -25,6 +25,10 @@ struct FilePiece {
   }
   bool operator==(const FilePiece&) const = default;
 };
+/// For failures: the file, and the bytes of it.
+[[nodiscard]] std::string name_of(const FilePiece& piece);
+/// Of all of them.
+[[nodiscard]] std::uint64_t bytes_of(const std::vector<FilePiece>& files);
 
 /// All of a file. `function` is for errors. Throws SystemError; InvalidArgument if it is no regular
 /// file.

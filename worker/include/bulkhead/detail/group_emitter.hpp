@@ -5,17 +5,16 @@
 // are looked at.
 #pragma once
 
+#include <bulkhead/detail/emitting.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
 #include <bulkhead/detail/list_table.hpp>
 #include <bulkhead/detail/value_list.hpp>
-#include <bulkhead/error.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -24,12 +23,10 @@ namespace bulkhead::detail {
 
 /// `Seal` empties the table.
 template <class K, class V, class Seal>
-class GroupEmitter {
+class GroupEmitter final : public Emitting {
  public:
   GroupEmitter(ListTable<V>& table, const Seal& seal, Counters& counters)
-      : table_(table), seal_(seal), counters_(counters) {}
-  GroupEmitter(const GroupEmitter&) = delete;
-  GroupEmitter& operator=(const GroupEmitter&) = delete;
+      : Emitting(counters), table_(table), seal_(seal) {}
 
   template <class Key>
   void operator()(const Key& key, const V& value) {
@@ -48,29 +45,19 @@ class GroupEmitter {
 
   /// What has been emitted is in the table, or has been.
   void flush() {
-    if (std::exchange(broken_, true)) refuse_use();
+    begin();
     for (std::size_t done = 0; done != pending_;) done += add_some(done);
-    emitted_ += pending_;
-    pending_ = 0;
     values_.clear();
-    broken_ = false;
+    end(std::exchange(pending_, 0));
   }
-  /// Throws if emit has thrown: pairs may be lost, whoever has caught that.
-  void require_whole() const {
-    if (broken_) refuse_use();
-  }
-  /// Adds to one of the job's own counters: see KeyedResult::counters().
-  void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
-  [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
 
  private:
   static constexpr std::size_t kBatch = 64;
   static constexpr std::size_t kManyBytes = std::size_t{16} << 10;
 
   void add(std::string_view key, std::span<const std::byte> value) {
-    if (broken_) [[unlikely]]
-      refuse_use();
-    if (value.size() > table_.largest_value()) refuse(key.size() + value.size());
+    require_whole();
+    if (value.size() > table_.largest_value()) refuse_large_pair(key.size() + value.size());
     if (key.size() > kLongestShortKey) return add_long(key, value);
     keys_[pending_] = pack_short(key.data(), key.size());
     hashes_[pending_] = hash_of_short(keys_[pending_]);
@@ -80,17 +67,15 @@ class GroupEmitter {
     if (++pending_ == kBatch || values_.size() > kManyBytes) flush();
   }
   void add_long(std::string_view key, std::span<const std::byte> value) {
-    if (std::exchange(broken_, true)) refuse_use();
+    begin();
     const std::uint64_t hash = hash_of_long(key);
     for (;;) {
       make_room(1, value.size());
       if (ListPlace* const list = table_.find_or_place_long(key, hash)) {
         table_.append(*list, value);
-        ++emitted_;
-        broken_ = false;
-        return;
+        return end(1);
       }
-      if (table_.size() == 0) refuse(key.size() + value.size());
+      if (table_.size() == 0) refuse_large_pair(key.size() + value.size());
       seal_();
     }
   }
@@ -117,24 +102,14 @@ class GroupEmitter {
     if (!table_.grow(keys) || !table_.has_room(keys, bytes)) seal_();
   }
   [[nodiscard]] std::size_t begin_of(std::size_t i) const { return i == 0 ? 0 : ends_[i - 1]; }
-  [[noreturn]] static void refuse_use() {
-    throw Error("bulkhead: emit has thrown before, so what this element gives is not whole");
-  }
-  [[noreturn]] static void refuse(std::size_t bytes) {
-    throw Error("bulkhead: a key and a value of " + std::to_string(bytes) +
-                " bytes are too large for the memory of a keyed job");
-  }
 
   ListTable<V>& table_;
   const Seal& seal_;
-  Counters& counters_;
   std::array<PackedKey, kBatch> keys_;
   std::array<std::uint64_t, kBatch> hashes_;
   std::array<std::size_t, kBatch> ends_;  ///< of the values
   PackedBytes values_;
   std::size_t pending_ = 0;
-  bool broken_ = false;  ///< something was thrown, or is being done
-  std::uint64_t emitted_ = 0;
 };
 
 }  // namespace bulkhead::detail

@@ -37,8 +37,7 @@ K plain_key(const Key& key) {
 template <class K, class Key, class Use>
 auto with_bytes(const Key& key, Use use) {
   if constexpr (kTextKey<K>) {
-    const std::string_view text(key);
-    return use(text.data() != nullptr ? text : std::string_view(""));
+    return use(std::string_view(key));
   } else if constexpr (kPlainKey<K>) {
     const K plain = plain_key<K>(key);
     return use(std::string_view(reinterpret_cast<const char*>(&plain), sizeof plain));

@@ -87,9 +87,7 @@ struct KeyedGroup {
         if (buffer.add(record.key, record.value)) continue;
         make_room();
         if (!buffer.add(record.key, record.value))
-          throw Error("bulkhead: a key and a value of " +
-                      std::to_string(record.key.size() + record.value.size()) +
-                      " bytes are too large for the memory of a keyed job");
+          refuse_large_pair(record.key.size() + record.value.size());
       }
     }
     void make_room() {

@@ -5,7 +5,9 @@
 
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/run_files.hpp>
+#include <bulkhead/error.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -42,6 +44,11 @@ struct ReduceAnswer {
 
 /// What the user's mappers have counted, by names of theirs.
 using Counters = std::map<std::string, std::uint64_t>;
+
+[[noreturn]] inline void refuse_large_pair(std::size_t bytes) {
+  throw Error("bulkhead: a key and a value of " + std::to_string(bytes) +
+              " bytes are too large for the memory of a keyed job");
+}
 
 inline void put_slices(const std::vector<Slice>& slices, ByteWriter& out) {
   out.write(slices.data(), slices.size() * sizeof(Slice));

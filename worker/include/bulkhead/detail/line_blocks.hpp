@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +19,10 @@ struct LineTerms {
   char delimiter = '\n';
   std::uint64_t longest = 0;  ///< bytes
 };
+
+/// `place`: byte of what is read where it begins, if that is known.
+[[noreturn]] void refuse_long_line(const std::string& text, std::uint64_t longest,
+                                   std::optional<std::uint64_t> place);
 
 /// Reads whole lines, some hundred KiB at a time, into memory of its own.
 class LineBlocks {

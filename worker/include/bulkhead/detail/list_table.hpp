@@ -82,15 +82,15 @@ class ListTable {
                  RunPacker& packer) const {
     list.clear();
     const auto pack_part = [&](std::span<const std::byte> part) { packer.put_record(key, part); };
-    lists_.for_each(place, [&](std::span<const std::byte> bytes) {
-      list.insert(list.end(), bytes.begin(), bytes.end());
-      if (list.size() < 4 * kMostListBytes) return;
-      // Whole values of it, so that it need not be here as a whole.
+    const auto pack_most = [&] {
       const std::size_t taken = split_list<V>(list, kMostListBytes, pack_part);
       list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(taken));
+    };
+    lists_.for_each(place, [&](std::span<const std::byte> bytes) {
+      list.insert(list.end(), bytes.begin(), bytes.end());
+      if (list.size() >= 4 * kMostListBytes) pack_most();  // it need not be here as a whole
     });
-    list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(
-                                                split_list<V>(list, kMostListBytes, pack_part)));
+    pack_most();
     if (!list.empty()) pack_part(list);
   }
 

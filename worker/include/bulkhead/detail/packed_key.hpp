@@ -102,11 +102,13 @@ inline PackedKey first_bytes(const char* bytes, std::size_t size) {
 inline PackedKey pack_short(const char* bytes, std::size_t size) {
   constexpr std::uintptr_t kPage = 4096;
   PackedKey key;
-  if (kMayReadBehind && reinterpret_cast<std::uintptr_t>(bytes) % kPage <= kPage - 16) [[likely]] {
+  // Null, of an empty text, is taken for the end of a page.
+  if (kMayReadBehind && (reinterpret_cast<std::uintptr_t>(bytes) - 1) % kPage < kPage - 16)
+      [[likely]] {
     key = first_bytes(bytes, size);
   } else {
     std::array<char, 16> copy{};
-    std::memcpy(copy.data(), bytes, size);
+    if (size != 0) std::memcpy(copy.data(), bytes, size);
     std::memcpy(&key.low, copy.data(), 8);
     std::memcpy(&key.high, copy.data() + 8, 8);
   }

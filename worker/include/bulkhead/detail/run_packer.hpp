@@ -41,12 +41,13 @@ class PackedBytes {
   std::size_t size_ = 0;
 };
 
-/// Pairs as a slice has them: rows, and records.
-class PackedPairs {
+class RunPacker {
  public:
+  explicit RunPacker(RunFiles& files) : files_(files) {}
+
   template <class V>
   void add_row(PackedKey key, const V& value) {
-    rows_.end_at(RowCodec<V>::put(key, value, rows_.room(RowCodec<V>::kMost)));
+    bytes_.end_at(RowCodec<V>::put(key, value, bytes_.room(RowCodec<V>::kMost)));
   }
   template <class V>
   void add_record(std::string_view key, const V& value) {
@@ -65,50 +66,17 @@ class PackedPairs {
     records_.append(key.data(), key.size());
     records_.append(value.data(), value.size());
   }
-  [[nodiscard]] std::span<const std::byte> rows() const { return rows_.bytes(); }
-  [[nodiscard]] std::span<const std::byte> records() const { return records_.bytes(); }
-  [[nodiscard]] std::size_t bytes() const { return rows_.size() + records_.size(); }
-  void clear() {
-    rows_.clear();
-    records_.clear();
-  }
-
- private:
-  PackedBytes rows_;
-  PackedBytes records_;
-};
-
-class RunPacker {
- public:
-  explicit RunPacker(RunFiles& files) : files_(files) {}
-
-  template <class V>
-  void add_row(PackedKey key, const V& value) {
-    pairs_.add_row(key, value);
-  }
-  template <class V>
-  void add_record(std::string_view key, const V& value) {
-    pairs_.add_record(key, value);
-  }
-  /// The value as it travels.
-  void put_record(std::string_view key, std::span<const std::byte> value) {
-    pairs_.put_record(key, value);
-  }
   /// What has been added since the last call is a slice.
   void end_slice() {
-    add_slice(pairs_);
-    pairs_.clear();
-  }
-  /// Another one.
-  void add_slice(const PackedPairs& pairs) {
-    slices_.push_back({kInMemory, 0, bytes_.size(), pairs.bytes(), pairs.rows().size()});
-    for (const std::span<const std::byte> part : {pairs.rows(), pairs.records()}) {
-      if (!part.empty()) bytes_.append(part.data(), part.size());
-    }
-    if (bytes_.size() >= kMuch) flush();
+    const std::size_t row_bytes = bytes_.size() - begin_;
+    if (records_.size() != 0) bytes_.append(records_.bytes().data(), records_.size());
+    records_.clear();
+    slices_.push_back({kInMemory, 0, begin_, bytes_.size() - begin_, row_bytes});
+    begin_ = bytes_.size();
+    if (begin_ >= kMuch) flush();
   }
   /// Bytes of the present slice.
-  [[nodiscard]] std::size_t pending() const { return pairs_.bytes(); }
+  [[nodiscard]] std::size_t pending() const { return bytes_.size() - begin_ + records_.size(); }
   /// All slices, which have been written.
   std::vector<Slice> take() {
     flush();
@@ -126,13 +94,15 @@ class RunPacker {
       slices_[written_].offset += all.offset;
     }
     bytes_.clear();
+    begin_ = 0;
   }
 
   RunFiles& files_;
-  PackedPairs pairs_;  ///< of the present slice
-  PackedBytes bytes_;  ///< slices that are not written
+  PackedBytes bytes_;    ///< slices that are not written, then the rows of the present one
+  PackedBytes records_;  ///< of the present one
   std::vector<Slice> slices_;
   std::size_t written_ = 0;  ///< slices
+  std::size_t begin_ = 0;    ///< of the present slice
 };
 
 /// All that is in a table, as a run: a slice for each of 2^bits partitions.

@@ -79,12 +79,12 @@ V take_list_value(std::span<const std::byte>& list) {
   }
 }
 
-/// A record has no more bytes of a list than that, and one value more: a reader has it in memory.
+/// A record has no more bytes of a list than twice that, or one value: a reader has it in memory.
 inline constexpr std::size_t kMostListBytes = std::size_t{64} << 10;
 
-/// Calls `use` with parts of the list, of whole values, as many as have not many more than `most`
-/// bytes, as long as there is more than that: how many bytes those were. The last value of the list
-/// need not be whole.
+/// Calls `use` with parts of the list, of whole values, of about `most` bytes each, until no more
+/// than twice as many are left: how many bytes those were. The last value of the list need not be
+/// whole.
 template <class V, class Use>
 std::size_t split_list(std::span<const std::byte> list, std::size_t most, Use use) {
   std::size_t taken = 0;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Words of a text in a table, as fast as one thread can have them there: table and tokenizer are
+// bulkhead's own. Words have 15 bytes at the most.
+
+#pragma once
+
+#include "bench.hpp"
+#include <bulkhead/detail/combiner_table.hpp>
+#include <bulkhead/text.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace bench {
+
+inline constexpr std::size_t kNoLimit = std::size_t{8} << 30;
+
+template <class V, class Combine>
+void put(bulkhead::detail::CombinerTable<V>& table, const bulkhead::detail::PackedKey* keys,
+         const std::uint64_t* hashes, V* values, std::size_t count, Combine& combine) {
+  while (!table.has_room(count)) table.grow();
+  require(table.add(keys, hashes, values, count, combine) == count, "a table is full");
+}
+
+/// Adds `value` for each word.
+template <class V, class Combine>
+void put_words(std::string_view text, const V& value, bulkhead::detail::CombinerTable<V>& table,
+               Combine& combine) {
+  constexpr std::size_t kBatch = 64;
+  bulkhead::detail::PackedKey keys[kBatch];
+  std::uint64_t hashes[kBatch];
+  V values[kBatch];
+  std::size_t size = 0;
+  for (const std::string_view word : bulkhead::words(text)) {
+    keys[size] = bulkhead::detail::pack_short(word.data(), word.size());
+    hashes[size] = bulkhead::detail::hash_of_short(keys[size]);
+    values[size] = value;
+    table.prefetch(hashes[size]);
+    if (++size == kBatch) put(table, keys, hashes, values, std::exchange(size, 0), combine);
+  }
+  put(table, keys, hashes, values, size, combine);
+}
+
+/// Adds all of another one's.
+template <class V, class Combine>
+void put_all(bulkhead::detail::CombinerTable<V>& from, bulkhead::detail::CombinerTable<V>& table,
+             Combine& combine) {
+  using Slot = typename bulkhead::detail::CombinerTable<V>::Slot;
+  from.walk(0, 0, [&](Slot& slot) {
+    const std::uint64_t hash = table.hash_of(slot);
+    put(table, &slot.key, &hash, &slot.value, 1, combine);
+  });
+}
+
+}  // namespace bench
