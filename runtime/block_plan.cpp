@@ -41,6 +41,16 @@ bool BlockPlan::is_wanted(std::uint64_t block) const {
   return found != nullptr && found->pieces.first < limit_;
 }
 
+void BlockPlan::finish(std::uint64_t block, std::uint64_t done, std::uint64_t in_first) {
+  const auto found = blocks_.find(block);
+  if (found == blocks_.end()) return;
+  const Elements pieces = found->second.pieces;
+  const std::uint64_t cut = pieces.first + done + in_first;
+  blocks_.erase(found);
+  leave({pieces.first + done, in_first});
+  leave({cut, pieces.end() - cut});
+}
+
 void BlockPlan::give_back(std::uint64_t block) {
   const auto found = blocks_.find(block);
   if (found == blocks_.end()) return;

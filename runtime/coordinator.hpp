@@ -192,6 +192,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void heed_stops();
   bool finds_more();
   void park(Lock& lock, std::chrono::milliseconds limit);
+  void divide_tasks();
   bool help_the_idle(std::chrono::nanoseconds least);
   [[nodiscard]] std::chrono::milliseconds patience();
   void sleep(Lock& lock, std::chrono::milliseconds timeout);

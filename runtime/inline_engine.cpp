@@ -390,7 +390,8 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
   local.attempt = active.attempts.next(task);
   local.stop = call.options.stop;
   local.pool_end = end_.get_token();
-  if (active.timeout) local.deadline = later(Clock::now(), *active.timeout);
+  local.limit = active.timeout;
+  local.restart_time();
   note_begin(call, task);
   const KeptLoans loans;  // results are decoded in the process in which they were made
   auto answer = call.callable.try_run(modules_, task, argument.take(), local);

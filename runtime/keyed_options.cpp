@@ -51,10 +51,11 @@ KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
   plan.folders = options.spill;
   if (options.spill_limit) plan.spill_limit = *options.spill_limit;
   plan.skips_failed = options.skip_failed;
-  // A quarter for tables of either phase, and of that a quarter for long keys. A worker that may
-  // have little needs some of it for buffers, and has the tables of both phases for a moment.
+  // Half for tables of either phase, and of that a quarter for long keys; the other half is for
+  // runs and the result. A worker that may have little needs some of it for buffers, and has the
+  // tables of both phases for a moment.
   const std::uint64_t for_tables = of_worker / 4 - std::min(of_worker / 8, kBuffers / 4);
-  const std::uint64_t each = std::min(plan.memory / 4 / workers, for_tables);
+  const std::uint64_t each = std::min(plan.memory / 2 / workers, for_tables);
   plan.terms.table_bytes = each / 4 * 3;
   plan.terms.key_bytes = each / 4;
   plan.terms.commit_bytes = options.commit_interval;

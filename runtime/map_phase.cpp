@@ -11,10 +11,9 @@ namespace bulkhead::detail {
 namespace {
 
 /// Where the blocks begin may show in a result that is not exact: so their size does not depend on
-/// how many workers there are. This is enough for some dozen.
-constexpr std::uint64_t kParts = 16;
-/// The last blocks are this part of the largest.
-constexpr std::uint64_t kLastParts = 16;
+/// how many workers there are, nor on how long they take. This is enough for some dozen. If it is
+/// not known how much there is, each block is at most this part of what came before.
+constexpr std::uint64_t kParts = 64;
 /// Of the memory for the job: blocks of elements that travel through this process, and all of those
 /// that are on their way.
 constexpr std::uint64_t kTravellingPart = 64;
@@ -31,11 +30,10 @@ constexpr std::size_t kMostSkipped = 1000;
 class MapPhase final : public KeyedPhase {
  public:
   MapPhase(const KeyedCallable& callable, const KeyedPlan& plan, RunStore& store,
-           PieceSource& source, std::uint64_t parts, bool singly, KeyedReport& report)
+           PieceSource& source, std::uint64_t workers, KeyedReport& report)
       : KeyedPhase(callable, plan, store),
         source_(source),
-        parts_(parts),
-        singly_(singly),
+        parts_(plan.is_exact ? workers : kParts),
         report_(report) {}
 
   Supply supply(std::uint64_t wanted) override {
@@ -75,6 +73,13 @@ class MapPhase final : public KeyedPhase {
     // Where blocks show in the result, the same one is tried again.
     if (!again || plan_.is_exact) blocks_.narrow(task, element, again);
   }
+  [[nodiscard]] double left_of(std::uint64_t task, std::uint64_t claimed) const override {
+    const BlockPlan::Block* const block = blocks_.find(task);
+    if (!plan_.is_exact || block == nullptr || block->only) return 0;
+    const Elements pieces = block->pieces;
+    const std::uint64_t left = pieces.end() - element_of(task, claimed);
+    return left == 1 ? 0 : static_cast<double>(left) / static_cast<double>(pieces.count);
+  }
   [[nodiscard]] bool wants(std::uint64_t task) const override { return blocks_.is_wanted(task); }
   [[nodiscard]] Progress progress(const Progress& tasks) const override {
     Progress all;
@@ -100,10 +105,15 @@ class MapPhase final : public KeyedPhase {
   /// Makes another block, if there can be one.
   bool advance() {
     if (blocks_.open() != 0 && pieces_.held_bytes() > plan_.memory / kHeldPart) return false;
-    const std::uint64_t wanted = block_weight();
-    if (!blocks_.has_leftovers() && !blocks_.has_failed()) {
+    if (blocks_.has_leftovers()) {
+      blocks_.give(blocks_.next(pieces_.known()).count);
+      return true;
+    }
+    const std::uint64_t elements = most_elements();
+    const std::uint64_t weight = most_weight();
+    if (!blocks_.has_failed()) {
       try {
-        draw(wanted);
+        draw(elements, weight);
       } catch (...) {
         end_with(std::current_exception());
         return false;
@@ -111,32 +121,28 @@ class MapPhase final : public KeyedPhase {
     }
     const Elements next = blocks_.next(pieces_.known());
     if (next.count == 0) return false;
-    if (blocks_.has_leftovers() && !plan_.is_exact) {
-      blocks_.give(next.count);
-    } else {
-      blocks_.give(singly_ ? 1 : pieces_.count_of(next, wanted));
-    }
+    blocks_.give(std::min(pieces_.count_of(next, weight), elements));
     return true;
   }
-  [[nodiscard]] std::uint64_t block_weight() const {
-    if (singly_) return 1;
-    const std::uint64_t commit = plan_.terms.commit_bytes;
-    const std::optional<std::uint64_t> all = source_.weight();
-    if (!all) {
-      const std::uint64_t most = plan_.is_exact ? commit : std::min(commit, kSteadyBlock);
-      return std::min(most, plan_.memory / kTravellingPart + 1);
-    }
-    const std::uint64_t left = *all - std::min(drawn_, *all);
-    const std::uint64_t largest = std::min(*all / parts_ + 1, commit);
-    return std::clamp<std::uint64_t>(left / parts_, largest / kLastParts + 1, largest);
+  /// Of the next block.
+  [[nodiscard]] std::uint64_t most_elements() const {
+    const bool is_steady = !plan_.is_exact && !source_.weight();
+    return is_steady ? blocks_.next(0).first / kParts + 1 : kNoElement;
   }
-  void draw(std::uint64_t wanted) {
+  [[nodiscard]] std::uint64_t most_weight() const {
+    const std::uint64_t commit = plan_.terms.commit_bytes;
+    if (const auto all = source_.weight()) return std::min(*all / parts_ + 1, commit);
+    const std::uint64_t most = plan_.is_exact ? commit : std::min(commit, kSteadyBlock);
+    return std::min(most, plan_.memory / kTravellingPart + 1);
+  }
+  void draw(std::uint64_t elements, std::uint64_t wanted) {
     const Elements at_hand = blocks_.next(pieces_.known());
-    for (std::uint64_t weight = pieces_.weight_of(at_hand); !ended_ && weight < wanted;) {
+    std::uint64_t weight = pieces_.weight_of(at_hand);
+    for (std::uint64_t count = at_hand.count; !ended_ && weight < wanted && count < elements;) {
       std::optional<Piece> piece = source_.next();
       ended_ = !piece;
       if (ended_) break;
-      drawn_ += piece->weight;
+      count += piece->size();
       weight += std::max(piece->weight, piece->size());
       pieces_.add(std::move(*piece));
     }
@@ -154,6 +160,10 @@ class MapPhase final : public KeyedPhase {
     KeyedStats& stats = report_.stats;
     const Elements pieces = blocks_.find(task)->pieces;
     const auto head = answer.get<MapAnswer>();
+    const bool may_be =
+        plan_.is_exact ? head.elements - 1 < pieces.count : head.elements == pieces.count;
+    if (!may_be) throw DecodeError("a block of which so much cannot have been done");
+    const Elements done{pieces.first, head.elements};
     std::vector<SealedRun> runs;
     for (std::uint64_t run = 0; run < head.runs; ++run) {
       runs.push_back(
@@ -168,12 +178,13 @@ class MapPhase final : public KeyedPhase {
     for (const auto& [name, count] : counters) report_.counters[name] += count;
     stats.emitted += head.emitted;
     stats.sealed += head.sealed;
-    stats.pieces += pieces.count;
-    stats.input_bytes += pieces_.weight_of(pieces);
+    stats.pieces += done.count;
+    stats.input_bytes += pieces_.weight_of(done);
     largest_table_ = std::max(largest_table_, head.table_bytes);
     note_memory();
-    pieces_.drop(pieces);
-    blocks_.finish(task);
+    const Elements rest{done.end(), pieces.count - done.count};
+    blocks_.finish(task, done.count, pieces_.count_of(rest, pieces_.weight_of(rest) / 2));
+    pieces_.drop(done);
   }
   void note_memory() {
     const std::uint64_t now =
@@ -184,12 +195,10 @@ class MapPhase final : public KeyedPhase {
   void do_again(std::uint64_t task) override { blocks_.give_back(task); }
 
   PieceSource& source_;
-  const std::uint64_t parts_;  ///< a block is at most this part of what is left
-  const bool singly_;          ///< a block is one element
+  const std::uint64_t parts_;  ///< a block is at most this part of all
   KeyedReport& report_;
   BlockPlan blocks_;
   HeldPieces pieces_;
-  std::uint64_t drawn_ = 0;  ///< bytes
   bool ended_ = false;
   std::uint64_t largest_table_ = 0;  ///< bytes
   std::optional<Failure> lowest_;
@@ -209,9 +218,7 @@ void run_map_phase(Engine& engine, const KeyedCallable& callable, const KeyedPla
                    KeyedReport& report) {
   const auto workers = static_cast<std::uint64_t>(engine.workers());
   const KeyedPlan its_plan = plan.is_exact ? plan : with_fixed_tables(plan);
-  // A time limit is that of an element.
-  MapPhase phase(callable, its_plan, store, source, plan.is_exact ? 2 * workers : kParts,
-                 options.timeout.has_value(), report);
+  MapPhase phase(callable, its_plan, store, source, workers, report);
   phase.finish(engine.run(phase, options));
 }
 

@@ -31,6 +31,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
   epoch_ = epoch;
   pid_ = pid;
   sent_ = settled_ = skipped_ = 0;
+  ends_early_ = 0;
   revoking_ = worn_out_ = dismissed_ = has_left_ = false;
   weight = {};
   defined_.clear();
@@ -198,14 +199,17 @@ bool Slot::abandon(const ActiveJob& job, std::uint64_t task, const std::string& 
 }
 
 // The worker tells when the task began. It is believed for what lies in the past, and only once for
-// each task: a later word would give the task more time. One that never tells may not take for ever
-// either, whether it is the task's doing or not. While the values of a task come and go, the worker
-// waits for us.
+// each of its elements: a later word would give that more time. One that never tells may not take
+// for ever either, whether it is the task's doing or not. While the values of a task come and go,
+// the worker waits for us.
 std::optional<Slot::Time> Slot::deadline(Time now) {
   if (!alive() || queue_.empty() || !queue_.front().job->timeout) return std::nullopt;
-  if (clocked_.before != settled_) clocked_ = {settled_, false, now};
-  if (!clocked_.runs && link_->tasks_begun() == settled_ + 1) {
-    clocked_ = {settled_, true, std::clamp(link_->began_at(), Time{}, now)};
+  if (clocked_.before != settled_) clocked_ = {settled_, false, now, 0};
+  if (link_->tasks_begun() == settled_ + 1) {
+    const Run& front = queue_.front();
+    const std::uint64_t element = front.job->job.element_of(front.tasks.first, link_->element());
+    if (!clocked_.runs || element > clocked_.element)
+      clocked_ = {settled_, true, std::clamp(link_->began_at(), Time{}, now), element};
   }
   if (std::exchange(moved_, false)) clocked_.since = now;
   const Time due = later(clocked_.since, *queue_.front().job->timeout);
@@ -240,6 +244,19 @@ void Slot::end_start(const std::string& why, Time now, Fences fences) {
   if (state_ != State::starting) return;
   overdue = true;
   doom(why);
+}
+
+std::chrono::nanoseconds Slot::time_to_share(Time now) const {
+  const bool runs_one =
+      state_ == State::ready && queue_.size() == 1 && link_->tasks_begun() == settled_ + 1;
+  if (!runs_one || ends_early()) return {};
+  const Run& front = queue_.front();
+  const double left =
+      std::clamp(front.job->job.left_of(front.tasks.first, link_->element()), 0.0, 1.0);
+  const auto taken = std::max(now - busy_since_, Time::duration{});
+  // Of one that is at its first element nothing is known: it is taken to be half-way.
+  const double times = left == 1 ? 1 : std::min(left / (1 - left), 1000.0);
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(taken * times);
 }
 
 bool Slot::expect_answers(bool late) {

@@ -132,6 +132,18 @@ class Slot {
   /// When the running task, or one that may begin at any moment, is out of time at the earliest;
   /// nothing if it may take as long as it likes.
   [[nodiscard]] std::optional<Time> deadline(Time now);
+  /// How long the running task would go on, by how far it has come, as it says; zero: it cannot end
+  /// early, or has been told to.
+  [[nodiscard]] std::chrono::nanoseconds time_to_share(Time now) const;
+  /// Since when the running task may have been running.
+  [[nodiscard]] Time running_since() const { return busy_since_; }
+  /// True if the running task has been told to.
+  [[nodiscard]] bool ends_early() const { return alive() && ends_early_ == settled_ + 1; }
+  /// The running task is to leave to others what it has not begun.
+  void end_early() {
+    ends_early_ = settled_ + 1;
+    link_->end_early(ends_early_);
+  }
   /// If the worker sleeps although it owes answers, as a task has damaged them, it is doomed: true.
   /// `late`: a skipped answer, which may be on its way when the tasks are back, is not awaited.
   bool expect_answers(bool late);
@@ -243,6 +255,7 @@ class Slot {
     std::uint64_t before = ~std::uint64_t{0};  ///< tasks settled before it: which one it is
     bool runs = false;                         ///< it has been seen to have begun
     Time since{};                              ///< then; or it has been the front task since
+    std::uint64_t element = 0;                 ///< at which it was then
   };
 
   /// Tasks that it may still be given.
@@ -303,7 +316,8 @@ class Slot {
   bool worn_out_ = false;
   bool dismissed_ = false;
   bool has_left_ = false;
-  bool revoking_ = false;  ///< tasks below revoked_to_ are still to be answered or skipped
+  std::uint64_t ends_early_ = 0;  ///< the number of the task that was told to
+  bool revoking_ = false;         ///< tasks below revoked_to_ are still to be answered or skipped
   std::uint64_t revoked_to_ = 0;
   std::set<std::uint32_t> defined_;    ///< callables that the worker knows
   std::deque<std::uint32_t> untried_;  ///< of those with state, in order: no task answered yet

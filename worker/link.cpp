@@ -116,6 +116,10 @@ void Link::revoke(std::uint64_t from, std::uint64_t to) {
   words.revoke_to.store(to, std::memory_order_release);
 }
 
+void Link::end_early(std::uint64_t number) {
+  inbox_words(inbox_).end_early.store(number, std::memory_order_relaxed);
+}
+
 void Link::allow_spinning(bool allowed) {
   if (allowed == may_spin_) return;
   may_spin_ = allowed;

@@ -63,6 +63,8 @@ class Link {
   /// Tasks [from, to), by the worker's count, must not be begun any more. The caller fences before
   /// it looks at tasks_begun().
   void revoke(std::uint64_t from, std::uint64_t to);
+  /// The task of that number, by the worker's count from 1, is to leave what it can to others.
+  void end_early(std::uint64_t number);
   /// Tasks that the worker claims to have begun.
   [[nodiscard]] std::uint64_t tasks_begun() const;
   /// When the last of them that has a time limit began, as the worker says.

@@ -15,6 +15,11 @@ thread_local int scopes = 0;
 
 }  // namespace
 
+void LocalTask::restart_time() {
+  const Time now = std::chrono::steady_clock::now();
+  if (limit) deadline = *limit > Time::max() - now ? Time::max() : now + *limit;
+}
+
 bool LocalTask::ask() {
   if (told != Told::nothing) return true;
   if (stop.stop_requested() || pool_end.stop_requested()) {

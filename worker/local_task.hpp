@@ -29,11 +29,14 @@ struct LocalTask {
   std::atomic<std::uint64_t> index{0};  ///< of the element it is at, in its call
   std::uint64_t seed = 0;               ///< of its call
   int attempt = 1;
-  std::optional<Time> deadline;
+  std::optional<std::chrono::nanoseconds> limit{};  ///< from the begin of each element
+  std::optional<Time> deadline{};
   std::stop_token stop;      ///< of its call
   std::stop_token pool_end;  ///< of the pool
   Told told = Told::nothing;
 
+  /// An element begins.
+  void restart_time();
   /// True if the task is to end.
   bool ask();
 };

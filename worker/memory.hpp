@@ -46,6 +46,8 @@ struct alignas(128) InboxWords {
   /// Tasks numbered [revoke_from, revoke_to), counted from the worker's first, must not be begun.
   Position revoke_from;
   Position revoke_to;
+  /// The task of that number, from 1, is to end early, if it can: others have nothing to do.
+  Position end_early;
   std::atomic<std::uint32_t> wake;      ///< futex of the worker; changes with each wake
   std::atomic<std::uint32_t> may_spin;  ///< 1: there is a CPU to spare for looking before sleeping
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "worker/host.hpp"
+#include "worker/local_task.hpp"
 #include <bulkhead/detail/run_files.hpp>
 #include <bulkhead/error.hpp>
 
@@ -17,8 +18,8 @@
 namespace bulkhead::detail {
 namespace {
 
-/// Those that this worker has open; of inline tasks, each thread.
-thread_local std::shared_ptr<RunFiles> present;
+/// Those that this worker has open.
+std::shared_ptr<RunFiles> present;
 
 /// The kernel takes no more in one call.
 constexpr std::size_t kMostAtOnce = 0x7fff'f000;
@@ -39,6 +40,7 @@ std::string folder_of(int fd) {
 }  // namespace
 
 std::shared_ptr<RunFiles> RunFiles::of(const RunTicket& ticket) {
+  if (present_local_task() != nullptr) return std::make_shared<RunFiles>(ticket);
   if (!present || present->ticket_.job != ticket.job ||
       present->ticket_.coordinator != ticket.coordinator) {
     present.reset();

@@ -468,7 +468,7 @@ void serve(const WorkerSetup& setup, const Doorbell& doorbell, ControlDescriptor
   outbox_fd.reset();
   if (!begin_light_fences(setup.fences)) ::_exit(kExitBadSetup);
   keep_broadcasts();
-  begin_task_clock(outbox_words(outbox));
+  begin_task_clock(outbox_words(outbox), inbox_words(inbox).end_early);
   Descriptor log_fd = std::move(setup.voice.has_streams() ? third_pipe : first_pipe);
   redirect_output(setup.voice.mode, std::move(first_pipe), std::move(second_pipe),
                   setup.voice.secret);

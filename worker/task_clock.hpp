@@ -11,8 +11,9 @@
 
 namespace bulkhead::detail {
 
-/// From now on this process is a worker that counts its tasks in `words`.
-void begin_task_clock(OutboxWords& words);
+/// From now on this process is a worker that counts its tasks in `words`, and is told there which
+/// is to end early.
+void begin_task_clock(OutboxWords& words, const Position& end_early);
 /// It has this place in its pool.
 void set_worker_number(std::uint32_t number);
 /// There will be no more tasks.

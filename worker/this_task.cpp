@@ -21,6 +21,7 @@ using Time = std::chrono::steady_clock::time_point;
 struct TaskClock {
   pid_t process = 0;
   std::atomic<detail::OutboxWords*> words{nullptr};  ///< not mapped in copies of the process
+  const detail::Position* end_early = nullptr;       ///< the number of the task that is to
   std::atomic<std::int64_t> limit{0};                ///< ns
   std::atomic<std::uint64_t> seed{0};
   std::atomic<bool> numbered{true};
@@ -63,13 +64,14 @@ std::uint64_t present_task() noexcept {
 
 namespace detail {
 
-void begin_task_clock(OutboxWords& words) {
+void begin_task_clock(OutboxWords& words, const Position& end_early) {
   if (void* page = map_page_wiped_by_fork()) {
     task_clock.calm = static_cast<volatile std::uint32_t*>(page);
     *task_clock.calm = 1;
   }
   task_clock.process = own_pid();
   task_clock.words = &words;
+  task_clock.end_early = &end_early;
   // A worker of a task's own pool has inherited these.
   task_clock.look = task_clock.see_to = nullptr;
   task_clock.begin_element = nullptr;
@@ -147,9 +149,18 @@ ElementMark::ElementMark(std::uint64_t first)
       watched_(task_clock.begin_element != nullptr && present_local_task() == nullptr),
       first_(first) {
   LocalTask* local = present_local_task();
-  word_ = local != nullptr ? &local->index : &task_clock.words.load()->element;
+  if (local != nullptr) {
+    word_ = &local->index;
+    timed_ = local->limit.has_value();
+    set(first);
+    return;
+  }
+  word_ = &task_clock.words.load()->element;
+  timed_ = task_clock.limit.load(std::memory_order_relaxed) != 0;
+  task_ = present_task();
+  end_early_ = task_clock.end_early;
   set(first);
-  if (local == nullptr) task_clock.mark.store(word_, std::memory_order_relaxed);
+  task_clock.mark.store(word_, std::memory_order_relaxed);
 }
 
 void ElementMark::attend() {
@@ -157,6 +168,11 @@ void ElementMark::attend() {
   if (is_copy()) ::_exit(0);
   const std::uint64_t stopped = task_clock.stopped.load();
   if (stopped != 0 && stopped == present_task()) die_of_stop();
+}
+
+void ElementMark::restart_time() {
+  if (LocalTask* local = present_local_task()) return local->restart_time();
+  restart_task_time();
 }
 
 void ElementMark::tell(std::uint64_t element) const {

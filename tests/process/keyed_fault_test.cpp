@@ -9,6 +9,7 @@
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
+#include <bulkhead/this_worker.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -365,7 +366,7 @@ TEST_F(KeyedFaultTest, AnElementThatCatchesWhatEmitThrowsFailsAllTheSame) {
   const auto catch_all = [](int x, auto& emit) {
     for (int i = 0; i < 100; ++i) {
       try {
-        emit(i % 7, x == 13 && i == 5 ? 1000 : 1);
+        emit(i % 7, x == 13 && i == 12 ? 1000 : 1);
       } catch (const std::runtime_error&) {
         emit.count("caught");
       }
@@ -397,12 +398,85 @@ struct Picky {
 
 TEST_F(KeyedFaultTest, AnElementWhoseValueCannotBeAddedIsBlamed) {
   Pool pool(1);
-  const auto emit_it = [](int x, auto& emit) { emit(0, Picky{x}); };
+  const auto emit_it = [](int x, auto& emit) {
+    emit(0, Picky{0});
+    emit(0, Picky{x});
+  };
   auto sums = pool.map_reduce_by_key<int, Picky>(test::numbers(0, 300), emit_it, sum,
                                                  {.skip_failed = true});
   ASSERT_EQ(sums.skipped().size(), 1U);
   EXPECT_EQ(sums.skipped()[0].task(), 5U);
   EXPECT_EQ((*sums.begin()).second.value, 299 * 150 - 5);
+}
+
+/// Emits the worker that it is at, after a while.
+constexpr auto kSlowly = [](int, auto& emit) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));
+  emit(this_worker::number());
+};
+
+TEST_F(KeyedFaultTest, SlowElementsAreSharedByAllWorkers) {
+  Pool pool(2);
+  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 24), kSlowly, sum);
+  auto exact = map_of(counts);
+  EXPECT_GT(exact[0], 2) << "the other one did it all";
+  EXPECT_GT(exact[1], 2) << "the other one did it all";
+  EXPECT_EQ(exact[0] + exact[1], 24);
+  const auto add = [](int a, int b) { return a + b; };
+  auto sums = pool.map_reduce_by_key<int, int>(test::numbers(0, 24), kSlowly, combine(add));
+  auto inexact = map_of(sums);
+  EXPECT_GT(inexact[0], 2) << "the other one did it all";
+  EXPECT_GT(inexact[1], 2) << "the other one did it all";
+  EXPECT_EQ(inexact[0] + inexact[1], 24);
+}
+
+TEST_F(KeyedFaultTest, WhatWasDividedIsCountedOnceInTheOrderOfTheInput) {
+  Pool pool(3);
+  const auto in_order = [](const int&, Values<int>& values) {
+    std::vector<int> all;
+    for (const int value : values) all.push_back(value);
+    return all;
+  };
+  const auto slowly = [](int x, auto& emit) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (x % 17 == 5 && this_task::attempt() == 1) test::kills_itself(x);
+    emit.count("elements");
+    emit(0, x);
+  };
+  const std::vector<int> numbers = test::numbers(0, 60);
+  auto lists = pool.map_reduce_by_key<int, int>(numbers, slowly, group(in_order));
+  EXPECT_EQ(map_of(lists), (std::map<int, std::vector<int>>{{0, numbers}}));
+  EXPECT_EQ(lists.counters().at("elements"), 60U);
+}
+
+TEST_F(KeyedFaultTest, EachElementHasTheTimeLimitToItself) {
+  Pool pool(2);
+  const auto slowly = [](int x, auto& emit) {
+    while (x == 20) std::this_thread::sleep_for(std::chrono::hours(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    emit(0);
+  };
+  KeyedOptions options;
+  options.call.timeout = std::chrono::milliseconds(600);
+  options.retries.timeouts = 1;
+  options.skip_failed = true;
+  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 60), slowly, sum, options);
+  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 59}}));
+  ASSERT_EQ(counts.skipped().size(), 1U);
+  EXPECT_EQ(counts.skipped()[0].task(), 20U);
+  EXPECT_EQ(counts.skipped()[0].kind(), FailureKind::timed_out);
+}
+
+TEST_F(KeyedFaultTest, EachElementHasTheTimeLimitToItselfInline) {
+  Pool pool(Options{.workers = 1, .inline_execution = true});
+  const auto ask = [](int, auto& emit) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (!this_task::stop_requested()) emit(0);
+  };
+  KeyedOptions options;
+  options.call.timeout = std::chrono::milliseconds(200);
+  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 20), ask, sum, options);
+  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 20}}));
 }
 
 TEST_F(KeyedFaultTest, ATimeLimitLeavesTheRetriesAsTheyAre) {

@@ -39,7 +39,8 @@ template <class V>
 std::map<std::string, V> contents(CombinerTable<V>& table) {
   std::map<std::string, V> all;
   table.walk(0, 0, [&](auto& slot) {
-    const bool is_new = all.emplace(table.bytes_of(slot), CombinerTable<V>::value_of(slot)).second;
+    const bool is_new =
+        all.emplace(table.bytes_of(slot.key), CombinerTable<V>::value_of(slot)).second;
     EXPECT_TRUE(is_new) << "a key has two slots";
   });
   return all;
@@ -70,6 +71,26 @@ TEST(PackedKey, DoesNotDependOnWhatLiesBehindIt) {
     page[at] = 'k';
     ASSERT_EQ(pack_short(page.data() + at, 1), pack_short("k", 1)) << at;
     page[at] = 'x';
+  }
+}
+
+TEST(TinyKey, IsTheSameKeyInHalfTheRoom) {
+  const std::vector<std::string> tiny{"",
+                                      std::string(1, '\0'),
+                                      "a",
+                                      std::string("a\0", 2),
+                                      "seven77",
+                                      std::string("seven77\0", 8),
+                                      std::string(15, '\0')};
+  for (const std::string& a : tiny) {
+    const PackedKey key = pack_short(a.data(), a.size());
+    ASSERT_TRUE(TinyKey::has_room(key)) << a;
+    EXPECT_EQ(TinyKey::of(key).packed(), key);
+    EXPECT_FALSE(TinyKey::of(key).is_none());
+    EXPECT_EQ(hash_of_short(TinyKey::of(key)), hash_of_short(key));
+  }
+  for (const std::string large : {"eight888", "fifteen 5555555"}) {
+    EXPECT_FALSE(TinyKey::has_room(pack_short(large.data(), large.size()))) << large;
   }
 }
 
@@ -126,6 +147,43 @@ TEST(CombinerTable, CanBeSortedByHash) {
     EXPECT_GE(table.hash_of(slot), last);
     last = table.hash_of(slot);
   });
+}
+
+TEST(CombinerTable, HoldsTinyKeys) {
+  CombinerTable<int, TinyKey> table(kAmple, 0);
+  for (int round = 1; round <= 2; ++round) {
+    for (int i = 0; i < 100'000; ++i) {
+      const std::string text = std::to_string(i);
+      const PackedKey key = pack_short(text.data(), text.size());
+      while (!table.has_room(1)) table.grow();
+      int value = i;
+      ASSERT_TRUE(table.add(TinyKey::of(key), hash_of_short(key), value, plus));
+    }
+    EXPECT_EQ(table.size(), 100'000U);
+  }
+  std::size_t seen = 0;
+  for (std::uint64_t partition = 0; partition != 8; ++partition) {
+    table.walk(partition, 3, [&](auto& slot) {
+      const PackedKey key = slot.key.packed();
+      ASSERT_EQ(std::to_string(slot.value / 2), table.bytes_of(key));
+      ++seen;
+    });
+  }
+  EXPECT_EQ(seen, 100'000U);
+}
+
+TEST(CombinerTable, MayBeOfAnySize) {
+  constexpr std::size_t kSlots = 10'000;
+  CombinerTable<int> table(kSlots * sizeof(CombinerTable<int>::Slot), 1);
+  int added = 0;
+  while (add(table, std::to_string(added), 1)) ++added;
+  EXPECT_EQ(table.slot_bytes(), kSlots * sizeof(CombinerTable<int>::Slot));
+  EXPECT_EQ(contents(table).size(), static_cast<std::size_t>(added));
+  table.limit(2 * table.slot_bytes());
+  EXPECT_TRUE(table.can_grow());
+  while (add(table, std::to_string(added), 1)) ++added;
+  EXPECT_GT(added, 13'000);
+  EXPECT_EQ(contents(table).size(), static_cast<std::size_t>(added));
 }
 
 TEST(CombinerTable, SaysWhenItIsFull) {

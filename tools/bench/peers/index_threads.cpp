@@ -97,7 +97,7 @@ bench::Figure index(const bench::Request& request) {
     for (std::size_t i = 1; i < tables.size(); ++i) bench::put_all(*tables[i], all, join);
     all.walk(0, 0, [&](Table::Slot& slot) {
       slot.value.settle();
-      found.add(all.bytes_of(slot), {slot.value.numbers, slot.value.size});
+      found.add(all.bytes_of(slot.key), {slot.value.numbers, slot.value.size});
     });
   });
   return found.figure(taken, request.size);

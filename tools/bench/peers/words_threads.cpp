@@ -60,7 +60,7 @@ bench::Figure count(const bench::Request& request, bool uniform) {
     Table& all = *tables.front();
     for (std::size_t i = 1; i < tables.size(); ++i) bench::put_all(*tables[i], all, add);
     all.walk(0, 0, [&](Table::Slot& slot) {
-      const std::string_view word = all.bytes_of(slot);
+      const std::string_view word = all.bytes_of(slot.key);
       ++distinct;
       words += slot.value;
       sum += slot.value * bench::digest(word.data(), word.size());

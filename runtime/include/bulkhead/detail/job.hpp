@@ -138,6 +138,13 @@ class Job {
   /// `task` has failed at that element, and from now on is no more than it. `again`: it will be
   /// run again, and what else it was is to be done by others.
   virtual void narrow(std::uint64_t, std::uint64_t, bool) {}
+  /// What part is left of `task`, which may end early and leave that to others, as its worker says
+  /// (see element_of); 0: nothing, or it may not.
+  [[nodiscard]] virtual double left_of(std::uint64_t task, std::uint64_t claimed) const {
+    static_cast<void>(task);
+    static_cast<void>(claimed);
+    return 0;
+  }
   /// False if nothing depends on `task` any more, so that it is settled when it would be encoded.
   [[nodiscard]] virtual bool wants(std::uint64_t) const { return true; }
   /// How far the call has come, of which so many tasks have ended.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // CombinerTable: keys with a value each, in memory of this process alone. Open addressing by the
-// top bits of the hash: to walk the slots is to walk in the order of hashes, and whatever begins
+// size of the hash: to walk the slots is to walk in the order of hashes, and whatever begins
 // with the same bits of hash is one stretch of slots (but for what a full cluster has pushed over
 // its end). Whoever adds sees to it that there is room: it grows only where it is told to.
 #pragma once
@@ -12,7 +12,6 @@
 #include <bulkhead/detail/run_row.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -52,22 +51,26 @@ class KeyArena {
   PrivateMemory memory_;
   std::size_t used_ = 0;
 };
+/// Where there are no such keys.
+struct NoKeyArena {
+  explicit NoKeyArena(std::size_t) {}
+  void clear() {}
+  [[nodiscard]] static std::size_t bytes() { return 0; }
+};
 
-template <class V>
+template <class V, class Key = PackedKey>
 class CombinerTable {
  public:
   struct Slot {
-    PackedKey key;
+    Key key;
     std::conditional_t<kInSlot<V>, V, V*> value;
   };
 
   /// At most so many bytes of slots, and of long keys. The first `skipped` bits of all hashes are
   /// alike: what it is given as a hash is the others, shifted to the front.
   CombinerTable(std::size_t slot_bytes, std::size_t key_bytes, int skipped = 0)
-      : most_(std::bit_floor(std::max(slot_bytes / sizeof(Slot), kLeast))),
-        skipped_(skipped),
-        keys_(key_bytes),
-        values_(slot_bytes) {
+      : skipped_(skipped), keys_(key_bytes), values_(slot_bytes) {
+    limit(slot_bytes);
     place(std::min(most_, kFirst));
   }
   CombinerTable(const CombinerTable&) = delete;
@@ -79,19 +82,19 @@ class CombinerTable {
   /// Adds the value to that of its key by `combine(V& sum, V&& value)`, or places it. False: too
   /// many keys have such a hash, and nothing has happened.
   template <class Combine>
-  bool add(PackedKey key, std::uint64_t hash, V& value, Combine& combine) {
+  bool add(Key key, std::uint64_t hash, V& value, Combine& combine) {
     return add(&key, &hash, &value, 1, combine) == 1;
   }
   /// Adds as many of them as there is room for: how many. Best if they have been prefetched.
   template <class Combine>
-  std::size_t add(const PackedKey* keys, const std::uint64_t* hashes, V* values, std::size_t count,
+  std::size_t add(const Key* keys, const std::uint64_t* hashes, V* values, std::size_t count,
                   Combine& combine) {
     Slot* const slots = slots_;  // values might be members of this, as far as compilers know
-    const int shift = shift_;
+    const std::size_t capacity = capacity_;
     for (std::size_t i = 0; i < count; ++i) {
-      const PackedKey key = keys[i];
-      for (Slot* slot = slots + (hashes[i] >> shift);; ++slot) {
-        if (slot->key.low == key.low && slot->key.high == key.high) {
+      const Key key = keys[i];
+      for (Slot* slot = slots + part_of(capacity, hashes[i]);; ++slot) {
+        if (slot->key == key) {
           combine(value_of(*slot), std::move(values[i]));
           break;
         }
@@ -118,9 +121,9 @@ class CombinerTable {
   }
 
   /// The value of the key, which is V{} if it was not there. Null: too many keys have such a hash.
-  V* find_or_place(PackedKey key, std::uint64_t hash) requires kInSlot<V> {
+  V* find_or_place(Key key, std::uint64_t hash) requires kInSlot<V> {
     for (Slot* slot = slot_of(hash);; ++slot) {
-      if (slot->key.low == key.low && slot->key.high == key.high) return &slot->value;
+      if (slot->key == key) return &slot->value;
       if (slot->key.is_none()) return slot == end_ ? nullptr : place_new(*slot, key);
     }
   }
@@ -134,33 +137,41 @@ class CombinerTable {
 
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Of memory, but for values that are not in slots.
-  [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(Slot) + keys_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const { return slot_bytes() + keys_.bytes(); }
+  [[nodiscard]] std::size_t slot_bytes() const { return capacity_ * sizeof(Slot); }
+  /// From now on it may grow to so many bytes of slots.
+  void limit(std::size_t slot_bytes) { most_ = std::max(slot_bytes / sizeof(Slot), kLeast); }
   /// True if values that are not in slots take as much of the heap as there may be of slots. To be
   /// asked whenever some have been added.
   [[nodiscard]] bool has_large_values(std::size_t added) { return values_.is_over(added); }
   [[nodiscard]] bool has_room(std::size_t more) const {
     return (size_ + more) * 10 <= capacity_ * 7;
   }
-  [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
+  /// By as much as is worth it.
+  [[nodiscard]] bool can_grow() const { return capacity_ + capacity_ / 8 < most_; }
   void grow() {
     const PrivateMemory before = std::move(memory_);
     const Slot* const first = slots_;
     const Slot* const end = end_;
-    place(capacity_ * 2);
+    place(std::min(capacity_ * 2, most_));
     for (const Slot* slot = first; slot != end; ++slot) {
       if (!slot->key.is_none()) *free_slot(hash_of(*slot)) = *slot;
     }
   }
 
-  [[nodiscard]] std::string_view bytes_of(const Slot& slot) const {
-    if (slot.key.is_long()) return keys_.at(slot.key.low);
-    return {reinterpret_cast<const char*>(&slot.key), slot.key.size()};
+  /// Of a slot's key. A short one's are those of `key`, and valid as long as that.
+  [[nodiscard]] std::string_view bytes_of(const PackedKey& key) const {
+    if constexpr (Key::kMayBeLong) {
+      if (key.is_long()) return keys_.at(key.low);
+    }
+    return {reinterpret_cast<const char*>(&key), key.size()};
   }
   /// As it was given.
   [[nodiscard]] std::uint64_t hash_of(const Slot& slot) const {
-    const std::uint64_t hash =
-        slot.key.is_long() ? hash_of_long(keys_.at(slot.key.low)) : hash_of_short(slot.key);
-    return hash << skipped_;
+    if constexpr (Key::kMayBeLong) {
+      if (slot.key.is_long()) return hash_of_long(keys_.at(slot.key.low)) << skipped_;
+    }
+    return hash_of_short(slot.key) << skipped_;
   }
   static V& value_of(Slot& slot) {
     if constexpr (kInSlot<V>) {
@@ -224,9 +235,16 @@ class CombinerTable {
   /// Behind the last slot, for clusters there. So many keys may have the same hash.
   static constexpr std::size_t kSlack = 4096;
 
-  [[nodiscard]] Slot* slot_of(std::uint64_t hash) const { return slots_ + (hash >> shift_); }
+  /// Slot of a hash: hashes are fractions of 2^64. After D. Lemire, "Fast random integer generation
+  /// in an interval" (2019).
+  static std::size_t part_of(std::size_t capacity, std::uint64_t hash) {
+    return static_cast<std::size_t>(high_product(capacity, hash));
+  }
+  [[nodiscard]] Slot* slot_of(std::uint64_t hash) const {
+    return slots_ + part_of(capacity_, hash);
+  }
   [[nodiscard]] Slot* first_slot(std::uint64_t prefix, int bits) const {
-    return slots_ + (bits == 0 ? 0 : prefix << (64 - bits) >> shift_);
+    return bits == 0 ? slots_ : slot_of(prefix << (64 - bits));
   }
 
   void place(std::size_t capacity) {
@@ -235,11 +253,10 @@ class CombinerTable {
   }
   void lay_out(std::size_t capacity) {
     capacity_ = capacity;
-    shift_ = 64 - std::countr_zero(capacity);
     slots_ = reinterpret_cast<Slot*>(memory_.data());
     end_ = slots_ + capacity + kSlack;
   }
-  void place_in(Slot& slot, PackedKey key, V& value) {
+  void place_in(Slot& slot, Key key, V& value) {
     slot.key = key;
     if constexpr (kInSlot<V>) {
       std::construct_at(&slot.value, std::move(value));
@@ -263,7 +280,7 @@ class CombinerTable {
     const std::uint64_t place = &slot == end_ ? KeyArena::kNoRoom : keys_.put(key);
     return place == KeyArena::kNoRoom ? PackedKey{} : PackedKey{place, high_of_long(hash)};
   }
-  V* place_new(Slot& slot, PackedKey key) {
+  V* place_new(Slot& slot, Key key) {
     V value{};
     place_in(slot, key, value);
     return &slot.value;
@@ -277,7 +294,7 @@ class CombinerTable {
     std::sort(first, last, [this](const Slot& a, const Slot& b) {
       const std::uint64_t hash_a = hash_of(a);
       const std::uint64_t hash_b = hash_of(b);
-      return hash_a != hash_b ? hash_a < hash_b : bytes_of(a) < bytes_of(b);
+      return hash_a != hash_b ? hash_a < hash_b : bytes_of(a.key) < bytes_of(b.key);
     });
   }
   void drop_values() {
@@ -288,16 +305,15 @@ class CombinerTable {
     }
   }
 
-  const std::size_t most_;  ///< slots
+  std::size_t most_ = 0;  ///< slots
   int skipped_;
   PrivateMemory memory_;
-  KeyArena keys_;
+  std::conditional_t<Key::kMayBeLong, KeyArena, NoKeyArena> keys_;
   std::conditional_t<kInSlot<V>, NoHeapMeter, HeapMeter> values_;
   Slot* slots_ = nullptr;
   Slot* end_ = nullptr;       ///< a slot that is always free
   std::size_t capacity_ = 0;  ///< slots, without those behind
   std::size_t size_ = 0;
-  int shift_ = 64;
 };
 
 }  // namespace bulkhead::detail

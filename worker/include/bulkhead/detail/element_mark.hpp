@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // ElementMark: how a task that goes through several elements of its call's range says which of them
-// it is at: for this_task::index() and seed(), and so that the very element is blamed if the worker
-// does not come back. One store for each element, to a word that nobody else writes.
+// it is at: for this_task::index() and seed(), for the time limit, which each has for itself, and
+// so that the very element is blamed if the worker does not come back. One store for each element,
+// to a word that nobody else writes.
 #pragma once
 
 #include <atomic>
@@ -22,9 +23,15 @@ class ElementMark {
   void begin(std::uint64_t element) {
     if (calm_ == 0) [[unlikely]]
       attend();
+    if (timed_) [[unlikely]]
+      restart_time();
     set(element);
     if (watched_) [[unlikely]]
       tell(element);
+  }
+  /// True if others are to do the elements that the task has not begun.
+  [[nodiscard]] bool is_to_end() const {
+    return end_early_ != nullptr && end_early_->load(std::memory_order_relaxed) == task_;
   }
   /// What follows is done on that element's account. Does not return either.
   void move_to(std::uint64_t element) {
@@ -35,6 +42,7 @@ class ElementMark {
 
  private:
   static void attend();
+  static void restart_time();
   void tell(std::uint64_t element) const;
   void set(std::uint64_t element) {
     word_->store(element, std::memory_order_relaxed);
@@ -43,8 +51,11 @@ class ElementMark {
 
   const volatile std::uint32_t& calm_;  ///< 0: attend()
   const bool watched_;                  ///< there are faults
+  bool timed_ = false;                  ///< elements have a time limit
   const std::uint64_t first_;
   std::atomic<std::uint64_t>* word_;
+  std::uint64_t task_ = 0;                                 ///< its number, by the worker's count
+  const std::atomic<std::uint64_t>* end_early_ = nullptr;  ///< if it is there; null: never
 };
 
 }  // namespace bulkhead::detail

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// What a mapper calls with each key and value: it adds them to its worker's table, some at a time,
+// What a mapper calls with each key and value: it adds them to its worker's tables, some at a time,
 // so that the memory of one is on its way while others are looked at.
 #pragma once
 
-#include <bulkhead/detail/combiner_table.hpp>
 #include <bulkhead/detail/emitting.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
+#include <bulkhead/detail/map_tables.hpp>
 #include <bulkhead/error.hpp>
 
 #include <array>
@@ -20,14 +20,32 @@
 
 namespace bulkhead::detail {
 
-/// `Seal` empties the table. `kOnes`: whatever the values are, each is taken for a one.
-/// `kAnywhere`: the table may be emptied at any pair; else only where it is as large as it may be,
+/// Pairs on their way to a table.
+template <class V, class Key>
+struct EmitBatch {
+  static constexpr std::size_t kSize = 64;
+  std::array<Key, kSize> keys;
+  std::array<std::uint64_t, kSize> hashes;
+  std::array<V, kSize> values{};
+  std::size_t size = 0;
+
+  /// True: that was the last for which there is room.
+  bool put(Key key, std::uint64_t hash, V& value) {
+    keys[size] = key;
+    hashes[size] = hash;
+    values[size] = std::move(value);
+    return ++size == kSize;
+  }
+};
+
+/// `Seal` empties the tables. `kOnes`: whatever the values are, each is taken for a one.
+/// `kAnywhere`: tables may be emptied at any pair; else only where one is as large as it may be,
 /// which does not depend on what has been in it before.
 template <class K, class V, bool kOnes, bool kAnywhere, class Combine, class Seal>
 class Emitter final : public Emitting {
  public:
-  Emitter(CombinerTable<V>& table, Combine& combine, const Seal& seal, Counters& counters)
-      : Emitting(counters), table_(table), combine_(combine), seal_(seal) {}
+  Emitter(MapTables<V>& tables, Combine& combine, const Seal& seal, Counters& counters)
+      : Emitting(counters), tables_(tables), combine_(combine), seal_(seal) {}
 
   template <class Key, class Any>
   requires kOnes void operator()(const Key& key, const Any&) { (*this)(key); }
@@ -44,22 +62,14 @@ class Emitter final : public Emitting {
     requires std::is_arithmetic_v<V>
   void operator()(const Key& key) { put(key, V{1}); }
 
-  /// What has been emitted is in the table, or has been.
+  /// What has been emitted is in the tables, or has been.
   void flush() {
-    const std::size_t size = std::exchange(pending_, 0);  // also if something is thrown
-    begin();
-    make_room(size);
-    for (std::size_t done = 0;;) {
-      done += table_.add(&keys_[done], &hashes_[done], &values_[done], size - done, combine_);
-      if (done == size) break;
-      make_more_room();
-    }
-    since_ += size;
-    end(size);
+    add_all(tables_.tiny, tiny_);
+    add_all(tables_.others, others_);
   }
 
  private:
-  static constexpr std::size_t kBatch = 64;
+  static constexpr std::size_t kBatch = EmitBatch<V, PackedKey>::kSize;
   /// A table that is larger than the caches is worth its memory only if keys come again and again.
   static constexpr std::size_t kCached = std::size_t{16} << 20;
 
@@ -69,21 +79,39 @@ class Emitter final : public Emitting {
   }
   void add(std::string_view bytes, V& value) {
     if (bytes.size() > kLongestShortKey) return add_long(bytes, value);
-    keys_[pending_] = pack_short(bytes.data(), bytes.size());
-    hashes_[pending_] = hash_of_short(keys_[pending_]);
-    table_.prefetch(hashes_[pending_]);
-    values_[pending_] = std::move(value);
-    if (++pending_ == kBatch) flush();
+    const PackedKey key = pack_short(bytes.data(), bytes.size());
+    const std::uint64_t hash = hash_of_short(key);
+    if (TinyKey::has_room(key)) {
+      tables_.tiny.prefetch(hash);
+      if (tiny_.put(TinyKey::of(key), hash, value)) add_all(tables_.tiny, tiny_);
+    } else {
+      tables_.others.prefetch(hash);
+      if (others_.put(key, hash, value)) add_all(tables_.others, others_);
+    }
   }
   void add_long(std::string_view bytes, V& value) {
     begin();
-    make_room(1);
-    while (!table_.add_long(bytes, hash_of_long(bytes), value, combine_)) {
-      if (table_.size() == 0) refuse_key(bytes.size());
-      make_more_room();
+    make_room(tables_.others, 1);
+    while (!tables_.others.add_long(bytes, hash_of_long(bytes), value, combine_)) {
+      if (tables_.size() == 0) refuse_key(bytes.size());
+      make_more_room(tables_.others);
     }
     ++since_;
     end(1);
+  }
+  template <class Table, class Batch>
+  void add_all(Table& table, Batch& batch) {
+    const std::size_t size = std::exchange(batch.size, 0);  // also if something is thrown
+    begin();
+    make_room(table, size);
+    for (std::size_t done = 0;;) {
+      done += table.add(&batch.keys[done], &batch.hashes[done], &batch.values[done], size - done,
+                        combine_);
+      if (done == size) break;
+      make_more_room(table);
+    }
+    since_ += size;
+    end(size);
   }
 
   [[noreturn]] static void refuse_key(std::size_t bytes) {
@@ -92,15 +120,18 @@ class Emitter final : public Emitting {
   }
 
   /// So many are about to be added.
-  void make_room(std::size_t size) {
-    if (!table_.has_room(kBatch)) [[unlikely]]
-      make_more_room();
-    if (table_.has_large_values(size)) [[unlikely]]
+  template <class Table>
+  void make_room(Table& table, std::size_t size) {
+    if (!table.has_room(kBatch)) [[unlikely]]
+      make_more_room(table);
+    if (table.has_large_values(size)) [[unlikely]]
       seal();
   }
-  void make_more_room() {
-    const bool pays = !kAnywhere || table_.bytes() < kCached || since_ >= 2 * table_.size();
-    if (table_.can_grow() && pays && !table_.has_room(kBatch)) return table_.grow();
+  template <class Table>
+  void make_more_room(Table& table) {
+    const bool pays = !kAnywhere || table.bytes() < kCached || since_ >= 2 * tables_.size();
+    if constexpr (kAnywhere) tables_.share_memory();
+    if (table.can_grow() && pays && !table.has_room(kBatch)) return table.grow();
     seal();
   }
   void seal() {
@@ -108,14 +139,12 @@ class Emitter final : public Emitting {
     since_ = 0;
   }
 
-  CombinerTable<V>& table_;
+  MapTables<V>& tables_;
   Combine& combine_;
   const Seal& seal_;
-  std::array<PackedKey, kBatch> keys_;
-  std::array<std::uint64_t, kBatch> hashes_;
-  std::array<V, kBatch> values_{};
-  std::size_t pending_ = 0;
-  std::uint64_t since_ = 0;  ///< the table was empty
+  EmitBatch<V, TinyKey> tiny_;
+  EmitBatch<V, PackedKey> others_;
+  std::uint64_t since_ = 0;  ///< pairs, since the tables were empty
 };
 
 }  // namespace bulkhead::detail

@@ -29,7 +29,7 @@ struct KeyedMap {
   /// next one is looked at.
   static constexpr bool kBlamesElement =
       kCombines && !(kBuiltIn<Combiner> && std::is_arithmetic_v<V>);
-  using Collection = std::conditional_t<kCombines, CombinerTable<V>, ListTable<V>>;
+  using Collection = std::conditional_t<kCombines, MapTables<V>, ListTable<V>>;
 
   struct Functions {
     Mapper mapper;
@@ -53,12 +53,13 @@ struct KeyedMap {
     const EmptyAtTheEnd emptied(*functions.collection);
     const std::shared_ptr<RunFiles> files = RunFiles::of(terms.ticket);
     Runs runs(*functions.collection, terms, *files);
-    const std::uint64_t emitted = collect(functions, task, runs);
+    const Collected collected = collect(functions, task, runs);
     task.enter(TaskPhase::encoding);
     runs.seal_rest();
     if (runs.error) return put_refusal(*runs.error, task.result);
     task.result.put(AnswerKind::done);
-    task.result.put(MapAnswer{runs.count, emitted, runs.sealed, runs.most_bytes});
+    task.result.put(
+        MapAnswer{collected.elements, runs.count, collected.pairs, runs.sealed, runs.most_bytes});
     put_slices(runs.slices, task.result);
     Codec<Counters>::encode(functions.counters, task.result);
   }
@@ -113,22 +114,27 @@ struct KeyedMap {
     }
   }
 
-  /// Maps the elements; how many pairs came of them.
-  static std::uint64_t collect(Functions& functions, TaskCall& task, Runs& runs) {
+  struct Collected {
+    std::uint64_t elements = 0;
+    std::uint64_t pairs = 0;  ///< that came of them
+  };
+  /// Maps the elements, or the first of them if others are to do the rest.
+  static Collected collect(Functions& functions, TaskCall& task, Runs& runs) {
     const auto first = task.argument.get<std::uint64_t>();
     const auto count = task.argument.get<std::uint64_t>();
     functions.counters.clear();
     ElementMark mark(first);
     const auto map_all = [&](auto& emit) {
-      for (std::uint64_t element = first; element != first + count; ++element) {
+      std::uint64_t element = first;
+      do {
         mark.begin(element);
         functions.reader.read(
             task, [&](auto&& item) { functions.mapper(std::forward<decltype(item)>(item), emit); });
         if constexpr (kBlamesElement) emit.flush();
         emit.require_whole();
-      }
+      } while (++element != first + count && !mark.is_to_end());
       emit.flush();
-      return emit.emitted();
+      return Collected{element - first, emit.emitted()};
     };
     const auto seal = [&runs] { runs.seal(); };
     try {
@@ -145,7 +151,7 @@ struct KeyedMap {
         return map_all(emit);
       }
     } catch (const RunError&) {
-      return 0;
+      return {};
     }
   }
 

@@ -204,7 +204,7 @@ struct KeyedReduce {
     void write(Table& table, RunPacker& packer) {
       table.sort();
       table.walk(0, 0, [&](typename Table::Slot& slot) {
-        const std::string_view bytes = table.bytes_of(slot);
+        const std::string_view bytes = table.bytes_of(slot.key);
         put_result<R>(slot.key, bytes, finish(bytes, std::move(Table::value_of(slot))), packer);
       });
       if (packer.pending() != 0) packer.end_slice();

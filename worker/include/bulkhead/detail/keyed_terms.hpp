@@ -30,6 +30,7 @@ enum class AnswerKind : std::uint64_t { done, refused };
 
 /// Behind that, of the first phase: then come the slices of the runs, and Counters.
 struct MapAnswer {
+  std::uint64_t elements = 0;  ///< that were mapped: the first ones of the block
   std::uint64_t runs = 0;
   std::uint64_t emitted = 0;      ///< pairs
   std::uint64_t sealed = 0;       ///< of them, combined

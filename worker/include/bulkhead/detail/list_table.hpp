@@ -70,7 +70,7 @@ class ListTable {
     std::vector<std::byte> list;
     for (std::uint64_t partition = 0; partition >> bits == 0; ++partition) {
       table.keys_.walk(partition, bits, [&](auto& slot) {
-        table.pack_list(table.keys_.bytes_of(slot), slot.value, list, packer);
+        table.pack_list(table.keys_.bytes_of(slot.key), slot.value, list, packer);
       });
       packer.end_slice();
     }

@@ -7,6 +7,9 @@
 //   0 to 15            | bytes 0-7  | bytes 8-14, and in the top byte their number + 1
 //   16 and more        | offset     | hash without its top byte, 0xFF
 //
+// A key whose bytes from the eighth on are zero, as those of most words and small numbers, has room
+// in 8 bytes: the top byte of `high` is that of `low` then.
+//
 // All zero: no key. Text and bytes are equal if they are the same key; so codecs must write equal
 // keys alike.
 #pragma once
@@ -30,6 +33,7 @@
 namespace bulkhead::detail {
 
 struct PackedKey {
+  static constexpr bool kMayBeLong = true;
   std::uint64_t low = 0;
   std::uint64_t high = 0;
   bool operator==(const PackedKey&) const = default;
@@ -37,6 +41,20 @@ struct PackedKey {
   [[nodiscard]] bool is_long() const { return high >> 56 == 0xFF; }
   /// Of a short one.
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(high >> 56) - 1; }
+  [[nodiscard]] PackedKey packed() const { return *this; }
+};
+
+struct TinyKey {
+  static constexpr bool kMayBeLong = false;
+  std::uint64_t bits = 0;
+  bool operator==(const TinyKey&) const = default;
+  [[nodiscard]] bool is_none() const { return bits == 0; }
+  [[nodiscard]] PackedKey packed() const { return {bits & ~kTop, bits & kTop}; }
+
+  static constexpr std::uint64_t kTop = std::uint64_t{0xFF} << 56;
+  /// Of a short one.
+  static bool has_room(PackedKey key) { return ((key.low & kTop) | (key.high & ~kTop)) == 0; }
+  static TinyKey of(PackedKey key) { return {key.low | key.high}; }
 };
 
 inline constexpr std::size_t kLongestShortKey = 15;
@@ -48,6 +66,11 @@ inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   const Wide product = static_cast<Wide>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
+/// The upper half of the product.
+inline std::uint64_t high_product(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>(static_cast<Wide>(a) * b >> 64);
+}
 inline constexpr std::uint64_t kSeedLow = 0x9AE1'6A3B'2F90'404F;
 inline constexpr std::uint64_t kSeedHigh = 0xC3A5'C85C'97CB'3127;
 inline constexpr std::uint64_t kSpread = 0x9E37'79B9'7F4A'7C15;
@@ -56,6 +79,9 @@ inline std::uint64_t hash_of_short(PackedKey key) {
   // What is added sees to keys that make a factor zero.
   return (mix(key.low ^ kSeedLow, key.high ^ kSeedHigh) + (key.low ^ std::rotl(key.high, 32))) *
          kSpread;
+}
+inline std::uint64_t hash_of_short(TinyKey key) {
+  return hash_of_short(key.packed());
 }
 [[nodiscard]] std::uint64_t hash_of_long(std::string_view key);
 

@@ -76,7 +76,8 @@ class RunError : public SystemError {
 class RunFiles {
  public:
   explicit RunFiles(const RunTicket& ticket);
-  /// Those that this worker has open, which it keeps until it is asked for another job's.
+  /// Those that this worker has open, which it keeps until it is asked for another job's; of an
+  /// inline task, its own.
   static std::shared_ptr<RunFiles> of(const RunTicket& ticket);
   /// The same job's, which may have come to have a file on a disk meanwhile.
   void renew(const RunTicket& ticket) { ticket_ = ticket; }

@@ -105,21 +105,16 @@ class RunPacker {
   std::size_t begin_ = 0;    ///< of the present slice
 };
 
-/// All that is in a table, as a run: a slice for each of 2^bits partitions.
-template <class V>
-std::vector<Slice> pack(CombinerTable<V>& table, int bits, RunFiles& files) {
-  using Table = CombinerTable<V>;
-  RunPacker packer(files);
-  for (std::uint64_t partition = 0; partition >> bits == 0; ++partition) {
-    table.walk(partition, bits, [&](typename Table::Slot& slot) {
-      if constexpr (kInSlot<V>) {
-        if (!slot.key.is_long()) return packer.add_row(slot.key, slot.value);
-      }
-      packer.add_record(table.bytes_of(slot), Table::value_of(slot));
-    });
-    packer.end_slice();
-  }
-  return packer.take();
+/// Adds what is in a table of one of 2^bits partitions.
+template <class V, class Key>
+void pack(CombinerTable<V, Key>& table, std::uint64_t partition, int bits, RunPacker& packer) {
+  table.walk(partition, bits, [&](auto& slot) {
+    const PackedKey key = slot.key.packed();
+    if constexpr (kInSlot<V>) {
+      if (!key.is_long()) return packer.add_row(key, slot.value);
+    }
+    packer.add_record(table.bytes_of(key), table.value_of(slot));
+  });
 }
 
 }  // namespace bulkhead::detail
