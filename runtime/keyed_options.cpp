@@ -50,6 +50,7 @@ KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
       options.memory.value_or(std::max(std::min(memory_left() / 4, of_workers / 2), kLeastMemory));
   plan.folders = options.spill;
   if (options.spill_limit) plan.spill_limit = *options.spill_limit;
+  plan.compress = options.compress;
   plan.skips_failed = options.skip_failed;
   // Half for tables of either phase, and of that a quarter for long keys; the other half is for
   // runs and the result. A worker that may have little needs some of it for buffers, and has the

@@ -60,18 +60,24 @@ Settled KeyedPhase::take(std::uint64_t task, std::span<const std::byte> bytes) {
 }
 
 void KeyedPhase::note_refusal(std::uint64_t task, ByteReader& answer) {
+  RunStore& store = store_of(answer.get<std::uint32_t>());
   const auto file = answer.get<RunFile>();
   const auto error = answer.get<std::int32_t>();
   const auto step = Codec<std::string>::decode(answer);
   expect_end(answer);
   const bool is_full = error == ENOSPC || error == EDQUOT || error == EIO;
   try {
-    if (is_full && store_.give_up(file)) return do_again(task);
+    if (is_full && store.give_up(file)) return do_again(task);
     end_with(std::make_exception_ptr(SystemError(step, error)));
   } catch (const SystemError&) {
     end_with(std::current_exception());
   }
   let_go(task);
+}
+
+RunStore& KeyedPhase::store_of(std::uint32_t job) const {
+  if (job != store_.ticket().job) throw DecodeError("runs of another job");
+  return store_;
 }
 
 std::vector<Slice> KeyedPhase::get_slices(ByteReader& in, std::uint64_t count) const {
@@ -81,8 +87,10 @@ std::vector<Slice> KeyedPhase::get_slices(ByteReader& in, std::uint64_t count) c
   std::array<std::uint64_t, kRunFiles> ends{};
   for (RunFile file = 0; file != kRunFiles; ++file) ends.at(file) = store_.bytes(file);
   for (const Slice& slice : slices) {
+    const bool is_plain = slice.file == kInMemory || plan_.compress == nullptr;
+    const std::uint64_t in_file = is_plain ? slice.bytes : slice.row_frames;
     const bool fits = slice.file < kRunFiles && slice.offset <= ends.at(slice.file) &&
-                      slice.bytes <= ends.at(slice.file) - slice.offset &&
+                      in_file <= ends.at(slice.file) - slice.offset &&
                       slice.row_bytes <= slice.bytes;
     if (!fits) throw DecodeError("a slice of a run that cannot be");
   }

@@ -20,6 +20,7 @@ namespace bulkhead::detail {
 
 class KeyedPhase : public Job {
  public:
+  /// Its tasks write to `store`.
   KeyedPhase(const KeyedCallable& callable, const KeyedPlan& plan, RunStore& store)
       : plan_(plan), store_(store), callable_(callable) {}
 
@@ -41,6 +42,8 @@ class KeyedPhase : public Job {
   virtual void encode_part(std::uint64_t task, ByteWriter& out) const = 0;
   /// Throws if the bytes make no sense, and then nothing has happened.
   virtual void accept(std::uint64_t task, ByteReader& answer) = 0;
+  /// That job's files. Throws if there is no such job.
+  [[nodiscard]] virtual RunStore& store_of(std::uint32_t job) const;
   /// It has not been run, and is not wanted.
   virtual void let_go(std::uint64_t task) = 0;
   /// It has not been done, for no fault of its own.

@@ -9,11 +9,16 @@ KeyedRun run_phases(Engine& engine, const KeyedCallable& map, const KeyedCallabl
                     const KeyedPlan& plan, PieceSource& source, const CallOptions& map_options,
                     const CallOptions& reduce_options) {
   const auto began = std::chrono::steady_clock::now();
-  KeyedRun run{std::make_shared<RunStore>(plan.memory / 2, plan.folders, plan.spill_limit), {}};
-  run_map_phase(engine, map, plan, *run.store, source, map_options, run.report);
-  run_reduce_phase(engine, reduce, plan, *run.store, reduce_options, run.report);
+  FunctionToken compression;
+  if (plan.compress != nullptr)
+    compression = FunctionToken(reinterpret_cast<const void*>(plan.compress));
+  RunStore runs(plan.memory / 2, plan.folders, plan.spill_limit, compression);
+  KeyedRun run;
+  run_map_phase(engine, map, plan, runs, source, map_options, run.report);
+  run.store = runs.another();
+  run_reduce_phase(engine, reduce, plan, runs, *run.store, reduce_options, run.report);
   run.report.runs.clear();
-  run.report.stats.spilled_bytes = run.store->bytes_on_disk();
+  run.report.stats.spilled_bytes = runs.bytes_on_disk() + run.store->bytes_on_disk();
   run.report.stats.elapsed = std::chrono::steady_clock::now() - began;
   return run;
 }

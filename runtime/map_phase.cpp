@@ -33,6 +33,7 @@ class MapPhase final : public KeyedPhase {
            PieceSource& source, std::uint64_t workers, KeyedReport& report)
       : KeyedPhase(callable, plan, store),
         source_(source),
+        workers_(workers),
         parts_(plan.is_exact ? workers : kParts),
         report_(report) {}
 
@@ -187,14 +188,15 @@ class MapPhase final : public KeyedPhase {
     pieces_.drop(done);
   }
   void note_memory() {
-    const std::uint64_t now =
-        store_.bytes(kInMemory) + largest_table_ * blocks_.open() + pieces_.held_bytes();
+    const std::uint64_t tables = largest_table_ * std::min(blocks_.open(), workers_);
+    const std::uint64_t now = store_.bytes(kInMemory) + tables + pieces_.held_bytes();
     report_.stats.peak_bytes = std::max(report_.stats.peak_bytes, now);
   }
   void let_go(std::uint64_t task) override { blocks_.finish(task); }
   void do_again(std::uint64_t task) override { blocks_.give_back(task); }
 
   PieceSource& source_;
+  const std::uint64_t workers_;
   const std::uint64_t parts_;  ///< a block is at most this part of all
   KeyedReport& report_;
   BlockPlan blocks_;

@@ -56,7 +56,7 @@ std::string signal_text(const ControlMessage& death, const std::optional<CrashRe
 bool is_ours(const SymbolizedFrame& frame) {
   return frame.file.find("/bulkhead/detail/") != std::string::npos ||
          frame.file.ends_with("/bulkhead/partial.hpp") ||
-         frame.function.find("bulkhead::detail::") != std::string::npos;
+         without_template_arguments(frame.function).find("bulkhead::detail::") != std::string::npos;
 }
 
 /// What the standard library puts between us and the user's function.
@@ -65,12 +65,19 @@ bool is_invocation(const SymbolizedFrame& frame) {
          frame.file.ends_with("/tuple");
 }
 
+/// Templates of the user's are given ours, with names that are longer than all else.
+void shorten(SymbolizedFrame& frame) {
+  if (frame.function.find("bulkhead::detail::") != std::string::npos)
+    frame.function = without_template_arguments(frame.function);
+}
+
 /// The user's part of a stack: what lies above the library's own frames.
 std::vector<SymbolizedFrame> user_frames(const CrashReport& report) {
   std::vector<SymbolizedFrame> frames = symbolize(report.frames);
   auto end = std::find_if(frames.begin(), frames.end(), is_ours);
   while (end != frames.begin() && is_invocation(*std::prev(end))) --end;
   if (end != frames.begin()) frames.erase(end, frames.end());
+  std::ranges::for_each(frames, shorten);
   return frames;
 }
 

@@ -12,9 +12,10 @@ namespace {
 
 class ReducePhase final : public KeyedPhase {
  public:
-  ReducePhase(const KeyedCallable& callable, const KeyedPlan& plan, RunStore& store,
-              std::uint64_t workers, KeyedReport& report)
-      : KeyedPhase(callable, plan, store),
+  ReducePhase(const KeyedCallable& callable, const KeyedPlan& plan, RunStore& runs,
+              RunStore& result, std::uint64_t workers, KeyedReport& report)
+      : KeyedPhase(callable, plan, result),
+        runs_(runs),
         workers_(workers),
         report_(report),
         partition_of_(std::size_t{1} << plan.terms.partition_bits) {
@@ -48,6 +49,7 @@ class ReducePhase final : public KeyedPhase {
 
  private:
   void encode_part(std::uint64_t task, ByteWriter& out) const override {
+    out.put(runs_.ticket_to_write());  // of what there is no room for in memory meanwhile
     out.put(static_cast<std::uint64_t>(report_.runs.size()));
     for (const SealedRun& run : report_.runs) out.put(run.slices[partition_of_[task]]);
   }
@@ -57,13 +59,18 @@ class ReducePhase final : public KeyedPhase {
     expect_end(answer);
     report_.partitions[partition_of_[task]] = std::move(slices);
     report_.stats.keys += head.keys;
-    const std::uint64_t now = store_.bytes(kInMemory) + head.table_bytes * workers_;
+    const std::uint64_t now =
+        runs_.bytes(kInMemory) + store_.bytes(kInMemory) + head.table_bytes * workers_;
     report_.stats.peak_bytes = std::max(report_.stats.peak_bytes, now);
     --open_;
+  }
+  [[nodiscard]] RunStore& store_of(std::uint32_t job) const override {
+    return job == runs_.ticket().job ? runs_ : KeyedPhase::store_of(job);
   }
   void let_go(std::uint64_t) override { --open_; }
   void do_again(std::uint64_t task) override { partition_of_.push_back(partition_of_[task]); }
 
+  RunStore& runs_;
   const std::uint64_t workers_;
   KeyedReport& report_;
   std::vector<std::size_t> partition_of_;  ///< tasks: one is done by another if it found no room
@@ -74,9 +81,10 @@ class ReducePhase final : public KeyedPhase {
 }  // namespace
 
 void run_reduce_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
-                      RunStore& store, const CallOptions& options, KeyedReport& report) {
+                      RunStore& runs, RunStore& result, const CallOptions& options,
+                      KeyedReport& report) {
   const auto workers = static_cast<std::uint64_t>(engine.workers());
-  ReducePhase phase(callable, plan, store, workers, report);
+  ReducePhase phase(callable, plan, runs, result, workers, report);
   phase.finish(engine.run(phase, options));
 }
 

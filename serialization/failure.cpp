@@ -45,7 +45,8 @@ std::string sentence(const FailureDetails& details) {
   text += details.is_inline ? ", inline" : ", worker pid " + std::to_string(details.worker_pid);
   text += ", attempt " + std::to_string(details.attempt);
   for (const Failure& earlier : details.earlier) {
-    text += "; attempt " + std::to_string(earlier.attempt()) + ": " + earlier.message();
+    text += "; attempt " + std::to_string(earlier.attempt()) + ": ";
+    text += earlier.message() == details.message ? "the same" : earlier.message();
   }
   if (!details.replay_file.empty()) text += "; saved as " + details.replay_file;
   if (!details.not_saved.empty()) text += "; not saved: " + details.not_saved;

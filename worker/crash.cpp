@@ -8,6 +8,7 @@
 #include "worker/crash_page.hpp"
 #include "worker/module.hpp"
 #include "worker/task_clock.hpp"
+#include <bulkhead/detail/key_mark.hpp>
 
 #include <algorithm>
 #include <array>
@@ -323,6 +324,13 @@ void append_fault_text(int signal, const siginfo_t& info, std::uintptr_t sp) noe
   }
 }
 
+void append_key() noexcept {
+  std::array<char, 128> text;
+  const std::size_t size = KeyMark::own().describe(text);
+  if (size != 0 && reporter.page->message_size != 0) append_message(", ");
+  append_message(text.data(), size);
+}
+
 void on_fatal_signal(int signal, siginfo_t* info, void* data) noexcept {
   if (signal == SIGTERM && tell_of_stop()) return;
   if (begin_report(signal, info->si_code, info->si_addr)) {
@@ -331,6 +339,7 @@ void on_fatal_signal(int signal, siginfo_t* info, void* data) noexcept {
     const bool is_abort = signal == SIGABRT && info->si_code == SI_TKILL;
     if (is_abort) append_abort_text();
     append_fault_text(signal, *info, registers_of(context).sp);
+    append_key();
     const bool is_fetch = reporter.page->has_fault_address != 0 &&
                           reporter.page->fault_address == pc && signal == SIGSEGV;
     if (is_fetch && !find_loaded(pc)) {
@@ -347,6 +356,7 @@ void on_fatal_signal(int signal, siginfo_t* info, void* data) noexcept {
   const auto caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   if (begin_report(SIGABRT, SI_TKILL, nullptr)) {
     append_active_exception();
+    append_key();
     unwind({.start = caller, .skip_runtime = true});
     complete_report();
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "worker/module.hpp"
-#include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/function_token.hpp>
 #include <bulkhead/error.hpp>
 
 namespace bulkhead::detail {

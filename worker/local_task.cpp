@@ -3,6 +3,7 @@
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/detail/key_mark.hpp>
 #include <bulkhead/error.hpp>
 
 #include <utility>
@@ -93,6 +94,7 @@ std::variant<LocalCallable::Result, FailureDetails> LocalCallable::try_run(
   } catch (...) {
     FailureDetails details = describe_current_exception();
     details.message.insert(0, to_string(phase));
+    details.message += KeyMark::own().take();
     return details;
   }
 }

@@ -20,14 +20,22 @@ std::atomic<std::uint32_t> jobs{0};
 
 }  // namespace
 
-RunStore::RunStore(std::uint64_t memory, std::vector<std::string> folders, std::uint64_t limit)
+RunStore::RunStore(std::uint64_t memory, std::vector<std::string> folders, std::uint64_t limit,
+                   FunctionToken compression)
     : memory_(memory), folders_(std::move(folders)), limit_(limit) {
+  ticket_.compression = compression;
   ticket_.coordinator = own_pid();
   ticket_.job = ++jobs;
   const int fd = ::memfd_create("bulkhead-runs", MFD_CLOEXEC);
   if (fd < 0) throw SystemError("bulkhead: no file in memory for the runs of a keyed job", errno);
   ticket_.files[kInMemory] = fd;
   for (std::size_t i = 0; i < folders_.size(); ++i) in_use_.push_back(static_cast<RunFile>(i + 1));
+}
+
+std::shared_ptr<RunStore> RunStore::another() const {
+  return std::make_shared<RunStore>(memory_ - std::min(memory_, bytes(kInMemory)), folders_,
+                                    limit_ - std::min(limit_, bytes_on_disk()),
+                                    ticket_.compression);
 }
 
 RunStore::~RunStore() {

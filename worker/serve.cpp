@@ -17,6 +17,7 @@
 #include "worker/work_meter.hpp"
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/exception_record.hpp>
+#include <bulkhead/detail/key_mark.hpp>
 #include <bulkhead/detail/task_run.hpp>
 #include <bulkhead/error.hpp>
 
@@ -426,6 +427,7 @@ class Server {
     FailureDetails details = describe_current_exception();
     details.task = present_element();
     details.message.insert(0, phase);
+    details.message += KeyMark::own().take();
     if (details.standard_type == StandardType::bad_alloc && setup_.limits.memory) {
       details.kind = FailureKind::out_of_memory;
       details.message += "; the limit of the worker's own memory is " +

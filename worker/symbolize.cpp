@@ -255,6 +255,25 @@ std::vector<SymbolizedFrame> symbolize(const std::vector<CrashFrame>& frames) {
   return symbolizer.symbolize(frames);
 }
 
+std::string without_template_arguments(std::string_view function) {
+  constexpr std::string_view kOperator = "operator";
+  std::string text;
+  int depth = 0;
+  for (std::size_t i = 0; i < function.size(); ++i) {
+    if (depth == 0 && function.substr(i).starts_with(kOperator)) {
+      const std::size_t end = function.find_first_not_of("<>=-", i + kOperator.size());
+      text += function.substr(i, end - i);
+      i = std::min(end, function.size()) - 1;
+      continue;
+    }
+    const bool is_arrow = function[i] == '>' && i != 0 && function[i - 1] == '-';
+    if (function[i] == '<' && depth++ == 0) text += "<...";
+    if (function[i] == '>' && !is_arrow) --depth;
+    if (depth == 0) text += function[i];
+  }
+  return text;
+}
+
 std::string to_string(const SymbolizedFrame& frame) {
   std::string place;
   if (!frame.file.empty()) {

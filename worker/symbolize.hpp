@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead::detail {
@@ -34,5 +35,7 @@ std::vector<SymbolizedFrame> symbolize(const std::vector<CrashFrame>& frames);
 /// "parse(Header&) at parse.cpp:31", "parse(Header&) (libfoo.so+0x1234)", "libfoo.so+0x1234" or
 /// "0x7f0012345678", by what is known. Paths are cut to their last component.
 std::string to_string(const SymbolizedFrame& frame);
+/// The name of a function with what its templates were given left out: `f<...>(int)`.
+std::string without_template_arguments(std::string_view function);
 
 }  // namespace bulkhead::detail

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <iterator>
 #include <map>
@@ -407,6 +408,46 @@ TEST_F(KeyedFaultTest, AnElementWhoseValueCannotBeAddedIsBlamed) {
   ASSERT_EQ(sums.skipped().size(), 1U);
   EXPECT_EQ(sums.skipped()[0].task(), 5U);
   EXPECT_EQ((*sums.begin()).second.value, 299 * 150 - 5);
+}
+
+TEST_F(KeyedFaultTest, AFailureOfTheReductionNamesTheKey) {
+  Pool pool(2);
+  const auto emit_it = [](int x, auto& emit) { emit(x, 1); };
+  const auto picky = [](const int& key, int value) {
+    if (key == -7) throw std::runtime_error("not seven");
+    return value;
+  };
+  const auto of_numbers = test::text_of<std::exception>([&] {
+    pool.map_reduce_by_key<int, int>(test::numbers(-10, 10), emit_it, finish(sum, picky));
+  });
+  EXPECT_THAT(of_numbers, HasSubstr("not seven; at the key -7; in the reduction of part "));
+  const auto crash = [](const std::string& key, Values<int>& values) {
+    if (key == "fatal") test::aborts(0);
+    return *values.begin();
+  };
+  const auto of_words = test::text_of<std::exception>([&] {
+    pool.map_reduce_by_key<std::string, int>(text(write("text", "a fatal error")), kCountWords,
+                                             group(crash));
+  });
+  EXPECT_THAT(of_words, HasSubstr("at the key \"fatal\""));
+  const auto later = test::text_of<std::exception>([&] {
+    pool.map([](int) -> int { throw std::runtime_error("another"); }, test::numbers(0, 4));
+  });
+  EXPECT_THAT(later, ::testing::Not(HasSubstr("at the key")));
+}
+
+TEST_F(KeyedFaultTest, ACrashIsToldInFewWords) {
+  Pool pool(1);
+  const auto crash = [](int x, auto& emit) {
+    if (x == 3) test::segfaults(x);
+    emit(x, 1);
+  };
+  const auto message = test::text_of<CrashError>(
+      [&] { pool.map_reduce_by_key<int, int>(test::numbers(0, 10), crash, sum); });
+  EXPECT_THAT(message, HasSubstr("task 3 crashed: SIG"));
+  EXPECT_THAT(message, HasSubstr("attempt 3; attempt 1: the same; attempt 2: the same"));
+  EXPECT_THAT(message, ::testing::Not(HasSubstr("bulkhead::detail")));
+  EXPECT_LT(message.size(), 300U);
 }
 
 /// Emits the worker that it is at, after a while.

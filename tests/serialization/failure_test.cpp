@@ -99,9 +99,8 @@ TEST(Failure, SaysThatItsTaskRanInline) {
   details.is_inline = true;
   details.attempt = 2;
   details.earlier.emplace_back(exception_details());
-  EXPECT_EQ(
-      Failure(details).what(),
-      "task 4 threw std::out_of_range: no such row, inline, attempt 2; attempt 1: no such row");
+  EXPECT_EQ(Failure(details).what(),
+            "task 4 threw std::out_of_range: no such row, inline, attempt 2; attempt 1: the same");
 }
 
 TEST(Failure, NamesTheFileOfItsTask) {

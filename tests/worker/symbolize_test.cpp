@@ -80,6 +80,18 @@ CrashReport real_report() {
   return report;
 }
 
+TEST(FunctionName, IsShortWithoutTemplateArguments) {
+  EXPECT_EQ(without_template_arguments("parse(Header const&)"), "parse(Header const&)");
+  EXPECT_EQ(without_template_arguments("f<std::vector<int>, (E)1>(int)::g<a>"),
+            "f<...>(int)::g<...>");
+  EXPECT_EQ(without_template_arguments("operator()<A<B> >"), "operator()<...>");
+  EXPECT_EQ(without_template_arguments("operator< <int>(A<int>)"), "operator< <...>(A<...>)");
+  EXPECT_EQ(without_template_arguments("X::operator->() const"), "X::operator->() const");
+  EXPECT_EQ(without_template_arguments("f<decltype(a->b)>(c)"), "f<...>(c)");
+  EXPECT_EQ(without_template_arguments("operator<=>"), "operator<=>");
+  EXPECT_EQ(without_template_arguments("f<unended"), "f<...");
+}
+
 TEST(Symbolize, NamesAnExportedFunction) {
   const auto named = symbolize({libc_frame()});
   ASSERT_EQ(named.size(), 1U);

@@ -9,6 +9,7 @@
 //   for (const auto& [word, count] : counts) ...
 #pragma once
 
+#include <bulkhead/compression.hpp>
 #include <bulkhead/detail/keyed_checks.hpp>
 #include <bulkhead/detail/keyed_group.hpp>
 #include <bulkhead/detail/keyed_job.hpp>
@@ -44,6 +45,9 @@ struct KeyedOptions {
   std::vector<std::string> spill = {"/var/tmp"};
   /// Bytes that may be spilled, but for what several workers write at the same moment.
   std::optional<std::uint64_t> spill_limit = std::nullopt;
+  /// How what is spilled is compressed: `lz4` of bulkhead/lz4.hpp, `zstd` of bulkhead/zstd.hpp. It
+  /// pays where disks are slow, or small. Null: not at all.
+  CompressionMethod compress = nullptr;
   /// What a worker has done of the input is safe from its death after about so many bytes, and, but
   /// for values that are no integers, after a second or two.
   std::uint64_t commit_interval = std::uint64_t{128} << 20;

@@ -73,6 +73,10 @@ class KeyedJob {
     options_.spill_limit = limit;
     return std::move(*this).spill(std::move(folders));
   }
+  [[nodiscard]] KeyedJob&& compress(CompressionMethod method) && {
+    options_.compress = method;
+    return std::move(*this);
+  }
   [[nodiscard]] KeyedJob&& commit_every(std::uint64_t bytes) && {
     options_.commit_interval = bytes;
     return std::move(*this);

@@ -123,7 +123,7 @@ class KeyedResult {
 
   /// The pairs in the order of their keys. They are sorted here, now; beside the result they take
   /// as much room as that.
-  [[nodiscard]] SortedPairs<K, V> sorted() const { return {store_, partitions_}; }
+  [[nodiscard]] SortedPairs<K, V> sorted() const { return {*store_, partitions_}; }
 
   /// As lines of text, `key \t value`: numbers in decimal, texts as they are, other types by <<. A
   /// path with a place for a number, such as "part-{:05}.tsv", has each partition in a file of its

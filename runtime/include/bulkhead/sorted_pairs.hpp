@@ -27,11 +27,12 @@ class SortedPairs {
  public:
   using value_type = std::pair<K, V>;
 
-  SortedPairs(std::shared_ptr<detail::RunStore> store,
+  SortedPairs(const detail::RunStore& result,
               const std::vector<std::vector<detail::Slice>>& partitions)
-      : store_(std::move(store)), files_(std::make_unique<detail::RunFiles>(store_->ticket())) {
+      : store_(result.another()), files_(std::make_unique<detail::RunFiles>(store_->ticket())) {
+    detail::RunFiles unsorted(result.ticket());
     for (const auto& partition : partitions) {
-      for (const detail::Slice& slice : partition) sort(slice);
+      for (const detail::Slice& slice : partition) sort(unsorted, slice);
     }
   }
 
@@ -106,9 +107,9 @@ class SortedPairs {
   }
 
  private:
-  void sort(const detail::Slice& slice) {
+  void sort(detail::RunFiles& unsorted, const detail::Slice& slice) {
     std::vector<value_type> pairs;
-    detail::SliceMerge<V> merge(*files_, slice);
+    detail::SliceMerge<V> merge(unsorted, slice);
     while (merge.next([&](std::string_view key, V value) {
       pairs.emplace_back(detail::key_of<K>(key), std::move(value));
     })) {

@@ -75,7 +75,8 @@ struct KeyedPlan {
   std::uint64_t memory = 0;  ///< bytes, for all
   std::vector<std::string> folders;
   std::uint64_t spill_limit = ~std::uint64_t{0};
-  bool is_exact = false;  ///< the result is the same wherever the input is divided
+  CompressionMethod compress = nullptr;  ///< on disks; null: not at all
+  bool is_exact = false;                 ///< the result is the same wherever the input is divided
   bool skips_failed = false;
 };
 
@@ -84,12 +85,13 @@ struct KeyedPlan {
 void run_map_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
                    RunStore& store, PieceSource& source, const CallOptions& options,
                    KeyedReport& report);
-/// Runs the second, on the runs. Throws a failure, or SystemError.
+/// Runs the second, from the runs to the result. Throws a failure, or SystemError.
 void run_reduce_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
-                      RunStore& store, const CallOptions& options, KeyedReport& report);
+                      RunStore& runs, RunStore& result, const CallOptions& options,
+                      KeyedReport& report);
 
 struct KeyedRun {
-  std::shared_ptr<RunStore> store;
+  std::shared_ptr<RunStore> store;  ///< of the result
   KeyedReport report;
 };
 /// Both. The same.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// lz4_text(): text() of files that lz4 has compressed. For users of liblz4, which they link.
+// lz4_text(): text() of files that lz4 has compressed; and lz4, for KeyedOptions::compress. For
+// users of liblz4, which they link.
 #pragma once
 
+#include <bulkhead/compression.hpp>
 #include <bulkhead/detail/compressed_input.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/inputs.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <lz4.h>
 #include <lz4frame.h>
 #include <span>
 #include <string>
@@ -65,6 +68,24 @@ struct Lz4Format {
 };
 
 }  // namespace detail
+
+/// Fast.
+[[nodiscard]] inline const Compression& lz4() {
+  static constexpr Compression compression{
+      [](std::span<const std::byte> from, std::span<std::byte> to) {
+        const int size = ::LZ4_compress_default(
+            reinterpret_cast<const char*>(from.data()), reinterpret_cast<char*>(to.data()),
+            static_cast<int>(from.size()), static_cast<int>(to.size()));
+        return static_cast<std::size_t>(size > 0 ? size : 0);
+      },
+      [](std::span<const std::byte> from, std::span<std::byte> to) {
+        const int size = ::LZ4_decompress_safe(
+            reinterpret_cast<const char*>(from.data()), reinterpret_cast<char*>(to.data()),
+            static_cast<int>(from.size()), static_cast<int>(to.size()));
+        return size >= 0 && static_cast<std::size_t>(size) == to.size();
+      }};
+  return compression;
+}
 
 /// As text(), of files that lz4 has compressed. They are divided between frames: `lz4` makes one
 /// for a file, and files that `cat` has put together have those of all. A worker reads what is not

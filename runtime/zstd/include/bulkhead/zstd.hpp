@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// zstd_text(): text() of files that zstd has compressed. For users of libzstd, which they link.
+// zstd_text(): text() of files that zstd has compressed; and zstd, for KeyedOptions::compress. For
+// users of libzstd, which they link.
 #pragma once
 
+#include <bulkhead/compression.hpp>
 #include <bulkhead/detail/compressed_input.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/inputs.hpp>
@@ -65,6 +67,19 @@ struct ZstdFormat {
 };
 
 }  // namespace detail
+
+/// Smaller than lz4, and slower.
+[[nodiscard]] inline const Compression& zstd() {
+  static constexpr Compression compression{
+      [](std::span<const std::byte> from, std::span<std::byte> to) {
+        const std::size_t size = ::ZSTD_compress(to.data(), to.size(), from.data(), from.size(), 1);
+        return ::ZSTD_isError(size) != 0 ? 0 : size;
+      },
+      [](std::span<const std::byte> from, std::span<std::byte> to) {
+        return ::ZSTD_decompress(to.data(), to.size(), from.data(), from.size()) == to.size();
+      }};
+  return compression;
+}
 
 /// As text(), of files that zstd has compressed. They are divided between frames: `zstd` makes one
 /// for a file, pzstd many, and files that `cat` has put together have those of all. A worker reads

@@ -7,6 +7,7 @@
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/cell.hpp>
+#include <bulkhead/detail/function_token.hpp>
 #include <bulkhead/detail/task_run.hpp>
 #include <bulkhead/error.hpp>
 
@@ -61,25 +62,6 @@ template <class T>
 using Stored = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> ||
                                       std::is_same_v<std::decay_t<T>, char*>,
                                   std::string, std::decay_t<T>>;
-
-/// A plain function inside the state of a callable, in a form that another process can check.
-class FunctionToken {
- public:
-  FunctionToken() = default;
-  /// Throws Error if `function` is not code of a loaded module.
-  explicit FunctionToken(const void* function);
-  /// The function in this process. Throws Error if its module is not loaded here.
-  [[nodiscard]] const void* address() const;
-
-  template <class Archive>
-  void serialize(Archive& archive) {
-    archive(build_, offset_);
-  }
-
- private:
-  std::uint64_t build_ = 0;
-  std::uint64_t offset_ = 0;
-};
 
 template <class F>
 inline constexpr bool kIsFunction = std::is_function_v<std::remove_pointer_t<F>>;

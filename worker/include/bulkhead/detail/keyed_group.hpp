@@ -43,8 +43,9 @@ struct KeyedGroup {
       functions.buffer.emplace(terms.table_bytes + terms.key_bytes, terms.partition_bits);
     part.answer(task, [&](ReduceAnswer& head) {
       functions.buffer->clear();
-      const std::shared_ptr<RunFiles> files = RunFiles::of(terms.ticket);
-      Partition partition{functions.f, *functions.buffer, part, head, *files};
+      const std::shared_ptr<RunFiles> runs = RunFiles::of(part.source);
+      const std::shared_ptr<RunFiles> result = RunFiles::of(terms.ticket);
+      Partition partition{functions.f, *functions.buffer, part, head, *runs, *result};
       return partition.reduce();
     });
   }
@@ -61,11 +62,13 @@ struct KeyedGroup {
     GroupBuffer<V>& buffer;
     const PartitionTask& part;
     ReduceAnswer& head;
-    RunFiles& files;
-    std::vector<Slice> sorted{};  ///< parts of it that there was no room for
+    RunFiles& runs;
+    RunFiles& result;
+    KeyMark& mark = KeyMark::own();
+    std::vector<Slice> sorted{};  ///< parts of it that there was no room for, beside the runs
 
     std::vector<Slice> reduce() {
-      SliceReader reader(files);
+      SliceReader reader(runs);
       for (const Slice& slice : part.slices) {
         reader.open(slice);
         take_lists(reader);
@@ -76,7 +79,7 @@ struct KeyedGroup {
       put_aside();
       const std::size_t piece = SliceReader::piece_of(sorted.size(), part.terms.table_bytes);
       head.table_bytes = std::max<std::uint64_t>(head.table_bytes, piece * sorted.size());
-      GroupMerge<V> merged(files, sorted, piece);
+      GroupMerge<V> merged(runs, sorted, piece);
       return write(merged);
     }
 
@@ -95,22 +98,23 @@ struct KeyedGroup {
       put_aside();
     }
     void put_aside() {
-      RunPacker packer(files);
+      RunPacker packer(runs);
       buffer.pack(packer);
       for (const Slice& slice : packer.take()) sorted.push_back(slice);
       buffer.clear();
     }
     std::vector<Slice> write(PairRow<V>& pairs) {
-      RunPacker packer(files);
+      RunPacker packer(result);
       for (; pairs.has_more(); ++head.keys) {
         const std::string bytes(pairs.key());
+        mark.template set<K>(bytes);
         bulkhead::Values<V> values(pairs);
-        const R result = f(key_of<K>(bytes), values);
+        const R reduced = f(key_of<K>(bytes), values);
         values.skip_rest();
         const bool is_long = bytes.size() > kLongestShortKey;
         const PackedKey key = is_long ? PackedKey{0, std::uint64_t{0xFF} << 56}
                                       : pack_short(bytes.data(), bytes.size());
-        put_result<R>(key, bytes, result, packer);
+        put_result<R>(key, bytes, reduced, packer);
       }
       if (packer.pending() != 0) packer.end_slice();
       return packer.take();

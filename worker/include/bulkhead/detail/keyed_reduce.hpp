@@ -6,6 +6,7 @@
 
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
+#include <bulkhead/detail/key_mark.hpp>
 #include <bulkhead/detail/keyed_parts.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
 #include <bulkhead/detail/run_packer.hpp>
@@ -27,11 +28,13 @@ namespace bulkhead::detail {
 /// What the argument of such a task is.
 struct PartitionTask {
   KeyedTerms terms;
+  RunTicket source;           ///< of the runs
   std::vector<Slice> slices;  ///< of all runs
 
   explicit PartitionTask(TaskCall& task) {
     task.enter(TaskPhase::decoding);
     terms = task.argument.get<KeyedTerms>();
+    source = task.argument.get<RunTicket>();
     const auto count = task.argument.get<std::uint64_t>();
     task.argument.expect(count, sizeof(Slice));
     slices.resize(count);
@@ -44,6 +47,7 @@ struct PartitionTask {
     try {
       ReduceAnswer head;
       const std::vector<Slice> result = reduce(head);
+      KeyMark::own().clear();
       task.enter(TaskPhase::encoding);
       head.slices = result.size();
       task.result.put(AnswerKind::done);
@@ -90,8 +94,9 @@ struct KeyedReduce {
     auto& functions = *static_cast<Functions*>(object);
     const PartitionTask part(task);
     part.answer(task, [&](ReduceAnswer& head) {
-      const std::shared_ptr<RunFiles> files = RunFiles::of(part.terms.ticket);
-      Partition partition{*files, part.slices, part.terms, functions, head};
+      const std::shared_ptr<RunFiles> runs = RunFiles::of(part.source);
+      const std::shared_ptr<RunFiles> result = RunFiles::of(part.terms.ticket);
+      Partition partition{*runs, *result, part.slices, part.terms, functions, head};
       return partition.reduce();
     });
   }
@@ -105,18 +110,20 @@ struct KeyedReduce {
   /// A table that has no room for all keys is filled anew for each half of them, or quarter, and so
   /// on: their hashes' next `bits_` bits are `part_`.
   struct Partition {
-    RunFiles& files;
+    RunFiles& runs;
+    RunFiles& result;
     const std::vector<Slice>& slices;
     const KeyedTerms& terms;
     Functions& functions;
     ReduceAnswer& head;
+    KeyMark& mark = KeyMark::own();
     int bits = 0;
     std::uint64_t part = 0;
 
     std::vector<Slice> reduce() {
       if (!functions.table) functions.table.emplace(terms.table_bytes, terms.key_bytes);
       Table& table = *functions.table;
-      RunPacker packer(files);
+      RunPacker packer(result);
       while (part >> bits == 0) {
         table.clear(skipped());
         if (!fill(table)) {
@@ -147,7 +154,7 @@ struct KeyedReduce {
     }
     /// False: there are too many keys.
     bool fill(Table& table) {
-      SliceReader reader(files);
+      SliceReader reader(runs);
       for (const Slice& slice : slices) {
         reader.open(slice);
         if constexpr (kInSlot<V>) {
@@ -213,6 +220,7 @@ struct KeyedReduce {
       if constexpr (std::is_same_v<Finisher, AsItIs>) {
         return value;
       } else {
+        mark.template set<K>(bytes);
         return functions.finisher(key_of<K>(bytes), std::move(value));
       }
     }

@@ -17,7 +17,7 @@ namespace bulkhead::detail {
 
 /// How a job divides its memory and its keys.
 struct KeyedTerms {
-  RunTicket ticket;
+  RunTicket ticket;  ///< of what is to be written
   std::int32_t partition_bits = 6;
   std::uint64_t table_bytes = 0;   ///< of slots, in each worker
   std::uint64_t key_bytes = 0;     ///< of long keys, likewise
@@ -25,7 +25,7 @@ struct KeyedTerms {
 };
 
 /// What an answer begins with. `refused`: a run could not be written to a file. What follows is
-/// that file (RunFile), the error's number (i32), and the step, a text.
+/// RunTicket::job, that file (RunFile), the error's number (i32), and the step, a text.
 enum class AnswerKind : std::uint64_t { done, refused };
 
 /// Behind that, of the first phase: then come the slices of the runs, and Counters.
@@ -56,6 +56,7 @@ inline void put_slices(const std::vector<Slice>& slices, ByteWriter& out) {
 }
 inline void put_refusal(const RunError& error, ByteWriter& out) {
   out.put(AnswerKind::refused);
+  out.put(error.job());
   out.put(error.file());
   out.put(static_cast<std::int32_t>(error.error_number()));
   Codec<std::string>::encode(error.step(), out);

@@ -8,8 +8,12 @@
 // A run has a slice for each partition. A slice has rows first (see run_row.hpp), then records:
 //
 //   key bytes (u32) | value bytes (u32) | key | value
+//
+// Where it is on a disk, and the job compresses, either is in frames (see run_frames.hpp).
 #pragma once
 
+#include <bulkhead/compression.hpp>
+#include <bulkhead/detail/function_token.hpp>
 #include <bulkhead/error.hpp>
 
 #include <algorithm>
@@ -46,29 +50,38 @@ struct RunTicket {
   RunFile disk = kInMemory;          ///< for what is more; kInMemory: there is none
   std::uint64_t most_on_disk = 0;    ///< bytes of that one
   std::uint64_t spill_limit = 0;     ///< bytes of all on disks, for errors
+  FunctionToken compression{};       ///< CompressionMethod, on disks
 };
 
 /// Where a slice lies.
 struct Slice {
   RunFile file = kInMemory;
-  std::uint32_t reserved = 0;
+  std::uint32_t row_frames = 0;  ///< bytes of the file for the rows
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
   std::uint64_t row_bytes = 0;  ///< at its beginning
+
+  [[nodiscard]] Slice rows() const { return {file, row_frames, offset, row_bytes, row_bytes}; }
+  [[nodiscard]] Slice records() const {
+    return {file, 0, offset + row_frames, bytes - row_bytes, 0};
+  }
 };
 
 /// A run could not be written, or not be read, in a file: `error` is the number.
 class RunError : public SystemError {
  public:
-  RunError(const std::string& what, int error, RunFile file)
-      : SystemError(what, error), step_(what), file_(file) {}
+  RunError(const std::string& what, int error, std::uint32_t job, RunFile file)
+      : SystemError(what, error), step_(what), job_(job), file_(file) {}
   /// Without the text of the error.
   [[nodiscard]] const std::string& step() const { return step_; }
+  /// RunTicket::job.
+  [[nodiscard]] std::uint32_t job() const { return job_; }
   /// kInMemory: there was another one to be written to, which is not to be had.
   [[nodiscard]] RunFile file() const { return file_; }
 
  private:
   std::string step_;
+  std::uint32_t job_;
   RunFile file_;
 };
 
@@ -76,7 +89,7 @@ class RunError : public SystemError {
 class RunFiles {
  public:
   explicit RunFiles(const RunTicket& ticket);
-  /// Those that this worker has open, which it keeps until it is asked for another job's; of an
+  /// Those that this worker has open, which it keeps until it has been asked for two others; of an
   /// inline task, its own.
   static std::shared_ptr<RunFiles> of(const RunTicket& ticket);
   /// The same job's, which may have come to have a file on a disk meanwhile.
@@ -85,18 +98,28 @@ class RunFiles {
   RunFiles& operator=(const RunFiles&) = delete;
   ~RunFiles();
 
-  /// Where the ticket says. Throws RunError; Error if it is 2 GiB or more.
-  Slice append(std::span<const std::byte> bytes);
+  /// Writes slices where the ticket says: they lie one behind the other in `bytes`, their offsets
+  /// are in that, and say afterwards where they lie in the file. Throws RunError; Error if these
+  /// are 2 GiB or more.
+  void append(std::span<const std::byte> bytes, std::span<Slice> slices);
   /// Throws RunError, and Error if there is less than that.
   void read(RunFile file, std::uint64_t offset, std::span<std::byte> bytes);
+  /// How the bytes of that file are compressed; null: they are not.
+  [[nodiscard]] const Compression* compression(RunFile file);
 
  private:
   int descriptor(RunFile file);
-  RunFile choose(std::uint64_t bytes);
+  bool has_room_in_memory(std::uint64_t bytes);
+  void check_disk(std::uint64_t bytes);
+  std::span<const std::byte> compress(std::span<const std::byte> bytes, std::span<Slice> slices);
+  std::uint64_t write(RunFile file, std::span<const std::byte> bytes);
   std::uint64_t size(RunFile file);
+  [[noreturn]] void refuse(const std::string& what, int error, RunFile file) const;
 
   const std::int32_t owner_;  ///< process
   RunTicket ticket_;
+  const Compression* compression_ = nullptr;  ///< once it has been wanted
+  std::vector<std::byte> frames_;
   std::array<int, kRunFiles> open_ = RunTicket::no_files();  ///< -1: not yet
 };
 
@@ -142,14 +165,18 @@ class SliceReader {
   static constexpr std::size_t kMargin = 128;
 
   void fill(std::size_t wanted);
+  void make_room(std::size_t bytes);
+  void read_frame(const Compression& compression);
   [[noreturn]] static void refuse();
 
   RunFiles& files_;
   const std::size_t piece_;
   Slice slice_;
+  std::uint64_t place_ = 0;  ///< in the file, of what is unread
   std::uint64_t unread_ = 0;
   std::uint64_t rows_left_ = 0;  ///< bytes
   std::vector<std::byte> buffer_;
+  std::vector<std::byte> frame_;
   std::size_t at_ = 0;
   std::size_t size_ = 0;
 };

@@ -71,7 +71,8 @@ class RunPacker {
     const std::size_t row_bytes = bytes_.size() - begin_;
     if (records_.size() != 0) bytes_.append(records_.bytes().data(), records_.size());
     records_.clear();
-    slices_.push_back({kInMemory, 0, begin_, bytes_.size() - begin_, row_bytes});
+    slices_.push_back({kInMemory, static_cast<std::uint32_t>(row_bytes), begin_,
+                       bytes_.size() - begin_, row_bytes});
     begin_ = bytes_.size();
     if (begin_ >= kMuch) flush();
   }
@@ -88,11 +89,8 @@ class RunPacker {
 
   void flush() {
     if (written_ == slices_.size()) return;
-    const Slice all = files_.append(bytes_.bytes());
-    for (; written_ < slices_.size(); ++written_) {
-      slices_[written_].file = all.file;
-      slices_[written_].offset += all.offset;
-    }
+    files_.append(bytes_.bytes(), std::span(slices_).subspan(written_));
+    written_ = slices_.size();
     bytes_.clear();
     begin_ = 0;
   }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,10 @@ class RunStore {
   /// Of so many bytes in memory at the most, as far as the workers have heard of it; what is more
   /// goes to files in the folders, fewer than kRunFiles, to each in turn: so many bytes there at
   /// the most, with the same proviso. Throws SystemError.
-  RunStore(std::uint64_t memory, std::vector<std::string> folders, std::uint64_t limit);
+  RunStore(std::uint64_t memory, std::vector<std::string> folders, std::uint64_t limit,
+           FunctionToken compression = {});
+  /// An empty one that may have what this one has not taken. Throws SystemError.
+  [[nodiscard]] std::shared_ptr<RunStore> another() const;
   RunStore(const RunStore&) = delete;
   RunStore& operator=(const RunStore&) = delete;
   ~RunStore();

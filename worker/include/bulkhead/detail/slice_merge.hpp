@@ -21,10 +21,7 @@ template <class V>
 class SliceMerge {
  public:
   SliceMerge(RunFiles& files, const Slice& slice, std::size_t piece = SliceReader::kPiece)
-      : rows_(files, {slice.file, 0, slice.offset, slice.row_bytes, slice.row_bytes}, piece),
-        records_(files,
-                 {slice.file, 0, slice.offset + slice.row_bytes, slice.bytes - slice.row_bytes, 0},
-                 piece) {
+      : rows_(files, slice.rows(), piece), records_(files, slice.records(), piece) {
     next_row();
     next_record();
   }
