@@ -76,7 +76,6 @@ CallOptions first_phase(const KeyedOptions& options) {
 
 CallOptions second_phase(const KeyedOptions& options) {
   CallOptions call = first_phase(options);
-  call.timeout.reset();
   call.progress = nullptr;
   return call;
 }

@@ -199,7 +199,7 @@ bool Slot::abandon(const ActiveJob& job, std::uint64_t task, const std::string& 
 }
 
 // The worker tells when the task began. It is believed for what lies in the past, and only once for
-// each of its elements: a later word would give that more time. One that never tells may not take
+// each of its steps: a later word would give that more time. One that never tells may not take
 // for ever either, whether it is the task's doing or not. While the values of a task come and go,
 // the worker waits for us.
 std::optional<Slot::Time> Slot::deadline(Time now) {
@@ -207,9 +207,9 @@ std::optional<Slot::Time> Slot::deadline(Time now) {
   if (clocked_.before != settled_) clocked_ = {settled_, false, now, 0};
   if (link_->tasks_begun() == settled_ + 1) {
     const Run& front = queue_.front();
-    const std::uint64_t element = front.job->job.element_of(front.tasks.first, link_->element());
-    if (!clocked_.runs || element > clocked_.element)
-      clocked_ = {settled_, true, std::clamp(link_->began_at(), Time{}, now), element};
+    const std::uint64_t step = front.job->job.step_of(front.tasks.first, link_->element());
+    if (!clocked_.runs || step != clocked_.step)
+      clocked_ = {settled_, true, std::clamp(link_->began_at(), Time{}, now), step};
   }
   if (std::exchange(moved_, false)) clocked_.since = now;
   const Time due = later(clocked_.since, *queue_.front().job->timeout);

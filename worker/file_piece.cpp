@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <glob.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace bulkhead::detail {
@@ -62,6 +63,8 @@ FilePiece whole_file(const std::string& path, const char* function) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0)
     throw SystemError(prefix(function) + path + " cannot be read", errno);
+  if (S_ISDIR(status.st_mode))
+    throw InvalidArgument(prefix(function) + path + " is a folder; its files are " + path + "/*");
   if (!S_ISREG(status.st_mode))
     throw InvalidArgument(prefix(function) + path + " is no regular file");
   FilePiece file;
@@ -80,7 +83,12 @@ std::vector<FilePiece> whole_files(const std::string& pattern, const char* funct
     throw SystemError(prefix(function) + "there is no file " + pattern, ENOENT);
   if (error != 0) throw SystemError(prefix(function) + pattern + " cannot be looked for", errno);
   std::vector<FilePiece> files;
-  for (const char* const path : found.paths()) files.push_back(whole_file(path, function));
+  std::error_code is_none;
+  for (const char* const path : found.paths()) {
+    if (!std::filesystem::is_directory(path, is_none)) files.push_back(whole_file(path, function));
+  }
+  if (files.empty())
+    throw SystemError(prefix(function) + pattern + " is the name of folders only", ENOENT);
   return files;
 }
 

@@ -5,16 +5,19 @@
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
 namespace bulkhead::detail {
 
-PartFile::PartFile(std::string path)
-    : path_(std::move(path)),
-      draft_(path_ + ".draft"),
-      fd_(::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+PartFile::PartFile(std::string path) : path_(std::move(path)), draft_(path_ + ".draft") {
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  std::error_code error;
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  fd_ = ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) refuse();
 }
 

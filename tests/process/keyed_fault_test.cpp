@@ -28,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -448,6 +449,40 @@ TEST_F(KeyedFaultTest, ACrashIsToldInFewWords) {
   EXPECT_THAT(message, HasSubstr("attempt 3; attempt 1: the same; attempt 2: the same"));
   EXPECT_THAT(message, ::testing::Not(HasSubstr("bulkhead::detail")));
   EXPECT_LT(message.size(), 300U);
+}
+
+/// So many numbers whose hashes begin alike.
+std::vector<int> keys_of_a_partition(std::size_t count) {
+  std::vector<int> keys;
+  for (int key = 0; keys.size() != count; ++key) {
+    const std::string_view bytes(reinterpret_cast<const char*>(&key), sizeof key);
+    if (detail::hash_of(bytes) >> 58 == 0) keys.push_back(key);
+  }
+  return keys;
+}
+
+TEST_F(KeyedFaultTest, EachKeyHasTheTimeLimitToItself) {
+  Pool pool(1);
+  const auto emit_it = [](int x, auto& emit) { emit(x, 1); };
+  const auto slowly = [](const int&, int value) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    return value;
+  };
+  KeyedOptions options;
+  options.call.timeout = std::chrono::milliseconds(400);
+  // One worker reduces them all, one after the other.
+  const std::vector<int> keys = keys_of_a_partition(25);
+  auto sums = pool.map_reduce_by_key<int, int>(keys, emit_it, finish(sum, slowly), options);
+  EXPECT_EQ(map_of(sums).size(), 25U);
+  const auto hang = [](const int& key, Values<int>&) {
+    while (key == 7) std::this_thread::sleep_for(std::chrono::hours(1));
+    return key;
+  };
+  const auto message = test::text_of<TimeoutError>([&] {
+    pool.map_reduce_by_key<int, int>(test::numbers(0, 100), emit_it, group(hang), options);
+  });
+  EXPECT_THAT(message, HasSubstr("it ran for longer than 400 ms"));
+  EXPECT_THAT(message, HasSubstr("at the key 7"));
 }
 
 /// Emits the worker that it is at, after a while.

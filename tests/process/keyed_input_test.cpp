@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <sstream>
 #include <string>
@@ -139,7 +140,18 @@ TEST_F(KeyedInputTest, ReadsWholeFiles) {
   EXPECT_THAT(test::text_of<InvalidArgument>([&] { (void)files(folder_ / "doc-1000", 0); }),
               HasSubstr("doc-1000 has 1 bytes, more than the largest allowed, 0"));
   EXPECT_THAT(test::text_of<InvalidArgument>([&] { (void)files(folder_); }),
+              HasSubstr("is a folder; its files are "));
+  EXPECT_THAT(test::text_of<InvalidArgument>([&] { (void)files("/dev/null"); }),
               HasSubstr("is no regular file"));
+}
+
+TEST_F(KeyedInputTest, APatternLeavesFoldersOut) {
+  write("a", "one two");
+  std::filesystem::create_directories(folder_ / "b" / "c");
+  Pool pool(1);
+  EXPECT_EQ(count_words(pool, text(folder_ / "*")), (Counts{{"one", 1}, {"two", 1}}));
+  EXPECT_THAT(test::text_of<SystemError>([&] { (void)text(folder_ / "b" / "*"); }),
+              HasSubstr("b/* is the name of folders only"));
 }
 
 TEST_F(KeyedInputTest, ReadsRecords) {

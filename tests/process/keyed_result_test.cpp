@@ -8,7 +8,9 @@
 #include <bulkhead/keyed_job.hpp>
 #include <bulkhead/pool.hpp>
 
+#include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
@@ -70,8 +72,10 @@ TEST_F(KeyedResultTest, IsWrittenAsText) {
   EXPECT_THAT(parts, HasSubstr("d\t3\n"));
   EXPECT_THAT(test::text_of<InvalidArgument>([&] { counts.write(folder_ / "{:q}"); }),
               HasSubstr("no pattern for the names of parts"));
-  EXPECT_THAT(test::text_of<SystemError>([&] { counts.write(folder_ / "none" / "x"); }),
-              HasSubstr("none/x cannot be written"));
+  counts.write(folder_ / "new" / "folder" / "{}.tsv");
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "new" / "folder" / "63.tsv"));
+  EXPECT_THAT(test::text_of<SystemError>([&] { counts.write(folder_ / "all.tsv" / "x"); }),
+              HasSubstr("all.tsv/x cannot be written"));
 }
 
 TEST_F(KeyedResultTest, HasWhatMappersHaveCountedBeside) {
@@ -131,6 +135,7 @@ TEST_F(KeyedResultTest, IsWhatAJobGivesThatIsSaidStepByStep) {
                     .spill({folder_}, std::uint64_t{1} << 30)
                     .commit_every(50'000)
                     .progress(note)
+                    .options({.timeout = std::chrono::minutes(1)})
                     .run();
   EXPECT_EQ(map_of(counts), count_plainly(content));
   EXPECT_EQ(last.bytes, content.size());
@@ -140,5 +145,6 @@ TEST_F(KeyedResultTest, IsWhatAJobGivesThatIsSaidStepByStep) {
   ASSERT_TRUE(last.remaining());
   EXPECT_EQ(last.remaining()->count(), 0);
 }
+
 }  // namespace
 }  // namespace bulkhead

@@ -57,7 +57,8 @@ struct KeyedOptions {
   bool skip_failed = false;
   /// Further attempts at elements that fail; those in `call` count, too, if there are more.
   Retries retries = {.crashes = 2};
-  /// As for map(). A time limit is that of an element, and progress counts those.
+  /// As for map(). A time limit is that of an element, or of a key in the end; progress counts
+  /// elements.
   CallOptions call = {};
 };
 
@@ -67,7 +68,7 @@ namespace detail {
 void check(const KeyedOptions& options);
 /// Of the phase that maps.
 [[nodiscard]] CallOptions first_phase(const KeyedOptions& options);
-/// What is meant for the elements does not count where their values are combined.
+/// Of the phase that reduces: without progress, which counts the input.
 [[nodiscard]] CallOptions second_phase(const KeyedOptions& options);
 /// How the workers divide the memory.
 [[nodiscard]] KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine);

@@ -93,8 +93,10 @@ class KeyedJob {
     options_.retries = retries;
     return std::move(*this);
   }
-  /// Time limit, priority and the like.
+  /// Time limit, priority and the like. Without a function for progress it leaves that of
+  /// progress().
   [[nodiscard]] KeyedJob&& options(CallOptions call) && {
+    if (!call.progress) call.progress = std::move(options_.call.progress);
     options_.call = std::move(call);
     return std::move(*this);
   }

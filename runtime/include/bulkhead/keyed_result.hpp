@@ -127,8 +127,9 @@ class KeyedResult {
 
   /// As lines of text, `key \t value`: numbers in decimal, texts as they are, other types by <<. A
   /// path with a place for a number, such as "part-{:05}.tsv", has each partition in a file of its
-  /// own, from 0 on; another has all in one. Files come to be, and take the place of others, when
-  /// they are complete. Throws SystemError; InvalidArgument if the pattern makes no sense.
+  /// own, from 0 on; another has all in one. Folders are made. Files come to be, and take the place
+  /// of others, when they are complete. Throws SystemError; InvalidArgument if the pattern makes no
+  /// sense.
   void write(const std::string& path) const {
     if (detail::is_pattern(path)) {
       for (std::size_t i = 0; i < partitions_.size(); ++i)

@@ -116,6 +116,18 @@ TEST_F(CompressedTest, FramesWithoutDataAreSkippedAndEmptyFilesHaveNoLines) {
   EXPECT_THAT(count_words(pool, zstd_text(write("empty.zst", zstd("")))), IsEmpty());
 }
 
+TEST_F(CompressedTest, GzipFilesMayBeFilledUpWithZeros) {
+  Pool pool(1);
+  const std::string zeros(100'000, '\0');
+  const Counts expected{{"a", 2}, {"b", 1}};
+  EXPECT_EQ(count_words(pool, gzip_text(write("1.gz", gzip("a b\na") + zeros))), expected);
+  EXPECT_EQ(count_words(pool, gzip_text(write("2.gz", gzip("a\n") + gzip("b a") + zeros))),
+            expected);
+  EXPECT_THAT(test::text_of<std::exception>(
+                  [&] { count_words(pool, gzip_text(write("3.gz", zeros + gzip("a")))); }),
+              HasSubstr("3.gz is damaged"));
+}
+
 TEST_F(CompressedTest, DamagedFilesAreErrorsThatNameThem) {
   Pool pool(1);
   const std::string content = random_text(300'000);

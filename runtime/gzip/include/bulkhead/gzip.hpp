@@ -37,6 +37,7 @@ struct GzipFormat {
     ~Stream() { ::inflateEnd(&state_); }
 
     Step next(std::span<const char> in, std::span<char> out) {
+      if (const std::size_t zeros = padding(in); zeros != 0) return {zeros, 0, true};
       const auto most = [](std::size_t size) {
         return static_cast<uInt>(std::min<std::size_t>(size, std::numeric_limits<uInt>::max()));
       };
@@ -50,11 +51,20 @@ struct GzipFormat {
       const Step step{most(in.size()) - state_.avail_in, most(out.size()) - state_.avail_out,
                       done == Z_STREAM_END};
       if (step.frame_ended) ::inflateReset(&state_);  // another member may follow
+      has_ended_ = has_ended_ || step.frame_ended;
       return step;
     }
 
    private:
+    /// Zeros behind a member, which fill up what was written in blocks, as on tapes.
+    [[nodiscard]] std::size_t padding(std::span<const char> in) const {
+      if (!has_ended_ || state_.total_in != 0) return 0;
+      const auto is_zero = [](char byte) { return byte == '\0'; };
+      return static_cast<std::size_t>(std::ranges::find_if_not(in, is_zero) - in.begin());
+    }
+
     z_stream state_{};
+    bool has_ended_ = false;  ///< a member
   };
 };
 

@@ -37,6 +37,8 @@ class ElementMark {
   void move_to(std::uint64_t element) {
     if (calm_ == 0) [[unlikely]]
       attend();
+    if (timed_) [[unlikely]]
+      restart_time();
     set(element);
   }
 
@@ -56,6 +58,16 @@ class ElementMark {
   std::atomic<std::uint64_t>* word_;
   std::uint64_t task_ = 0;                                 ///< its number, by the worker's count
   const std::atomic<std::uint64_t>* end_early_ = nullptr;  ///< if it is there; null: never
+};
+
+/// How a task that has no elements says that it gets on: each step has the time limit to itself.
+class Steps {
+ public:
+  void next() { mark_.move_to(++number_); }
+
+ private:
+  ElementMark mark_{0};
+  std::uint64_t number_ = 0;
 };
 
 }  // namespace bulkhead::detail

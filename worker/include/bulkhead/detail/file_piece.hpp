@@ -33,7 +33,8 @@ struct FilePiece {
 /// All of a file. `function` is for errors. Throws SystemError; InvalidArgument if it is no regular
 /// file.
 [[nodiscard]] FilePiece whole_file(const std::string& path, const char* function);
-/// All files of a pattern, as for glob(7), in the order of their names; or that one file. The same.
+/// All files of a pattern, as for glob(7), in the order of their names, without folders; or that
+/// one file. The same.
 [[nodiscard]] std::vector<FilePiece> whole_files(const std::string& pattern, const char* function);
 
 /// Throws Error if the file is not what it was; SystemError if it cannot be looked at.

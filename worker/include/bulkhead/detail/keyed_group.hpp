@@ -65,6 +65,7 @@ struct KeyedGroup {
     RunFiles& runs;
     RunFiles& result;
     KeyMark& mark = KeyMark::own();
+    Steps steps{};
     std::vector<Slice> sorted{};  ///< parts of it that there was no room for, beside the runs
 
     std::vector<Slice> reduce() {
@@ -87,6 +88,7 @@ struct KeyedGroup {
     void take_lists(SliceReader& reader) {
       SliceReader::Record record;
       while (reader.next(record)) {
+        steps.next();
         if (buffer.add(record.key, record.value)) continue;
         make_room();
         if (!buffer.add(record.key, record.value))
@@ -108,6 +110,7 @@ struct KeyedGroup {
       for (; pairs.has_more(); ++head.keys) {
         const std::string bytes(pairs.key());
         mark.template set<K>(bytes);
+        steps.next();
         bulkhead::Values<V> values(pairs);
         const R reduced = f(key_of<K>(bytes), values);
         values.skip_rest();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bulkhead/detail/callable.hpp>
+#include <bulkhead/detail/element_mark.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/key_mark.hpp>
 #include <bulkhead/detail/keyed_parts.hpp>
@@ -117,6 +118,7 @@ struct KeyedReduce {
     Functions& functions;
     ReduceAnswer& head;
     KeyMark& mark = KeyMark::own();
+    Steps steps{};
     int bits = 0;
     std::uint64_t part = 0;
 
@@ -183,12 +185,14 @@ struct KeyedReduce {
           hashes[size] = hash << skipped();
           table.prefetch(hashes[size++]);
         }
+        steps.next();
         if (size == 0) return true;
         if (!make_room(table, size)) return false;
         if (table.add(keys, hashes, values, size, functions.reducer) != size) return false;
       }
     }
     bool add_record(Table& table, const SliceReader::Record& record) {
+      steps.next();
       const bool is_long = record.key.size() > kLongestShortKey;
       const PackedKey key =
           is_long ? PackedKey{} : pack_short(record.key.data(), record.key.size());
@@ -221,6 +225,7 @@ struct KeyedReduce {
         return value;
       } else {
         mark.template set<K>(bytes);
+        steps.next();
         return functions.finisher(key_of<K>(bytes), std::move(value));
       }
     }

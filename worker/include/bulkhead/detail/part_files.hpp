@@ -15,7 +15,7 @@ namespace bulkhead::detail {
 
 class PartFile {
  public:
-  /// Throws SystemError.
+  /// Its folder comes to be, too. Throws SystemError.
   explicit PartFile(std::string path);
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
