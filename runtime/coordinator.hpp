@@ -83,6 +83,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] std::optional<std::uint64_t> worker_memory() const override {
     return setup_.limits.memory;
   }
+  [[nodiscard]] std::weak_ptr<Engine> own() override { return weak_from_this(); }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:

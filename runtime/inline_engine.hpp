@@ -70,6 +70,7 @@ class InlineEngine final : public Engine, public std::enable_shared_from_this<In
   Stats stats() override;
   [[nodiscard]] int workers() const override { return workers_; }
   [[nodiscard]] std::optional<std::uint64_t> worker_memory() const override { return std::nullopt; }
+  [[nodiscard]] std::weak_ptr<Engine> own() override { return weak_from_this(); }
   [[nodiscard]] bool is_copy() const override { return !is_owner(owner_); }
 
  private:

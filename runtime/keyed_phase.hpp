@@ -26,7 +26,9 @@ class KeyedPhase : public Job {
 
   [[nodiscard]] Describe describe() const final { return callable_.describe; }
   [[nodiscard]] bool has_state() const final { return callable_.has_state; }
-  void encode_state(ByteWriter& out) const final { callable_.encode_state(out); }
+  void encode_state(ByteWriter& out) const final {
+    if (has_state()) callable_.encode_state(out);
+  }
   [[nodiscard]] bool stops_at_failure() const final { return false; }
   void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) final {}
   Settled decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) final;
@@ -55,6 +57,7 @@ class KeyedPhase : public Job {
   /// What the call throws is decided.
   void end_with(std::exception_ptr error) { error_ = std::move(error); }
   [[nodiscard]] bool has_error() const { return error_ != nullptr; }
+  [[nodiscard]] const char* step() const { return callable_.step; }
 
   const KeyedPlan& plan_;
   RunStore& store_;

@@ -16,7 +16,8 @@ KeyedRun run_phases(Engine& engine, const KeyedCallable& map, const KeyedCallabl
   KeyedRun run;
   run_map_phase(engine, map, plan, runs, source, map_options, run.report);
   run.store = runs.another();
-  run_reduce_phase(engine, reduce, plan, runs, *run.store, reduce_options, run.report);
+  run_reduce_phase(engine, reduce, plan, runs, *run.store,
+                   std::size_t{1} << plan.terms.partition_bits, reduce_options, run.report);
   run.report.runs.clear();
   run.report.stats.spilled_bytes = runs.bytes_on_disk() + run.store->bytes_on_disk();
   run.report.stats.elapsed = std::chrono::steady_clock::now() - began;

@@ -13,12 +13,12 @@ namespace {
 class ReducePhase final : public KeyedPhase {
  public:
   ReducePhase(const KeyedCallable& callable, const KeyedPlan& plan, RunStore& runs,
-              RunStore& result, std::uint64_t workers, KeyedReport& report)
+              RunStore& result, std::size_t partitions, std::uint64_t workers, KeyedReport& report)
       : KeyedPhase(callable, plan, result),
         runs_(runs),
         workers_(workers),
         report_(report),
-        partition_of_(std::size_t{1} << plan.terms.partition_bits) {
+        partition_of_(partitions) {
     std::iota(partition_of_.begin(), partition_of_.end(), 0);
     report_.partitions.resize(partition_of_.size());
     report_.stats.partitions = partition_of_.size();
@@ -39,7 +39,7 @@ class ReducePhase final : public KeyedPhase {
     return claimed;
   }
   [[nodiscard]] std::string place_of(std::uint64_t task) const override {
-    return "the reduction of part " + std::to_string(partition_of_[task]) + " of the keys";
+    return step() + (" of part " + std::to_string(partition_of_[task])) + " of the keys";
   }
   void narrow(std::uint64_t, std::uint64_t, bool again) override {
     if (again) ++report_.stats.retried;
@@ -84,10 +84,10 @@ class ReducePhase final : public KeyedPhase {
 }  // namespace
 
 void run_reduce_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
-                      RunStore& runs, RunStore& result, const CallOptions& options,
-                      KeyedReport& report) {
+                      RunStore& runs, RunStore& result, std::size_t partitions,
+                      const CallOptions& options, KeyedReport& report) {
   const auto workers = static_cast<std::uint64_t>(engine.workers());
-  ReducePhase phase(callable, plan, runs, result, workers, report);
+  ReducePhase phase(callable, plan, runs, result, partitions, workers, report);
   phase.finish(engine.run(phase, options));
 }
 

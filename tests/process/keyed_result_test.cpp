@@ -8,10 +8,13 @@
 #include <bulkhead/keyed_job.hpp>
 #include <bulkhead/pool.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +28,7 @@ using test::count_plainly;
 using test::Counts;
 using test::kCountWords;
 using test::map_of;
+using test::pairs_of;
 using test::random_text;
 using test::read_whole;
 using ::testing::HasSubstr;
@@ -53,6 +57,41 @@ TEST_F(KeyedResultTest, GivesTheKeysInTheirOrder) {
   const Counts expected = count_plainly(content);
   EXPECT_EQ(pairs,
             (std::vector<std::pair<std::string, std::uint64_t>>(expected.begin(), expected.end())));
+}
+
+TEST_F(KeyedResultTest, IsSortedWhetherThePoolIsThereOrNot) {
+  const auto emit_it = [](std::int64_t x, auto& emit) { emit(x * 7919 % 100'003 - 50'000, x); };
+  std::vector<std::int64_t> numbers(60'000);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  std::map<std::int64_t, std::int64_t> expected;
+  for (const std::int64_t x : numbers) expected[x * 7919 % 100'003 - 50'000] += x;
+  const std::vector<std::pair<std::int64_t, std::int64_t>> pairs(expected.begin(), expected.end());
+  std::optional<Pool> pool(std::in_place, 2);
+  auto sums =
+      pool->map_reduce_by_key<std::int64_t, std::int64_t>(numbers, emit_it, sum, test::scarce());
+  auto by_workers = sums.sorted();
+  EXPECT_EQ(pairs_of(by_workers), pairs);
+  EXPECT_EQ(pairs_of(by_workers), pairs) << "it can be read again";
+  pool->close();
+  auto closed = sums.sorted();
+  EXPECT_EQ(pairs_of(closed), pairs);
+  pool.reset();
+  auto here = sums.sorted();
+  EXPECT_EQ(pairs_of(here), pairs);
+}
+
+TEST_F(KeyedResultTest, TextsAreSortedByAllTheirBytes) {
+  const std::vector<std::string> texts{"",         "a",         std::string("a\0", 2),
+                                       "aaaaaaaa", "aaaaaaaab", "aaaaaaaaa",
+                                       "\xFF",     "z",         "aaaaaaaa\x01"};
+  Pool pool(1);
+  const auto emit_it = [](const std::string& text, auto& emit) { emit(text); };
+  auto counts = pool.map_reduce_by_key<std::string, int>(texts, emit_it, sum);
+  std::vector<std::string> sorted;
+  for (const auto& [text, count] : counts.sorted()) sorted.push_back(text);
+  std::vector<std::string> expected = texts;
+  std::ranges::sort(expected);
+  EXPECT_EQ(sorted, expected);
 }
 
 TEST_F(KeyedResultTest, IsWrittenAsText) {

@@ -76,9 +76,9 @@ inline std::string read_whole(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-template <class K, class V>
-std::vector<std::pair<K, V>> pairs_of(KeyedResult<K, V>& result) {
-  std::vector<std::pair<K, V>> pairs;
+template <class Result>
+std::vector<typename Result::value_type> pairs_of(Result& result) {
+  std::vector<typename Result::value_type> pairs;
   for (const auto& pair : result) pairs.push_back(pair);
   return pairs;
 }

@@ -91,14 +91,16 @@ KeyedResult<K, KeyedValue<K, V, Reducer>> run_keyed(Engine& engine, PieceSource&
                             encode_callable(mapper, out);
                             encode_callable(Parts::combiner(reducer), out);
                           }};
-  const KeyedCallable reduce{&Reduce::describe, true, [&](ByteWriter& out) {
+  const KeyedCallable reduce{&Reduce::describe, true,
+                             [&](ByteWriter& out) {
                                if constexpr (!kGroups)
                                  encode_callable(Parts::combiner(reducer), out);
                                encode_callable(Parts::finisher(reducer), out);
-                             }};
+                             },
+                             "the reduction"};
   KeyedRun run =
       run_phases(engine, map, reduce, plan, source, first_phase(options), second_phase(options));
-  return {std::move(run.store), std::move(run.report)};
+  return {std::move(run), std::move(plan), engine.own()};
 }
 
 template <class K, class V>

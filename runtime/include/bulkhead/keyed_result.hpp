@@ -7,6 +7,7 @@
 #include <bulkhead/codec.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_job.hpp>
+#include <bulkhead/detail/keyed_sort.hpp>
 #include <bulkhead/detail/part_files.hpp>
 #include <bulkhead/detail/result_pieces.hpp>
 #include <bulkhead/detail/slice_merge.hpp>
@@ -48,13 +49,15 @@ class KeyedResult {
 
   using Reader = detail::ResultReader<K, V>;
 
-  KeyedResult(std::shared_ptr<detail::RunStore> store, detail::KeyedReport report)
-      : store_(std::move(store)),
+  KeyedResult(detail::KeyedRun run, detail::KeyedPlan plan, std::weak_ptr<detail::Engine> engine)
+      : store_(std::move(run.store)),
         files_(std::make_unique<detail::RunFiles>(store_->ticket())),
-        partitions_(std::move(report.partitions)),
-        stats_(report.stats),
-        counters_(std::move(report.counters)),
-        skipped_(std::move(report.skipped)) {}
+        partitions_(std::move(run.report.partitions)),
+        stats_(run.report.stats),
+        counters_(std::move(run.report.counters)),
+        skipped_(std::move(run.report.skipped)),
+        plan_(std::move(plan)),
+        engine_(std::move(engine)) {}
 
   class iterator {
    public:
@@ -121,9 +124,26 @@ class KeyedResult {
     return std::make_unique<detail::ResultPieces>(store_, partitions_);
   }
 
-  /// The pairs in the order of their keys. They are sorted here, now; beside the result they take
-  /// as much room as that.
-  [[nodiscard]] SortedPairs<K, V> sorted() const { return {*store_, partitions_}; }
+  /// The pairs in the order of their keys, which take as much room again as the result. They are
+  /// sorted now, by the workers; in this thread if the pool is closed, or gone. Throws what
+  /// Pool::map_reduce_by_key throws.
+  [[nodiscard]] SortedPairs<K, V> sorted() const {
+    std::vector<detail::Slice> slices;
+    for (const auto& partition : partitions_)
+      slices.insert(slices.end(), partition.begin(), partition.end());
+    const detail::KeyedCallable sort{&detail::KeyedSort<K, V>::describe, false, {}, "the sorting"};
+    if (auto sorted = detail::sort_by_workers(engine_.lock(), sort, plan_, *store_, slices))
+      return {std::move(*sorted)};
+    detail::SortedSlices sorted{store_->another(), {}};
+    detail::RunFiles files(sorted.store->ticket());
+    for (const detail::Slice& slice : slices) {
+      files.renew(sorted.store->ticket_to_write());
+      detail::RunPacker packer(files);
+      detail::sort_slice<K, V>(*files_, slice, packer);
+      sorted.slices.push_back(packer.take().front());
+    }
+    return {std::move(sorted)};
+  }
 
   /// As lines of text, `key \t value`: numbers in decimal, texts as they are, other types by <<. A
   /// path with a place for a number, such as "part-{:05}.tsv", has each partition in a file of its
@@ -185,6 +205,8 @@ class KeyedResult {
   KeyedStats stats_;
   std::map<std::string, std::uint64_t> counters_;
   std::vector<Failure> skipped_;
+  detail::KeyedPlan plan_;
+  std::weak_ptr<detail::Engine> engine_;
 };
 
 }  // namespace bulkhead

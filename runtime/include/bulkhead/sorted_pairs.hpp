@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// SortedPairs: what KeyedResult::sorted() returns. The parts of the result are sorted one by one,
+// SortedPairs: what KeyedResult::sorted() returns. The slices of the result are sorted one by one,
 // and lie beside it; they are merged while they are read.
 #pragma once
 
 #include <bulkhead/detail/key_bytes.hpp>
+#include <bulkhead/detail/key_order.hpp>
 #include <bulkhead/detail/keyed_job.hpp>
 #include <bulkhead/detail/part_files.hpp>
-#include <bulkhead/detail/run_packer.hpp>
-#include <bulkhead/detail/slice_merge.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -27,14 +27,10 @@ class SortedPairs {
  public:
   using value_type = std::pair<K, V>;
 
-  SortedPairs(const detail::RunStore& result,
-              const std::vector<std::vector<detail::Slice>>& partitions)
-      : store_(result.another()), files_(std::make_unique<detail::RunFiles>(store_->ticket())) {
-    detail::RunFiles unsorted(result.ticket());
-    for (const auto& partition : partitions) {
-      for (const detail::Slice& slice : partition) sort(unsorted, slice);
-    }
-  }
+  SortedPairs(detail::SortedSlices sorted)
+      : store_(std::move(sorted.store)),
+        files_(std::make_unique<detail::RunFiles>(store_->ticket())),
+        slices_(std::move(sorted.slices)) {}
 
   class iterator {
    public:
@@ -66,6 +62,7 @@ class SortedPairs {
     struct Part {
       detail::SliceReader reader;
       std::optional<value_type> pair;
+      std::uint64_t order = 0;  ///< of the pair's key
 
       Part(detail::RunFiles& files, const detail::Slice& slice, std::size_t piece)
           : reader(files, slice, piece) {}
@@ -74,18 +71,27 @@ class SortedPairs {
         if (!reader.next(record)) return false;
         SpanReader in(record.value);
         pair.emplace(detail::key_of<K>(record.key), Codec<V>::decode(in));
+        order = detail::order_of(pair->first);
         return true;
       }
     };
     static bool comes_later(const std::unique_ptr<Part>& a, const std::unique_ptr<Part>& b) {
-      return b->pair->first < a->pair->first;
+      return a->order != b->order ? b->order < a->order : b->pair->first < a->pair->first;
     }
     void find() {
-      std::ranges::pop_heap(heap_, comes_later);
-      if (heap_.back()->next()) {
-        std::ranges::push_heap(heap_, comes_later);
-      } else {
+      if (!heap_.front()->next()) {
+        std::swap(heap_.front(), heap_.back());
         heap_.pop_back();
+      }
+      settle();
+    }
+    /// The part in front has another pair: to where it belongs in the heap.
+    void settle() {
+      for (std::size_t at = 0, next = 1; next < heap_.size(); next = 2 * at + 1) {
+        if (next + 1 < heap_.size() && comes_later(heap_[next], heap_[next + 1])) ++next;
+        if (!comes_later(heap_[at], heap_[next])) return;
+        std::swap(heap_[at], heap_[next]);
+        at = next;
       }
     }
 
@@ -107,24 +113,6 @@ class SortedPairs {
   }
 
  private:
-  void sort(detail::RunFiles& unsorted, const detail::Slice& slice) {
-    std::vector<value_type> pairs;
-    detail::SliceMerge<V> merge(unsorted, slice);
-    while (merge.next([&](std::string_view key, V value) {
-      pairs.emplace_back(detail::key_of<K>(key), std::move(value));
-    })) {
-    }
-    std::ranges::sort(pairs, {}, &value_type::first);
-    files_->renew(store_->ticket_to_write());
-    detail::RunPacker packer(*files_);
-    for (const value_type& pair : pairs) {
-      detail::with_bytes<K>(pair.first,
-                            [&](std::string_view bytes) { packer.add_record(bytes, pair.second); });
-    }
-    packer.end_slice();
-    for (const detail::Slice& part : packer.take()) slices_.push_back(part);
-  }
-
   std::shared_ptr<detail::RunStore> store_;
   std::unique_ptr<detail::RunFiles> files_;
   std::vector<detail::Slice> slices_;  ///< each sorted

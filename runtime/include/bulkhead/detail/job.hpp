@@ -340,6 +340,8 @@ class Engine {
   /// Bytes that each may have of its own; nothing: it is not limited by the pool.
   [[nodiscard]] virtual std::optional<std::uint64_t> worker_memory() const = 0;
   virtual Stats stats() = 0;
+  /// To be used later, if it is still there.
+  [[nodiscard]] virtual std::weak_ptr<Engine> own() = 0;
   /// True in a fork of the process that made it: it must not be used there, nor destroyed.
   [[nodiscard]] virtual bool is_copy() const = 0;
   Engine* left_before = nullptr;                 ///< the copy that was left alone before this one

@@ -52,6 +52,7 @@ struct KeyedCallable {
   Describe describe = nullptr;
   bool has_state = false;
   std::function<void(ByteWriter&)> encode_state;
+  const char* step = "";  ///< for failures
 };
 
 /// A run of a block: what it has of each partition.
@@ -85,10 +86,22 @@ struct KeyedPlan {
 void run_map_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
                    RunStore& store, PieceSource& source, const CallOptions& options,
                    KeyedReport& report);
-/// Runs the second, from the runs to the result. Throws a failure, or SystemError.
+/// Runs the second, from the runs to the result, which is in so many partitions. Throws a failure,
+/// or SystemError.
 void run_reduce_phase(Engine& engine, const KeyedCallable& callable, const KeyedPlan& plan,
-                      RunStore& runs, RunStore& result, const CallOptions& options,
-                      KeyedReport& report);
+                      RunStore& runs, RunStore& result, std::size_t partitions,
+                      const CallOptions& options, KeyedReport& report);
+
+struct SortedSlices {
+  std::shared_ptr<RunStore> store;
+  std::vector<Slice> slices;
+};
+/// Slices of a result, each sorted. Nothing: the pool is gone, or closed. Throws a failure, or
+/// SystemError.
+[[nodiscard]] std::optional<SortedSlices> sort_by_workers(const std::shared_ptr<Engine>& engine,
+                                                          const KeyedCallable& callable,
+                                                          const KeyedPlan& plan, RunStore& result,
+                                                          const std::vector<Slice>& slices);
 
 struct KeyedRun {
   std::shared_ptr<RunStore> store;  ///< of the result

@@ -117,7 +117,7 @@ struct KeyedGroup {
         const bool is_long = bytes.size() > kLongestShortKey;
         const PackedKey key = is_long ? PackedKey{0, std::uint64_t{0xFF} << 56}
                                       : pack_short(bytes.data(), bytes.size());
-        put_result<R>(key, bytes, reduced, packer);
+        put_result<R>(key, bytes, reduced, part.slice_bytes(), packer);
       }
       if (packer.pending() != 0) packer.end_slice();
       return packer.take();

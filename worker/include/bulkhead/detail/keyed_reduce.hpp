@@ -32,6 +32,13 @@ struct PartitionTask {
   RunTicket source;           ///< of the runs
   std::vector<Slice> slices;  ///< of all runs
 
+  /// Results are packed in slices of about so many bytes: they may be wanted as a whole.
+  [[nodiscard]] std::size_t slice_bytes() const {
+    constexpr std::size_t kLeast = std::size_t{64} << 10;
+    constexpr std::size_t kMost = std::size_t{4} << 20;
+    return std::clamp<std::size_t>(terms.table_bytes / 4, kLeast, kMost);
+  }
+
   explicit PartitionTask(TaskCall& task) {
     task.enter(TaskPhase::decoding);
     terms = task.argument.get<KeyedTerms>();
@@ -59,19 +66,18 @@ struct PartitionTask {
     }
   }
 };
-/// Results are packed in slices of about so many bytes.
-inline constexpr std::size_t kSliceBytes = std::size_t{4} << 20;
 
 /// Packs the result of a key.
 template <class R>
-void put_result(PackedKey key, std::string_view bytes, const R& result, RunPacker& packer) {
+void put_result(PackedKey key, std::string_view bytes, const R& result, std::size_t slice_bytes,
+                RunPacker& packer) {
   bool in_row = false;
   if constexpr (kInSlot<R>) {
     in_row = !key.is_long();
     if (in_row) packer.add_row(key, result);
   }
   if (!in_row) packer.add_record(bytes, result);
-  if (packer.pending() >= kSliceBytes) packer.end_slice();
+  if (packer.pending() >= slice_bytes) packer.end_slice();
 }
 
 template <class K, class V, class Reducer, class Finisher>
@@ -97,7 +103,7 @@ struct KeyedReduce {
     part.answer(task, [&](ReduceAnswer& head) {
       const std::shared_ptr<RunFiles> runs = RunFiles::of(part.source);
       const std::shared_ptr<RunFiles> result = RunFiles::of(part.terms.ticket);
-      Partition partition{*runs, *result, part.slices, part.terms, functions, head};
+      Partition partition{*runs, *result, part, functions, head};
       return partition.reduce();
     });
   }
@@ -113,8 +119,7 @@ struct KeyedReduce {
   struct Partition {
     RunFiles& runs;
     RunFiles& result;
-    const std::vector<Slice>& slices;
-    const KeyedTerms& terms;
+    const PartitionTask& task;
     Functions& functions;
     ReduceAnswer& head;
     KeyMark& mark = KeyMark::own();
@@ -123,7 +128,7 @@ struct KeyedReduce {
     std::uint64_t part = 0;
 
     std::vector<Slice> reduce() {
-      if (!functions.table) functions.table.emplace(terms.table_bytes, terms.key_bytes);
+      if (!functions.table) functions.table.emplace(task.terms.table_bytes, task.terms.key_bytes);
       Table& table = *functions.table;
       RunPacker packer(result);
       while (part >> bits == 0) {
@@ -150,14 +155,14 @@ struct KeyedReduce {
     static constexpr std::uint64_t kBatch = 64;
 
     /// Bits that the hashes of all keys in the table begin with.
-    [[nodiscard]] int skipped() const { return terms.partition_bits + bits; }
+    [[nodiscard]] int skipped() const { return task.terms.partition_bits + bits; }
     [[nodiscard]] bool is_of_part(std::uint64_t hash) const {
-      return bits == 0 || hash << terms.partition_bits >> (64 - bits) == part;
+      return bits == 0 || hash << task.terms.partition_bits >> (64 - bits) == part;
     }
     /// False: there are too many keys.
     bool fill(Table& table) {
       SliceReader reader(runs);
-      for (const Slice& slice : slices) {
+      for (const Slice& slice : task.slices) {
         reader.open(slice);
         if constexpr (kInSlot<V>) {
           if (!add_rows(table, reader)) return false;
@@ -216,7 +221,8 @@ struct KeyedReduce {
       table.sort();
       table.walk(0, 0, [&](typename Table::Slot& slot) {
         const std::string_view bytes = table.bytes_of(slot.key);
-        put_result<R>(slot.key, bytes, finish(bytes, std::move(Table::value_of(slot))), packer);
+        put_result<R>(slot.key, bytes, finish(bytes, std::move(Table::value_of(slot))),
+                      task.slice_bytes(), packer);
       });
       if (packer.pending() != 0) packer.end_slice();
     }
