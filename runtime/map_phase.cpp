@@ -4,6 +4,7 @@
 #include "runtime/keyed_phase.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -24,6 +25,8 @@ constexpr std::uint64_t kSteadyBlock = std::uint64_t{8} << 20;
 /// workers there are nor, but in little memory, on how much of that.
 constexpr std::uint64_t kTableBytes = std::uint64_t{12} << 20;
 constexpr std::uint64_t kTablePart = 128;
+/// To pack what is in a byte of a table, to have it there again, and to combine it twice.
+constexpr std::chrono::nanoseconds kCostOfByte{2};
 /// Failures that are kept.
 constexpr std::size_t kMostSkipped = 1000;
 
@@ -80,6 +83,9 @@ class MapPhase final : public KeyedPhase {
     const Elements pieces = block->pieces;
     const std::uint64_t left = pieces.end() - element_of(task, claimed);
     return left == 1 ? 0 : static_cast<double>(left) / static_cast<double>(pieces.count);
+  }
+  [[nodiscard]] std::chrono::nanoseconds cost_of_ending_early() const override {
+    return kCostOfByte * largest_table_;
   }
   [[nodiscard]] bool wants(std::uint64_t task) const override { return blocks_.is_wanted(task); }
   [[nodiscard]] Progress progress(const Progress& tasks) const override {

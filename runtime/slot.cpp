@@ -256,7 +256,8 @@ std::chrono::nanoseconds Slot::time_to_share(Time now) const {
   const auto taken = std::max(now - busy_since_, Time::duration{});
   // Of one that is at its first element nothing is known: it is taken to be half-way.
   const double times = left == 1 ? 1 : std::min(left / (1 - left), 1000.0);
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(taken * times);
+  const auto all = std::chrono::duration_cast<std::chrono::nanoseconds>(taken * times);
+  return std::max(all - front.job->job.cost_of_ending_early(), std::chrono::nanoseconds{});
 }
 
 bool Slot::expect_answers(bool late) {

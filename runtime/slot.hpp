@@ -132,8 +132,8 @@ class Slot {
   /// When the running task, or one that may begin at any moment, is out of time at the earliest;
   /// nothing if it may take as long as it likes.
   [[nodiscard]] std::optional<Time> deadline(Time now);
-  /// How long the running task would go on, by how far it has come, as it says; zero: it cannot end
-  /// early, or has been told to.
+  /// How long the running task would go on, by how far it has come, as it says, without what it
+  /// costs to end it early; zero: that is not worth it, or it cannot, or has been told to.
   [[nodiscard]] std::chrono::nanoseconds time_to_share(Time now) const;
   /// Since when the running task may have been running.
   [[nodiscard]] Time running_since() const { return busy_since_; }

@@ -11,7 +11,7 @@ namespace bulkhead::detail {
 namespace {
 
 /// Small enough to stay in a CPU's cache until it has been gone through.
-constexpr std::size_t kBlock = std::size_t{256} << 10;
+constexpr std::size_t kBlock = std::size_t{64} << 10;
 
 }  // namespace
 

@@ -9,7 +9,6 @@
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
-#include <bulkhead/this_worker.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -28,7 +27,6 @@
 #include <string>
 #include <string_view>
 #include <thread>
-#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -295,20 +293,6 @@ TEST_F(KeyedFaultTest, ACombinerThatFailsIsBlamedOnTheElementThatIsAdded) {
   EXPECT_EQ(sums.skipped()[0].task(), 777U);
 }
 
-TEST_F(KeyedFaultTest, ATimeLimitIsThatOfAnElement) {
-  Pool pool(2);
-  const auto hang_once = [](int x, auto& emit) {
-    while (x == 12) std::this_thread::sleep_for(std::chrono::hours(1));
-    emit(x % 2);
-  };
-  KeyedOptions options{.skip_failed = true};
-  options.call.timeout = std::chrono::milliseconds(500);
-  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 20), hang_once, sum, options);
-  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 9}, {1, 10}}));
-  ASSERT_EQ(counts.skipped().size(), 1U);
-  EXPECT_EQ(counts.skipped()[0].kind(), FailureKind::timed_out);
-}
-
 TEST_F(KeyedFaultTest, AKeyThatIsTooLargeForTheMemoryIsAnError) {
   Pool pool(2);
   const auto emit_large = [](int x, auto& emit) { emit(std::string(3'000'000, 'x'), x); };
@@ -449,122 +433,6 @@ TEST_F(KeyedFaultTest, ACrashIsToldInFewWords) {
   EXPECT_THAT(message, HasSubstr("attempt 3; attempt 1: the same; attempt 2: the same"));
   EXPECT_THAT(message, ::testing::Not(HasSubstr("bulkhead::detail")));
   EXPECT_LT(message.size(), 300U);
-}
-
-/// So many numbers whose hashes begin alike.
-std::vector<int> keys_of_a_partition(std::size_t count) {
-  std::vector<int> keys;
-  for (int key = 0; keys.size() != count; ++key) {
-    const std::string_view bytes(reinterpret_cast<const char*>(&key), sizeof key);
-    if (detail::hash_of(bytes) >> 58 == 0) keys.push_back(key);
-  }
-  return keys;
-}
-
-TEST_F(KeyedFaultTest, EachKeyHasTheTimeLimitToItself) {
-  Pool pool(1);
-  const auto emit_it = [](int x, auto& emit) { emit(x, 1); };
-  const auto slowly = [](const int&, int value) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(40));
-    return value;
-  };
-  KeyedOptions options;
-  options.call.timeout = std::chrono::milliseconds(400);
-  // One worker reduces them all, one after the other.
-  const std::vector<int> keys = keys_of_a_partition(25);
-  auto sums = pool.map_reduce_by_key<int, int>(keys, emit_it, finish(sum, slowly), options);
-  EXPECT_EQ(map_of(sums).size(), 25U);
-  const auto hang = [](const int& key, Values<int>&) {
-    while (key == 7) std::this_thread::sleep_for(std::chrono::hours(1));
-    return key;
-  };
-  const auto message = test::text_of<TimeoutError>([&] {
-    pool.map_reduce_by_key<int, int>(test::numbers(0, 100), emit_it, group(hang), options);
-  });
-  EXPECT_THAT(message, HasSubstr("it ran for longer than 400 ms"));
-  EXPECT_THAT(message, HasSubstr("at the key 7"));
-}
-
-/// Emits the worker that it is at, after a while.
-constexpr auto kSlowly = [](int, auto& emit) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(40));
-  emit(this_worker::number());
-};
-
-TEST_F(KeyedFaultTest, SlowElementsAreSharedByAllWorkers) {
-  Pool pool(2);
-  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 24), kSlowly, sum);
-  auto exact = map_of(counts);
-  EXPECT_GT(exact[0], 2) << "the other one did it all";
-  EXPECT_GT(exact[1], 2) << "the other one did it all";
-  EXPECT_EQ(exact[0] + exact[1], 24);
-  const auto add = [](int a, int b) { return a + b; };
-  auto sums = pool.map_reduce_by_key<int, int>(test::numbers(0, 24), kSlowly, combine(add));
-  auto inexact = map_of(sums);
-  EXPECT_GT(inexact[0], 2) << "the other one did it all";
-  EXPECT_GT(inexact[1], 2) << "the other one did it all";
-  EXPECT_EQ(inexact[0] + inexact[1], 24);
-}
-
-TEST_F(KeyedFaultTest, WhatWasDividedIsCountedOnceInTheOrderOfTheInput) {
-  Pool pool(3);
-  const auto in_order = [](const int&, Values<int>& values) {
-    std::vector<int> all;
-    for (const int value : values) all.push_back(value);
-    return all;
-  };
-  const auto slowly = [](int x, auto& emit) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    if (x % 17 == 5 && this_task::attempt() == 1) test::kills_itself(x);
-    emit.count("elements");
-    emit(0, x);
-  };
-  const std::vector<int> numbers = test::numbers(0, 60);
-  auto lists = pool.map_reduce_by_key<int, int>(numbers, slowly, group(in_order));
-  EXPECT_EQ(map_of(lists), (std::map<int, std::vector<int>>{{0, numbers}}));
-  EXPECT_EQ(lists.counters().at("elements"), 60U);
-}
-
-TEST_F(KeyedFaultTest, EachElementHasTheTimeLimitToItself) {
-  Pool pool(2);
-  const auto slowly = [](int x, auto& emit) {
-    while (x == 20) std::this_thread::sleep_for(std::chrono::hours(1));
-    std::this_thread::sleep_for(std::chrono::milliseconds(40));
-    emit(0);
-  };
-  KeyedOptions options;
-  options.call.timeout = std::chrono::milliseconds(600);
-  options.retries.timeouts = 1;
-  options.skip_failed = true;
-  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 60), slowly, sum, options);
-  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 59}}));
-  ASSERT_EQ(counts.skipped().size(), 1U);
-  EXPECT_EQ(counts.skipped()[0].task(), 20U);
-  EXPECT_EQ(counts.skipped()[0].kind(), FailureKind::timed_out);
-}
-
-TEST_F(KeyedFaultTest, EachElementHasTheTimeLimitToItselfInline) {
-  Pool pool(Options{.workers = 1, .inline_execution = true});
-  const auto ask = [](int, auto& emit) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    if (!this_task::stop_requested()) emit(0);
-  };
-  KeyedOptions options;
-  options.call.timeout = std::chrono::milliseconds(200);
-  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 20), ask, sum, options);
-  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 20}}));
-}
-
-TEST_F(KeyedFaultTest, ATimeLimitLeavesTheRetriesAsTheyAre) {
-  Pool pool(1);
-  const auto die_once = [](int x, auto& emit) {
-    if (x == 7 && this_task::attempt() == 1) test::kills_itself(x);
-    emit(0);
-  };
-  KeyedOptions options;
-  options.call.timeout = std::chrono::minutes(1);
-  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 10), die_once, sum, options);
-  EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 10}}));
 }
 
 TEST_F(KeyedFaultTest, WhatAResultTookIsGivenBackWithIt) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `words`: words of a text counted by Pool::map_reduce_by_key. `size` MiB of text, of `parameter`
-// thousand different words. `words-uniform`: all are equally frequent; `words-uniform-budget`: that
-// in 64 MiB of memory; `words-whole`: without commits on the way.
+// thousand different words. `words-uniform`: all are equally frequent; `words-in-64` and so on: in
+// so many MiB of memory; `words-whole`: without commits on the way.
 
 #include "bench.hpp"
 #include "words.hpp"
@@ -52,8 +52,11 @@ bench::Figure words(const bench::Request& request) {
 bench::Figure words_uniform(const bench::Request& request) {
   return count(request, true, {});
 }
-bench::Figure words_budget(const bench::Request& request) {
-  return count(request, true, {.memory = std::uint64_t{64} << 20});
+template <bool kUniform, std::uint64_t kMib>
+bench::Figure words_in(const bench::Request& request) {
+  bulkhead::KeyedOptions options;
+  options.memory = kMib << 20;
+  return count(request, kUniform, options);
 }
 bench::Figure words_whole(const bench::Request& request) {
   return count(request, false, {.commit_interval = std::uint64_t{1} << 40});
@@ -65,6 +68,15 @@ int main(int argc, char** argv) {
   return bench::run_program(argc, argv,
                             {{"words", words},
                              {"words-uniform", words_uniform},
-                             {"words-uniform-budget", words_budget},
+                             {"words-in-64", words_in<false, 64>},
+                             {"words-in-128", words_in<false, 128>},
+                             {"words-in-256", words_in<false, 256>},
+                             {"words-in-512", words_in<false, 512>},
+                             {"words-in-1024", words_in<false, 1024>},
+                             {"words-uniform-in-64", words_in<true, 64>},
+                             {"words-uniform-in-128", words_in<true, 128>},
+                             {"words-uniform-in-256", words_in<true, 256>},
+                             {"words-uniform-in-512", words_in<true, 512>},
+                             {"words-uniform-in-1024", words_in<true, 1024>},
                              {"words-whole", words_whole}});
 }

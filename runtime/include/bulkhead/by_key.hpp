@@ -50,7 +50,7 @@ struct KeyedOptions {
   CompressionMethod compress = nullptr;
   /// What a worker has done of the input is safe from its death after about so many bytes, and, but
   /// for values that are no integers, after a second or two.
-  std::uint64_t commit_interval = std::uint64_t{128} << 20;
+  std::uint64_t commit_interval = std::uint64_t{256} << 20;
   /// An element of the input (a part of a text, a file, an element of a range) that fails is left
   /// out, with all that it has emitted, and named by KeyedResult::skipped(). Otherwise the job
   /// ends, and throws the failure.

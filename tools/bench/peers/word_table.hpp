@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Words of a text in a table, as fast as one thread can have them there: table and tokenizer are
-// bulkhead's own. Words have 15 bytes at the most.
+// bulkhead's own. Words have 15 bytes at the most; with tiny keys, which make it smaller, 7.
 
 #pragma once
 
@@ -11,30 +11,38 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace bench {
 
 inline constexpr std::size_t kNoLimit = std::size_t{8} << 30;
 
-template <class V, class Combine>
-void put(bulkhead::detail::CombinerTable<V>& table, const bulkhead::detail::PackedKey* keys,
+inline void take(bulkhead::detail::PackedKey from, bulkhead::detail::PackedKey& key) {
+  key = from;
+}
+inline void take(bulkhead::detail::PackedKey from, bulkhead::detail::TinyKey& key) {
+  key = bulkhead::detail::TinyKey::of(from);
+}
+
+template <class V, class Key, class Combine>
+void put(bulkhead::detail::CombinerTable<V, Key>& table, const Key* keys,
          const std::uint64_t* hashes, V* values, std::size_t count, Combine& combine) {
   while (!table.has_room(count)) table.grow();
   require(table.add(keys, hashes, values, count, combine) == count, "a table is full");
 }
 
 /// Adds `value` for each word.
-template <class V, class Combine>
-void put_words(std::string_view text, const V& value, bulkhead::detail::CombinerTable<V>& table,
-               Combine& combine) {
-  constexpr std::size_t kBatch = 64;
-  bulkhead::detail::PackedKey keys[kBatch];
+template <class V, class Key, class Combine>
+void put_words(std::string_view text, const V& value,
+               bulkhead::detail::CombinerTable<V, Key>& table, Combine& combine) {
+  constexpr std::size_t kBatch = std::is_same_v<Key, bulkhead::detail::TinyKey> ? 128 : 64;
+  Key keys[kBatch];
   std::uint64_t hashes[kBatch];
   V values[kBatch];
   std::size_t size = 0;
   for (const std::string_view word : bulkhead::words(text)) {
-    keys[size] = bulkhead::detail::pack_short(word.data(), word.size());
+    take(bulkhead::detail::pack_short(word.data(), word.size()), keys[size]);
     hashes[size] = bulkhead::detail::hash_of_short(keys[size]);
     values[size] = value;
     table.prefetch(hashes[size]);
@@ -44,10 +52,10 @@ void put_words(std::string_view text, const V& value, bulkhead::detail::Combiner
 }
 
 /// Adds all of another one's.
-template <class V, class Combine>
-void put_all(bulkhead::detail::CombinerTable<V>& from, bulkhead::detail::CombinerTable<V>& table,
-             Combine& combine) {
-  using Slot = typename bulkhead::detail::CombinerTable<V>::Slot;
+template <class V, class Key, class Combine>
+void put_all(bulkhead::detail::CombinerTable<V, Key>& from,
+             bulkhead::detail::CombinerTable<V, Key>& table, Combine& combine) {
+  using Slot = typename bulkhead::detail::CombinerTable<V, Key>::Slot;
   from.walk(0, 0, [&](Slot& slot) {
     const std::uint64_t hash = table.hash_of(slot);
     put(table, &slot.key, &hash, &slot.value, 1, combine);

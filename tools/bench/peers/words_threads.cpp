@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The `words` workload by threads of one process, without isolation: each maps its part of the file
 // and counts in a table of its own, which grows as it likes; in the end they are put together.
+// `words-tiny`: in a table that has no room for words of more than 7 bytes.
 
 #include "bench.hpp"
 #include "peers/word_table.hpp"
@@ -21,7 +22,9 @@
 
 namespace {
 
-using Table = bulkhead::detail::CombinerTable<std::uint64_t>;
+using bulkhead::detail::PackedKey;
+using bulkhead::detail::TinyKey;
+
 void add(std::uint64_t& sum, std::uint64_t&& more) {
   sum += more;
 }
@@ -38,7 +41,9 @@ std::vector<std::string_view> parts_of(std::string_view text, std::size_t count)
   return parts;
 }
 
+template <class Key>
 bench::Figure count(const bench::Request& request, bool uniform) {
+  using Table = bulkhead::detail::CombinerTable<std::uint64_t, Key>;
   const bench::WordsFile file = bench::words_file(request.size, request.parameter * 1000, uniform);
   std::uint64_t distinct = 0;
   std::uint64_t words = 0;
@@ -59,8 +64,9 @@ bench::Figure count(const bench::Request& request, bool uniform) {
     for (std::jthread& thread : threads) thread.join();
     Table& all = *tables.front();
     for (std::size_t i = 1; i < tables.size(); ++i) bench::put_all(*tables[i], all, add);
-    all.walk(0, 0, [&](Table::Slot& slot) {
-      const std::string_view word = all.bytes_of(slot.key);
+    all.walk(0, 0, [&](typename Table::Slot& slot) {
+      const PackedKey key = slot.key.packed();
+      const std::string_view word = all.bytes_of(key);
       ++distinct;
       words += slot.value;
       sum += slot.value * bench::digest(word.data(), word.size());
@@ -75,14 +81,18 @@ bench::Figure count(const bench::Request& request, bool uniform) {
 }
 
 bench::Figure words(const bench::Request& request) {
-  return count(request, false);
+  return count<PackedKey>(request, false);
+}
+bench::Figure words_tiny(const bench::Request& request) {
+  return count<TinyKey>(request, false);
 }
 bench::Figure words_uniform(const bench::Request& request) {
-  return count(request, true);
+  return count<PackedKey>(request, true);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(argc, argv, {{"words", words}, {"words-uniform", words_uniform}});
+  return bench::run_program(
+      argc, argv, {{"words", words}, {"words-tiny", words_tiny}, {"words-uniform", words_uniform}});
 }

@@ -92,10 +92,15 @@ ARRAYS = Peer("bulkhead", _built("bench_arrays"))
 ARRAYS_THREADS = Peer("threads", _built("bench_arrays_threads"))
 WORDS = Peer("bulkhead", _built("bench_words"))
 WORDS_WHOLE = Peer("bulkhead, no commits", _built("bench_words"), mode="{mode}-whole")
-WORDS_BUDGET = Peer("bulkhead, 64 MiB", _built("bench_words"), mode="{mode}-budget")
+WORDS_BUDGETS = [
+    Peer(f"bulkhead, {mib} MiB", _built("bench_words"), mode=f"{{mode}}-in-{mib}")
+    for mib in (64, 128, 256, 512, 1024)
+]
 WORDS_THREADS = Peer("threads", _built("bench_words_threads"))
+WORDS_THREADS_TINY = Peer("threads, tiny keys", _built("bench_words_threads"), mode="{mode}-tiny")
 INDEX = Peer("bulkhead", _built("bench_index"))
 INDEX_THREADS = Peer("threads", _built("bench_index_threads"))
+INDEX_POOL = Peer("multiprocessing", (*_script(PYTHON, "index_peer.py"), str(PROGRAMS)))
 
 
 def _counts_words(name: str, package: str = "", probe: tuple[str, ...] = ()) -> Peer:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from suite.peers import (
     AFTER_INIT, ARRAYS, ARRAYS_THREADS, ASYNC, BULKHEAD, CEREAL, CEREAL_ONE, CODEC, COMPILED, DEATH,
-    EXECUTOR, FORK, FUTEX, FUTEX_TWO_CORES, GNU_PARALLEL, INDEX, INDEX_THREADS, JOBLIB, JOBLIB_1,
-    MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY, MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING, TBB,
-    THREADS, WORDS, WORDS_BUDGET, WORDS_DASK, WORDS_DUCKDB, WORDS_MAWK, WORDS_POOL, WORDS_SORT,
-    WORDS_THREADS, WORDS_WHOLE, Peer,
+    EXECUTOR, FORK, FUTEX, FUTEX_TWO_CORES, GNU_PARALLEL, INDEX, INDEX_POOL, INDEX_THREADS, JOBLIB,
+    JOBLIB_1, MCE, MCE_1, MCLAPPLY, MCLAPPLY_1, MEMCPY, MESSAGE_QUEUE, MPI, PIPE, POOL, POOL_1, RING,
+    TBB, THREADS, WORDS, WORDS_BUDGETS, WORDS_DASK, WORDS_DUCKDB, WORDS_MAWK, WORDS_POOL, WORDS_SORT,
+    WORDS_THREADS, WORDS_THREADS_TINY, WORDS_WHOLE, Peer,
 )
 from suite.uneven import durations
 
@@ -113,12 +113,16 @@ WORKLOADS = [
                   WORDS_MAWK, WORDS_SORT], 64),
              mode="words", parameter=1000, needs_gib=2),
     Workload("words-1gib", "GB/s",
-             dict.fromkeys([WORDS, WORDS_WHOLE, WORDS_THREADS, WORDS_DUCKDB], 1024),
+             dict.fromkeys([WORDS, WORDS_WHOLE, WORDS_THREADS, WORDS_THREADS_TINY, WORDS_DUCKDB],
+                           1024),
              mode="words", parameter=1000, needs_gib=8, most_rounds=5),
-    Workload("words-many", "GB/s", {WORDS: 1024, WORDS_BUDGET: 1024, WORDS_THREADS: 1024},
+    Workload("words-budgets", "GB/s", dict.fromkeys([WORDS, *WORDS_BUDGETS], 1024),
+             mode="words", parameter=1000, needs_gib=4, most_rounds=3),
+    Workload("words-many", "GB/s", dict.fromkeys([WORDS, *WORDS_BUDGETS, WORDS_THREADS], 1024),
              mode="words-uniform", parameter=20_000, needs_gib=12, most_rounds=3),
 
-    Workload("index", "GB/s", {INDEX: 10_000, INDEX_THREADS: 10_000}, needs_gib=2),
+    Workload("index", "GB/s", dict.fromkeys([INDEX, INDEX_THREADS, INDEX_POOL], 10_000),
+             needs_gib=2, most_rounds=3),
 
     # One call at a time.
     Workload("latency", "us", workers=1, quick_part=4, sizes=LATENCY | {

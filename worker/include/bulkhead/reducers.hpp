@@ -73,6 +73,11 @@ template <class F>
 [[nodiscard]] detail::Combine<F> combine(F f) {
   return {std::move(f)};
 }
+/// The same, for who wants to say that f does not commute.
+template <class F>
+[[nodiscard]] detail::Combine<F> ordered_combine(F f) {
+  return combine(std::move(f));
+}
 /// Their sum, by +=.
 inline constexpr detail::Sum sum{};
 /// How many there are, whatever they are.

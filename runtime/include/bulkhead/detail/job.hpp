@@ -149,6 +149,8 @@ class Job {
     static_cast<void>(claimed);
     return 0;
   }
+  /// What it costs if a task ends early.
+  [[nodiscard]] virtual std::chrono::nanoseconds cost_of_ending_early() const { return {}; }
   /// False if nothing depends on `task` any more, so that it is settled when it would be encoded.
   [[nodiscard]] virtual bool wants(std::uint64_t) const { return true; }
   /// How far the call has come, of which so many tasks have ended.

@@ -23,7 +23,7 @@ namespace bulkhead::detail {
 /// Pairs on their way to a table.
 template <class V, class Key>
 struct EmitBatch {
-  static constexpr std::size_t kSize = 64;
+  static constexpr std::size_t kSize = std::is_same_v<Key, TinyKey> ? 128 : 64;
   std::array<Key, kSize> keys;
   std::array<std::uint64_t, kSize> hashes;
   std::array<V, kSize> values{};
@@ -69,7 +69,7 @@ class Emitter final : public Emitting {
   }
 
  private:
-  static constexpr std::size_t kBatch = EmitBatch<V, PackedKey>::kSize;
+  static constexpr std::size_t kBatch = EmitBatch<V, TinyKey>::kSize;
   /// A table that is larger than the caches is worth its memory only if keys come again and again.
   static constexpr std::size_t kCached = std::size_t{16} << 20;
 
