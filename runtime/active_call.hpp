@@ -56,9 +56,7 @@ struct ActiveCall {
     if (!options.progress || (!last && now - last_report < kProgressInterval)) return std::nullopt;
     last_report = now;
     const Ledger& ledger = active.ledger;
-    Progress told = active.job.progress({ledger.settled(), ledger.failed(), ledger.total()});
-    told.elapsed = now - began;
-    return told;
+    return active.job.progress({ledger.settled(), ledger.failed(), ledger.total(), now - began});
   }
   /// At the end.
   [[nodiscard]] RunReport report() {

@@ -63,7 +63,7 @@ KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
   return plan;
 }
 
-CallOptions first_phase(const KeyedOptions& options) {
+CallOptions call_options(const KeyedOptions& options) {
   CallOptions call = options.call;
   Retries& retries = call.retries;
   retries.exceptions = std::max(retries.exceptions, options.retries.exceptions);
@@ -71,12 +71,6 @@ CallOptions first_phase(const KeyedOptions& options) {
   retries.timeouts = std::max(retries.timeouts, options.retries.timeouts);
   retries.out_of_memory = std::max(retries.out_of_memory, options.retries.out_of_memory);
   retries.pause = std::max(retries.pause, options.retries.pause);
-  return call;
-}
-
-CallOptions second_phase(const KeyedOptions& options) {
-  CallOptions call = first_phase(options);
-  call.progress = nullptr;
   return call;
 }
 

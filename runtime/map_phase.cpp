@@ -90,13 +90,15 @@ class MapPhase final : public KeyedPhase {
   [[nodiscard]] bool wants(std::uint64_t task) const override { return blocks_.is_wanted(task); }
   [[nodiscard]] Progress progress(const Progress& tasks) const override {
     Progress all;
-    all.done = report_.stats.pieces;
+    all.elapsed = tasks.elapsed;
+    all.done = report_.stats.pieces + report_.stats.skipped;
     all.failed = tasks.failed;
     if (ended_) all.total = pieces_.known();
     all.bytes = report_.stats.input_bytes;
     all.total_bytes = source_.weight();
     all.pairs = report_.stats.emitted;
     all.spilled = store_.bytes_on_disk();
+    all.partitions = std::uint64_t{1} << plan_.terms.partition_bits;
     return all;
   }
 
@@ -105,6 +107,9 @@ class MapPhase final : public KeyedPhase {
     if (lowest_) lowest_->raise();
     std::ranges::stable_sort(report_.runs, {}, &SealedRun::first);
     std::ranges::sort(report_.skipped, {}, &Failure::task);
+    Progress ended;
+    ended.failed = report_.stats.skipped;
+    report_.mapped = progress(ended);
     report_.stats.runs = report_.runs.size();
   }
 

@@ -48,7 +48,7 @@ class ProgressBar::Line {
     if (!shown_) begin(now, progress);
     shown_ = progress;
     rate_.note(progress.elapsed, progress.done);
-    if (progress.total == progress.done) {
+    if (progress.total == progress.done && progress.reduced == progress.partitions) {
       end(now);
     } else if (terminal_) {
       write(std::string(kAgain) +

@@ -62,7 +62,7 @@ std::string progress_text(const std::string& label, const Progress& progress, co
   std::string head = label.empty() ? std::string() : label + ' ';
   std::string tail = fmt::format("{}", progress.done);
   if (progress.total) tail += fmt::format("/{}", *progress.total);
-  if (const auto per_second = rate.per_second()) {
+  if (const auto per_second = rate.per_second(); per_second && progress.reducing.count() == 0) {
     tail += ", " + speed(*per_second);
     const double left =
         progress.total
@@ -70,6 +70,10 @@ std::string progress_text(const std::string& label, const Progress& progress, co
                   *per_second
             : kForEver;
     if (left < kForEver) tail += ", " + clock(Rate::Seconds(left)) + " left";
+  }
+  if (progress.reducing.count() != 0) {
+    tail += fmt::format(", {}/{} reduced", progress.reduced, progress.partitions);
+    if (const auto left = progress.remaining()) tail += ", " + clock(*left) + " left";
   }
   if (progress.failed != 0) tail += fmt::format(", {} failed", progress.failed);
   if (progress.total && *progress.total != 0) {

@@ -210,8 +210,8 @@ void ReduceSteps::narrow(std::uint64_t task, std::uint64_t element, bool again) 
   plan_.narrow(task, element, again);
 }
 
-Progress ReduceSteps::progress(const Progress&) const {
-  return {done_, failed_, has_ended() ? std::optional(drawn()) : size_};
+Progress ReduceSteps::progress(const Progress& tasks) const {
+  return {done_, failed_, has_ended() ? std::optional(drawn()) : size_, tasks.elapsed};
 }
 
 std::optional<Failure> ReduceSteps::failure_of(const RunReport& report) {

@@ -41,6 +41,14 @@ class ReducePhase final : public KeyedPhase {
   [[nodiscard]] std::string place_of(std::uint64_t task) const override {
     return step() + (" of part " + std::to_string(partition_of_[task])) + " of the keys";
   }
+  [[nodiscard]] Progress progress(const Progress& tasks) const override {
+    Progress all = report_.mapped;
+    all.elapsed += tasks.elapsed;
+    all.reducing = tasks.elapsed;
+    all.reduced = report_.partitions.size() - open_;
+    all.spilled = runs_.bytes_on_disk() + store_.bytes_on_disk();
+    return all;
+  }
   void narrow(std::uint64_t, std::uint64_t, bool again) override {
     if (again) ++report_.stats.retried;
   }

@@ -181,6 +181,9 @@ TEST_F(KeyedResultTest, IsWhatAJobGivesThatIsSaidStepByStep) {
   EXPECT_EQ(last.total_bytes, content.size());
   EXPECT_EQ(last.pairs, counts.stats().emitted);
   EXPECT_EQ(last.done, counts.stats().pieces);
+  EXPECT_EQ(last.partitions, 64U);
+  EXPECT_EQ(last.reduced, 64U);
+  EXPECT_LE(last.reducing, last.elapsed);
   ASSERT_TRUE(last.remaining());
   EXPECT_EQ(last.remaining()->count(), 0);
 }

@@ -27,6 +27,17 @@ TEST(ProgressText, SaysHowFarHowFastAndHowLong) {
             "parsing  38% 3812/10000, 811/s, 8 s left, 3 failed");
 }
 
+TEST(ProgressText, OfAKeyedJobGoesOnWhileKeysAreReduced) {
+  Progress progress{500, 1, 500, std::chrono::seconds(30)};
+  progress.partitions = 64;
+  EXPECT_EQ(progress_text("", progress, rate_of(10, 500), std::nullopt),
+            "100% 500/500, 50/s, 0 s left, 1 failed");
+  progress.reduced = 16;
+  progress.reducing = std::chrono::seconds(10);
+  EXPECT_EQ(progress_text("", progress, rate_of(10, 500), std::nullopt),
+            "100% 500/500, 16/64 reduced, 30 s left, 1 failed");
+}
+
 TEST(ProgressText, FitsItsLine) {
   const Progress progress{3812, 3, 10000};
   for (std::size_t width = 1; width < 200; ++width)

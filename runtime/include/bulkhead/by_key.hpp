@@ -58,7 +58,7 @@ struct KeyedOptions {
   /// Further attempts at elements that fail; those in `call` count, too, if there are more.
   Retries retries = {.crashes = 2};
   /// As for map(). A time limit is that of an element, or of a key in the end; progress counts
-  /// elements.
+  /// elements, and then parts of the keys.
   CallOptions call = {};
 };
 
@@ -66,10 +66,8 @@ namespace detail {
 
 /// Throws InvalidArgument.
 void check(const KeyedOptions& options);
-/// Of the phase that maps.
-[[nodiscard]] CallOptions first_phase(const KeyedOptions& options);
-/// Of the phase that reduces: without progress, which counts the input.
-[[nodiscard]] CallOptions second_phase(const KeyedOptions& options);
+/// Of both phases.
+[[nodiscard]] CallOptions call_options(const KeyedOptions& options);
 /// How the workers divide the memory.
 [[nodiscard]] KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine);
 
@@ -98,8 +96,7 @@ KeyedResult<K, KeyedValue<K, V, Reducer>> run_keyed(Engine& engine, PieceSource&
                                encode_callable(Parts::finisher(reducer), out);
                              },
                              "the reduction"};
-  KeyedRun run =
-      run_phases(engine, map, reduce, plan, source, first_phase(options), second_phase(options));
+  KeyedRun run = run_phases(engine, map, reduce, plan, source, call_options(options));
   return {std::move(run), std::move(plan), engine.own()};
 }
 

@@ -156,15 +156,18 @@ struct Progress {
   std::optional<std::uint64_t> total;  ///< elements of the range, if that is known yet
   std::chrono::nanoseconds elapsed{};  ///< since the call began
 
-  // Of the first phase of a keyed job (see Pool::map_reduce_by_key) only.
+  // Of a keyed job (see Pool::map_reduce_by_key) only.
 
   std::uint64_t bytes = 0;                                  ///< of input that have been done
   std::optional<std::uint64_t> total_bytes = std::nullopt;  ///< of files
   std::uint64_t pairs = 0;                                  ///< that mappers have emitted
   std::uint64_t spilled = 0;                                ///< bytes on disks
+  std::uint64_t partitions = 0;  ///< of the keys, which are reduced when all tasks have ended
+  std::uint64_t reduced = 0;     ///< of those
+  std::chrono::nanoseconds reducing{0};  ///< time that has taken so far
 
-  /// Time that is left, if it goes on like that. Nothing if the total is not known, or nothing is
-  /// done.
+  /// Time that is left, if it goes on like that; of a keyed job, to the end of what it is at.
+  /// Nothing if the total is not known, or nothing is done.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> remaining() const;
 };
 

@@ -68,6 +68,7 @@ struct KeyedReport {
   Counters counters;
   std::vector<Failure> skipped;
   KeyedStats stats;
+  Progress mapped;  ///< at the end of the first phase
 };
 
 /// How a job is to be run, beside its options for calls.
@@ -110,7 +111,6 @@ struct KeyedRun {
 /// Both. The same.
 [[nodiscard]] KeyedRun run_phases(Engine& engine, const KeyedCallable& map,
                                   const KeyedCallable& reduce, const KeyedPlan& plan,
-                                  PieceSource& source, const CallOptions& map_options,
-                                  const CallOptions& reduce_options);
+                                  PieceSource& source, const CallOptions& options);
 
 }  // namespace bulkhead::detail
