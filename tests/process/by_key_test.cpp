@@ -26,6 +26,7 @@ namespace {
 using test::count_plainly;
 using test::count_words;
 using test::Counts;
+using test::kCountInOrder;
 using test::kCountWords;
 using test::map_of;
 using test::pairs_of;
@@ -200,20 +201,9 @@ TEST_F(ByKeyTest, AKeyMayHaveMoreValuesThanThereIsMemoryFor) {
   const auto one_key = [](int x, auto& emit) {
     emit(x % 1000 == 0 ? x : -1, std::to_string(x) + " is one of many values");
   };
-  const auto in_order = [](int, Values<std::string>& values) {
-    int before = -1;
-    int number = 0;
-    for (const std::string& value : values) {
-      const int x = std::atoi(value.c_str());
-      if (x <= before) return -1;
-      before = x;
-      ++number;
-    }
-    return number;
-  };
   Pool pool(2);
   auto numbers = pool.map_reduce_by_key<int, std::string>(test::numbers(0, kValues), one_key,
-                                                          group(in_order), scarce());
+                                                          group(kCountInOrder), scarce());
   const std::map<int, int> all = map_of(numbers);
   EXPECT_EQ(all.size(), 401U);
   EXPECT_EQ(all.at(-1), kValues - 400);

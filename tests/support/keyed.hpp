@@ -52,6 +52,19 @@ inline constexpr auto kCountWords = [](std::string_view lines, auto& emit) {
   for (const std::string_view word : words(lines)) emit(word);
 };
 
+/// How many values there are, if the numbers that they begin with rise; else -1.
+inline constexpr auto kCountInOrder = [](int, Values<std::string>& values) {
+  int before = -1;
+  int number = 0;
+  for (const std::string& value : values) {
+    const int x = std::atoi(value.c_str());
+    if (x <= before) return -1;
+    before = x;
+    ++number;
+  }
+  return number;
+};
+
 inline std::string random_text(std::size_t size) {
   std::minstd_rand random(1);
   std::string text;

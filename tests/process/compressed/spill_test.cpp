@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <map>
 #include <span>
@@ -29,6 +28,7 @@ namespace {
 using test::count_plainly;
 using test::count_words;
 using test::Counts;
+using test::kCountInOrder;
 using test::kCountWords;
 using test::map_of;
 using test::random_text;
@@ -67,20 +67,9 @@ TEST_F(SpillTest, CompressedListsStayInTheOrderOfTheInput) {
   const auto few_keys = [](int x, auto& emit) {
     emit(x % 3, std::to_string(x) + " is one of many values");
   };
-  const auto in_order = [](int, Values<std::string>& values) {
-    int before = -1;
-    int number = 0;
-    for (const std::string& value : values) {
-      const int x = std::atoi(value.c_str());
-      if (x <= before) return -1;
-      before = x;
-      ++number;
-    }
-    return number;
-  };
   Pool pool(2);
   auto numbers = pool.map_reduce_by_key<int, std::string>(
-      test::numbers(0, kValues), few_keys, group(in_order), spilling(&bulkhead::zstd));
+      test::numbers(0, kValues), few_keys, group(kCountInOrder), spilling(&bulkhead::zstd));
   EXPECT_EQ(map_of(numbers),
             (std::map<int, int>{{0, kValues / 3 + 1}, {1, kValues / 3}, {2, kValues / 3}}));
   EXPECT_GT(numbers.stats().spilled_bytes, 0U);
