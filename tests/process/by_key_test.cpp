@@ -196,6 +196,16 @@ TEST_F(ByKeyTest, AGroupNeedNotBeReadToItsEnd) {
   EXPECT_EQ(map_of(nones), expected);
 }
 
+/// g++ 12 could not compile this.
+template <std::uint64_t kMib>
+Counts count_in(Pool& pool, const std::string& path) {
+  return count_words(pool, text(path), {.memory = kMib << 20});
+}
+TEST_F(ByKeyTest, OptionsCanBeNamedInATemplate) {
+  Pool pool(1);
+  EXPECT_EQ(count_in<1>(pool, write("text", "a b a")), (Counts{{"a", 2}, {"b", 1}}));
+}
+
 TEST_F(ByKeyTest, AKeyMayHaveMoreValuesThanThereIsMemoryFor) {
   constexpr int kValues = 400'000;
   const auto one_key = [](int x, auto& emit) {

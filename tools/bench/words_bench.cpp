@@ -54,9 +54,7 @@ bench::Figure words_uniform(const bench::Request& request) {
 }
 template <bool kUniform, std::uint64_t kMib>
 bench::Figure words_in(const bench::Request& request) {
-  bulkhead::KeyedOptions options;
-  options.memory = kMib << 20;
-  return count(request, kUniform, options);
+  return count(request, kUniform, {.memory = kMib << 20});
 }
 bench::Figure words_whole(const bench::Request& request) {
   return count(request, false, {.commit_interval = std::uint64_t{1} << 40});

@@ -42,7 +42,7 @@ struct KeyedOptions {
   /// Folders on disks, at most eight, which are written to in turn; one that is full is left alone
   /// from then on. Files there have no names, and are gone with the result. None: a job that needs
   /// more memory fails.
-  std::vector<std::string> spill = {"/var/tmp"};
+  std::vector<std::string> spill = std::vector<std::string>(1, "/var/tmp");
   /// Bytes that may be spilled, but for what several workers write at the same moment.
   std::optional<std::uint64_t> spill_limit = std::nullopt;
   /// How what is spilled is compressed: `lz4` of bulkhead/lz4.hpp, `zstd` of bulkhead/zstd.hpp. It
