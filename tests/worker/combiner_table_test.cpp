@@ -186,6 +186,23 @@ TEST(CombinerTable, MayBeOfAnySize) {
   EXPECT_EQ(contents(table).size(), static_cast<std::size_t>(added));
 }
 
+TEST(CombinerTable, IsFullAtTheSameSizeWhateverWasInItBefore) {
+  using Table = CombinerTable<int>;
+  for (const std::size_t slots : {4097UL, 10'001UL, 20'000UL, 65'537UL, 77'777UL}) {
+    Table table(slots * sizeof(Table::Slot), 1);
+    std::vector<int> full;
+    for (const int before : {0, 10, 1000, 5000, 9000, 100'000}) {
+      for (int i = 0; i < before; ++i) static_cast<void>(add(table, std::to_string(i), 1));
+      table.clear();
+      int added = 0;
+      while (add(table, std::to_string(added), 1)) ++added;
+      full.push_back(added);
+      table.clear();
+    }
+    EXPECT_THAT(full, ::testing::Each(full.front())) << slots;
+  }
+}
+
 TEST(CombinerTable, SaysWhenItIsFull) {
   CombinerTable<int> table(std::size_t{1} << 16, 1);
   int added = 0;

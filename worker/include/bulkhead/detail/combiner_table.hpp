@@ -147,13 +147,13 @@ class CombinerTable {
   [[nodiscard]] bool has_room(std::size_t more) const {
     return (size_ + more) * 10 <= capacity_ * 7;
   }
-  /// By as much as is worth it.
-  [[nodiscard]] bool can_grow() const { return capacity_ + capacity_ / 8 < most_; }
+  [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
+  /// In the end it is as large as it may be, by whatever steps.
   void grow() {
     const PrivateMemory before = std::move(memory_);
     const Slot* const first = slots_;
     const Slot* const end = end_;
-    place(std::min(capacity_ * 2, most_));
+    place(capacity_ * 2 + capacity_ / 4 < most_ ? capacity_ * 2 : most_);
     for (const Slot* slot = first; slot != end; ++slot) {
       if (!slot->key.is_none()) *free_slot(hash_of(*slot)) = *slot;
     }
