@@ -400,7 +400,8 @@ void InlineEngine::run_task(Call& call, std::uint64_t task) {
     details->task = task;
     details->is_inline = true;
     const FailureKind kind = details->kind;
-    active.fail(std::move(*details), local.index);
+    const bool was_told = local.told != LocalTask::Told::nothing;
+    active.fail(std::move(*details), was_told ? local.told_at : local.index.load());
     return note_end(call, task, local.attempt, to_string(kind));
   }
   const std::unique_ptr<LargeResult> result = active.job.receive(task);

@@ -57,6 +57,8 @@ KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
   // tables of both phases for a moment.
   const std::uint64_t for_tables = of_worker / 4 - std::min(of_worker / 8, kBuffers / 4);
   const std::uint64_t each = std::min(plan.memory / 2 / workers, for_tables);
+  plan.steady_memory = options.memory.value_or(kNoLimit);
+  plan.most_of_tables = for_tables;
   plan.terms.table_bytes = each / 4 * 3;
   plan.terms.key_bytes = each / 4;
   plan.terms.commit_bytes = options.commit_interval;

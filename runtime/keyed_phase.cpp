@@ -4,7 +4,6 @@
 #include <bulkhead/error.hpp>
 
 #include <array>
-#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -65,9 +64,8 @@ void KeyedPhase::note_refusal(std::uint64_t task, ByteReader& answer) {
   const auto error = answer.get<std::int32_t>();
   const auto step = Codec<std::string>::decode(answer);
   expect_end(answer);
-  const bool is_full = error == ENOSPC || error == EDQUOT || error == EIO;
   try {
-    if (is_full && store.give_up(file)) return do_again(task);
+    if (store.give_up(file, error)) return do_again(task);
     end_with(std::make_exception_ptr(SystemError(step, error)));
   } catch (const SystemError&) {
     end_with(std::current_exception());

@@ -30,6 +30,7 @@ class KeyedPhase : public Job {
     if (has_state()) callable_.encode_state(out);
   }
   [[nodiscard]] bool stops_at_failure() const final { return false; }
+  [[nodiscard]] bool has_steps() const final { return true; }
   void attach(std::uint64_t, std::shared_ptr<const TaskOutput>) final {}
   Settled decode(RingReader& answers, std::uint32_t callable, TaskRange tasks) final;
   std::unique_ptr<LargeResult> receive(std::uint64_t task) final;

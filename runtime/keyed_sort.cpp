@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <bulkhead/detail/keyed_job.hpp>
 #include <bulkhead/error.hpp>
+#include <bulkhead/remote_error.hpp>
 
 #include <cstddef>
 #include <utility>
@@ -18,6 +19,8 @@ std::optional<SortedSlices> sort_by_workers(const std::shared_ptr<Engine>& engin
     run_reduce_phase(*engine, callable, plan, result, *sorted.store, slices.size(),
                      {.retries = {.crashes = 2}}, report);
   } catch (const PoolClosed&) {
+    return std::nullopt;
+  } catch (const CancelledError&) {  // it is being ended
     return std::nullopt;
   }
   for (const auto& part : report.partitions)

@@ -144,8 +144,9 @@ class MapPhase final : public KeyedPhase {
   [[nodiscard]] std::uint64_t most_weight() const {
     const std::uint64_t commit = plan_.terms.commit_bytes;
     if (const auto all = source_.weight()) return std::min(*all / parts_ + 1, commit);
-    const std::uint64_t most = plan_.is_exact ? commit : std::min(commit, kSteadyBlock);
-    return std::min(most, plan_.memory / kTravellingPart + 1);
+    return plan_.is_exact
+               ? std::min(commit, plan_.memory / kTravellingPart + 1)
+               : std::min({commit, kSteadyBlock, plan_.steady_memory / kTravellingPart + 1});
   }
   void draw(std::uint64_t elements, std::uint64_t wanted) {
     const Elements at_hand = blocks_.next(pieces_.known());
@@ -192,7 +193,8 @@ class MapPhase final : public KeyedPhase {
     stats.sealed += head.sealed;
     stats.pieces += done.count;
     stats.input_bytes += pieces_.weight_of(done);
-    largest_table_ = std::max(largest_table_, head.table_bytes);
+    const std::uint64_t possible = plan_.terms.table_bytes + plan_.terms.key_bytes;
+    largest_table_ = std::max(largest_table_, std::min(head.table_bytes, possible));
     note_memory();
     const Elements rest{done.end(), pieces.count - done.count};
     blocks_.finish(task, done.count, pieces_.count_of(rest, pieces_.weight_of(rest) / 2));
@@ -218,9 +220,10 @@ class MapPhase final : public KeyedPhase {
 };
 
 KeyedPlan with_fixed_tables(KeyedPlan plan) {
-  const std::uint64_t most = std::min(kTableBytes, plan.memory / kTablePart);
-  plan.terms.table_bytes = std::min(plan.terms.table_bytes, most);
-  plan.terms.key_bytes = std::min(plan.terms.key_bytes, most / 3);
+  const std::uint64_t most =
+      std::min({kTableBytes, plan.steady_memory / kTablePart, plan.most_of_tables / 4 * 3});
+  plan.terms.table_bytes = most;
+  plan.terms.key_bytes = most / 3;
   return plan;
 }
 

@@ -35,9 +35,6 @@ class ReducePhase final : public KeyedPhase {
   [[nodiscard]] bool wants(std::uint64_t task) const override {
     return !lowest_ || task < lowest_->task();
   }
-  [[nodiscard]] std::uint64_t step_of(std::uint64_t, std::uint64_t claimed) const override {
-    return claimed;
-  }
   [[nodiscard]] std::string place_of(std::uint64_t task) const override {
     return step() + (" of part " + std::to_string(partition_of_[task])) + " of the keys";
   }

@@ -198,18 +198,19 @@ bool Slot::abandon(const ActiveJob& job, std::uint64_t task, const std::string& 
   return true;
 }
 
-// The worker tells when the task began. It is believed for what lies in the past, and only once for
-// each of its steps: a later word would give that more time. One that never tells may not take
-// for ever either, whether it is the task's doing or not. While the values of a task come and go,
-// the worker waits for us.
+// The worker tells when the task began. It is believed for what lies in the past, and only once, as
+// a later word would give the task more time; but for tasks that have steps. One that never tells
+// may not take for ever either, whether it is the task's doing or not. While the values of a task
+// come and go, the worker waits for us.
 std::optional<Slot::Time> Slot::deadline(Time now) {
   if (!alive() || queue_.empty() || !queue_.front().job->timeout) return std::nullopt;
   if (clocked_.before != settled_) clocked_ = {settled_, false, now, 0};
   if (link_->tasks_begun() == settled_ + 1) {
-    const Run& front = queue_.front();
-    const std::uint64_t step = front.job->job.step_of(front.tasks.first, link_->element());
-    if (!clocked_.runs || step != clocked_.step)
-      clocked_ = {settled_, true, std::clamp(link_->began_at(), Time{}, now), step};
+    const bool has_steps = queue_.front().job->job.has_steps();
+    const std::uint64_t step = link_->steps();
+    const std::optional<Time> began = link_->began_at();
+    if (!clocked_.runs || (has_steps && (step != clocked_.step || !began)))
+      clocked_ = {settled_, true, std::clamp(began.value_or(now), Time{}, now), step};
   }
   if (std::exchange(moved_, false)) clocked_.since = now;
   const Time due = later(clocked_.since, *queue_.front().job->timeout);

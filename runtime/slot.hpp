@@ -255,7 +255,7 @@ class Slot {
     std::uint64_t before = ~std::uint64_t{0};  ///< tasks settled before it: which one it is
     bool runs = false;                         ///< it has been seen to have begun
     Time since{};                              ///< then; or it has been the front task since
-    std::uint64_t step = 0;                    ///< at which it was then
+    std::uint64_t step = 0;                    ///< of the worker's, that said so
   };
 
   /// Tasks that it may still be given.

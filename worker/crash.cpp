@@ -325,7 +325,7 @@ void append_fault_text(int signal, const siginfo_t& info, std::uintptr_t sp) noe
 }
 
 void append_key() noexcept {
-  std::array<char, 128> text;
+  std::array<char, KeyMark::kMostText> text;
   const std::size_t size = KeyMark::own().describe(text);
   if (size != 0 && reporter.page->message_size != 0) append_message(", ");
   append_message(text.data(), size);

@@ -130,10 +130,14 @@ std::uint64_t Link::tasks_begun() const {
   return outbox_words(outbox_).started.load(std::memory_order_acquire);
 }
 
-std::chrono::steady_clock::time_point Link::began_at() const {
-  const std::chrono::nanoseconds time(
-      outbox_words(outbox_).began_at.load(std::memory_order_relaxed));
-  return std::chrono::steady_clock::time_point(time);
+std::optional<std::chrono::steady_clock::time_point> Link::began_at() const {
+  const std::int64_t time = outbox_words(outbox_).began_at.load(std::memory_order_relaxed);
+  if (time == kPaused) return std::nullopt;
+  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(time));
+}
+
+std::uint64_t Link::steps() const {
+  return outbox_words(outbox_).steps.load(std::memory_order_acquire);
 }
 
 std::uint64_t Link::element() const {

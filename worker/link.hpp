@@ -67,8 +67,11 @@ class Link {
   void end_early(std::uint64_t number);
   /// Tasks that the worker claims to have begun.
   [[nodiscard]] std::uint64_t tasks_begun() const;
-  /// When the last of them that has a time limit began, as the worker says.
-  [[nodiscard]] std::chrono::steady_clock::time_point began_at() const;
+  /// When the last of them that has a time limit began, as the worker says; nothing: its time does
+  /// not pass now.
+  [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> began_at() const;
+  /// How often it has said so.
+  [[nodiscard]] std::uint64_t steps() const;
   /// The element that the last of them was at, if it is a task of several, as the worker says.
   [[nodiscard]] std::uint64_t element() const;
 

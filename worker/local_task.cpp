@@ -28,6 +28,7 @@ bool LocalTask::ask() {
   } else if (deadline && std::chrono::steady_clock::now() >= *deadline) {
     told = Told::late;
   }
+  told_at = index;
   return told != Told::nothing;
 }
 
@@ -35,12 +36,15 @@ LocalTask* present_local_task() {
   return present_task;
 }
 
-LocalScope::LocalScope(LocalTask* task) : before_(std::exchange(present_task, task)) {
+LocalScope::LocalScope(LocalTask* task)
+    : before_(std::exchange(present_task, task)),
+      key_before_(std::exchange(KeyMark::own(), KeyMark())) {
   ++scopes;
 }
 LocalScope::~LocalScope() {
   --scopes;
   present_task = before_;
+  KeyMark::own() = key_before_;
 }
 int LocalScope::depth() {
   return scopes;

@@ -6,6 +6,7 @@
 
 #include "worker/module.hpp"
 #include "worker/rebuilt.hpp"
+#include <bulkhead/detail/key_mark.hpp>
 #include <bulkhead/failure.hpp>
 
 #include <atomic>
@@ -34,6 +35,7 @@ struct LocalTask {
   std::stop_token stop;      ///< of its call
   std::stop_token pool_end;  ///< of the pool
   Told told = Told::nothing;
+  std::uint64_t told_at = 0;  ///< which element asked
 
   /// An element begins.
   void restart_time();
@@ -58,6 +60,7 @@ class LocalScope {
 
  private:
   LocalTask* before_;
+  KeyMark key_before_;
 };
 
 /// A callable that was sent to its own process. One thread.

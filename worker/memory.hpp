@@ -24,6 +24,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <sys/types.h>
 
@@ -58,13 +59,17 @@ struct alignas(128) OutboxWords {
   Position inbox_head;  ///< of the task ring
   /// Tasks begun so far. One more than answered: the next answer's task is running.
   Position started;
-  /// When the last of them that has a time limit began, by the steady clock.
+  /// When the last of them that has a time limit began, by the steady clock; kPaused: its time does
+  /// not pass now.
   std::atomic<std::int64_t> began_at;
   std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
   /// Which element the running task is at, if it is a task of several: see ElementMark. In a cache
   /// line of its own, as it changes with every element.
   alignas(128) Position element;
+  /// How often `began_at` was set: see Job::has_steps().
+  Position steps;
 };
+inline constexpr std::int64_t kPaused = std::numeric_limits<std::int64_t>::max();
 
 inline constexpr std::size_t kTimeBuckets = 28;
 inline constexpr std::size_t kSlowest = 5;

@@ -20,9 +20,9 @@ std::atomic<std::uint32_t> jobs{0};
 
 }  // namespace
 
-RunStore::RunStore(std::uint64_t memory, std::vector<std::string> folders, std::uint64_t limit,
+RunStore::RunStore(std::shared_ptr<RunBudget> budget, std::vector<std::string> folders,
                    FunctionToken compression)
-    : memory_(memory), folders_(std::move(folders)), limit_(limit) {
+    : budget_(std::move(budget)), folders_(std::move(folders)) {
   ticket_.compression = compression;
   ticket_.coordinator = own_pid();
   ticket_.job = ++jobs;
@@ -30,15 +30,19 @@ RunStore::RunStore(std::uint64_t memory, std::vector<std::string> folders, std::
   if (fd < 0) throw SystemError("bulkhead: no file in memory for the runs of a keyed job", errno);
   ticket_.files[kInMemory] = fd;
   for (std::size_t i = 0; i < folders_.size(); ++i) in_use_.push_back(static_cast<RunFile>(i + 1));
+  const std::lock_guard lock(budget_->mutex_);
+  budget_->stores_.push_back(this);
 }
 
 std::shared_ptr<RunStore> RunStore::another() const {
-  return std::make_shared<RunStore>(memory_ - std::min(memory_, bytes(kInMemory)), folders_,
-                                    limit_ - std::min(limit_, bytes_on_disk()),
-                                    ticket_.compression);
+  return std::make_shared<RunStore>(budget_, folders_, ticket_.compression);
 }
 
 RunStore::~RunStore() {
+  {
+    const std::lock_guard lock(budget_->mutex_);
+    std::erase(budget_->stores_, this);
+  }
   for (const int fd : ticket_.files) {
     if (fd < 0) continue;
     // Workers have it open until they are given another job; without that it is closed, no more.
@@ -48,25 +52,30 @@ RunStore::~RunStore() {
 }
 
 RunTicket RunStore::ticket_to_write() {
+  const std::lock_guard lock(budget_->mutex_);
   RunFile disk = kInMemory;
   if (!in_use_.empty()) disk = in_use_[next_++ % in_use_.size()];
   if (disk != kInMemory && ticket_.files.at(disk) < 0) {
     open_on_disk(disk);
     if (ticket_.files.at(disk) < 0) disk = kInMemory;
   }
-  RunTicket ticket = ticket_;
-  ticket.most_in_memory = memory_;
-  ticket.disk = disk;
-  std::uint64_t others = 0;
-  for (RunFile file = kInMemory + 1; file != kRunFiles; ++file) {
-    if (file != disk) others += bytes(file);
+  std::uint64_t memory = 0;  // that others have
+  std::uint64_t on_disks = 0;
+  for (const RunStore* const store : budget_->stores_) {
+    if (store != this) memory += store->size(kInMemory);
+    on_disks += store->size_on_disk();
   }
-  ticket.most_on_disk = limit_ - std::min(limit_, others);
-  ticket.spill_limit = limit_;
+  if (disk != kInMemory) on_disks -= std::min(on_disks, size(disk));
+  RunTicket ticket = ticket_;
+  ticket.most_in_memory = budget_->memory() - std::min(budget_->memory(), memory);
+  ticket.disk = disk;
+  ticket.most_on_disk = budget_->disk() - std::min(budget_->disk(), on_disks);
+  ticket.spill_limit = budget_->disk();
   return ticket;
 }
 
-bool RunStore::give_up(RunFile file) {
+bool RunStore::give_up(RunFile file, int error) {
+  if (error != ENOSPC && error != EDQUOT && error != EIO) return false;
   if (file == kInMemory && in_use_.empty()) refuse_disk();
   std::erase(in_use_, file);
   return !in_use_.empty();
@@ -74,7 +83,8 @@ bool RunStore::give_up(RunFile file) {
 
 void RunStore::refuse_disk() const {
   if (error_ != 0) throw SystemError(no_file_, error_);
-  throw SystemError("bulkhead: a keyed job needs more than the " + std::to_string(memory_) +
+  throw SystemError("bulkhead: a keyed job needs more than the " +
+                        std::to_string(budget_->memory()) +
                         " bytes of memory for its runs, and there is no folder to spill to",
                     ENOSPC);
 }
@@ -92,15 +102,23 @@ void RunStore::open_on_disk(RunFile file) {
 }
 
 std::uint64_t RunStore::bytes(RunFile file) const {
+  const std::lock_guard lock(budget_->mutex_);
+  return size(file);
+}
+std::uint64_t RunStore::bytes_on_disk() const {
+  const std::lock_guard lock(budget_->mutex_);
+  return size_on_disk();
+}
+
+std::uint64_t RunStore::size(RunFile file) const {
   struct stat status {};
   const int fd = ticket_.files.at(file);
   if (fd < 0 || ::fstat(fd, &status) != 0) return 0;
   return static_cast<std::uint64_t>(status.st_size);
 }
-
-std::uint64_t RunStore::bytes_on_disk() const {
+std::uint64_t RunStore::size_on_disk() const {
   std::uint64_t all = 0;
-  for (RunFile file = kInMemory + 1; file != kRunFiles; ++file) all += bytes(file);
+  for (RunFile file = kInMemory + 1; file != kRunFiles; ++file) all += size(file);
   return all;
 }
 

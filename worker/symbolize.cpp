@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cstddef>
 #include <dlfcn.h>
@@ -255,15 +256,32 @@ std::vector<SymbolizedFrame> symbolize(const std::vector<CrashFrame>& frames) {
   return symbolizer.symbolize(frames);
 }
 
-std::string without_template_arguments(std::string_view function) {
+namespace {
+
+bool is_of_a_name(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+/// Of the name of an operator that begins there: `operator<`; 0: there is none.
+std::size_t operator_size(std::string_view function, std::size_t at) {
   constexpr std::string_view kOperator = "operator";
+  constexpr std::array<std::string_view, 11> kSigns{
+      "<=>", "<<=", ">>=", "->*", "<=", ">=", "<<", ">>", "->", "<", ">"};
+  if (!function.substr(at).starts_with(kOperator)) return 0;
+  if (at != 0 && is_of_a_name(function[at - 1])) return 0;
+  const std::string_view rest = function.substr(at + kOperator.size());
+  const auto sign = std::ranges::find_if(kSigns, [&](auto s) { return rest.starts_with(s); });
+  return sign == kSigns.end() ? 0 : kOperator.size() + sign->size();
+}
+
+}  // namespace
+
+std::string without_template_arguments(std::string_view function) {
   std::string text;
   int depth = 0;
   for (std::size_t i = 0; i < function.size(); ++i) {
-    if (depth == 0 && function.substr(i).starts_with(kOperator)) {
-      const std::size_t end = function.find_first_not_of("<>=-", i + kOperator.size());
-      text += function.substr(i, end - i);
-      i = std::min(end, function.size()) - 1;
+    if (const std::size_t size = operator_size(function, i); size != 0) {
+      if (depth == 0) text += function.substr(i, size);
+      i += size - 1;
       continue;
     }
     const bool is_arrow = function[i] == '>' && i != 0 && function[i - 1] == '-';

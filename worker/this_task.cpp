@@ -3,6 +3,7 @@
 #include "worker/local_task.hpp"
 #include "worker/task_clock.hpp"
 #include <bulkhead/detail/element_mark.hpp>
+#include <bulkhead/detail/key_mark.hpp>
 #include <bulkhead/this_task.hpp>
 #include <bulkhead/this_worker.hpp>
 
@@ -76,6 +77,7 @@ void begin_task_clock(OutboxWords& words, const Position& end_early) {
   task_clock.look = task_clock.see_to = nullptr;
   task_clock.begin_element = nullptr;
   task_clock.mark = nullptr;
+  KeyMark::own().clear();
 }
 
 void end_task_clock() {
@@ -110,8 +112,39 @@ void watch_elements(void (*begin)(std::uint64_t, bool)) {
 
 void restart_task_time() {
   if (task_clock.limit.load(std::memory_order_relaxed) == 0) return;
+  OutboxWords& words = *task_clock.words.load();
   const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
-  task_clock.words.load()->began_at.store(now.count(), std::memory_order_relaxed);
+  words.began_at.store(now.count(), std::memory_order_relaxed);
+  words.steps.store(words.steps.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+bool pause_task_time() {
+  if (task_clock.limit.load(std::memory_order_relaxed) == 0 || task_clock.words.load() == nullptr)
+    return false;
+  return task_clock.words.load()->began_at.exchange(kPaused, std::memory_order_relaxed) != kPaused;
+}
+
+OwnTime::OwnTime() {
+  if (LocalTask* local = present_local_task()) {
+    paused_ = local->deadline.has_value();
+    local->deadline.reset();
+  } else {
+    paused_ = pause_task_time();
+  }
+}
+OwnTime::~OwnTime() {
+  if (paused_) go_on();
+}
+void OwnTime::go_on() {
+  if (LocalTask* local = present_local_task()) return local->restart_time();
+  restart_task_time();
+}
+void OwnTime::pause() {
+  if (LocalTask* local = present_local_task()) {
+    local->deadline.reset();
+  } else {
+    static_cast<void>(pause_task_time());
+  }
 }
 
 std::uint64_t running_task() noexcept {
@@ -173,6 +206,10 @@ void ElementMark::attend() {
 void ElementMark::restart_time() {
   if (LocalTask* local = present_local_task()) return local->restart_time();
   restart_task_time();
+}
+bool ElementMark::is_told() {
+  const LocalTask* local = present_local_task();
+  return local != nullptr && local->told != LocalTask::Told::nothing;
 }
 
 void ElementMark::tell(std::uint64_t element) const {

@@ -133,5 +133,24 @@ TEST_F(HostPlaceTest, AKeyedJobWhoseSpillFolderIsFullSaysSoAndLeavesNothing) {
   if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
 }
 
+TEST_F(HostPlaceTest, ASpillFolderThatIsFullIsLeftForAnother) {
+  const bool allowed = run([] {
+    have_own_mounts();
+    mount_empty("/mnt", "size=1m");
+    Pool pool(2);
+    const auto emit_all = [](int x, auto& emit) { emit(std::to_string(x) + "; a long key", x); };
+    const KeyedOptions options{.memory = std::uint64_t{1} << 20, .spill = {"/mnt", "/var/tmp"}};
+    auto all =
+        pool.map_reduce_by_key<std::string, int>(test::numbers(0, 200'000), emit_all, sum, options);
+    EXPECT_EQ(std::ranges::distance(all.begin(), all.end()), 200'000);
+    auto by_workers = all.sorted();
+    EXPECT_EQ(std::ranges::distance(by_workers.begin(), by_workers.end()), 200'000);
+    pool.close();
+    auto here = all.sorted();
+    EXPECT_EQ(std::ranges::distance(here.begin(), here.end()), 200'000);
+  });
+  if (!allowed) GTEST_SKIP() << "mounts are not allowed here";
+}
+
 }  // namespace
 }  // namespace bulkhead

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string_view>
 #include <thread>
@@ -143,6 +144,35 @@ TEST_F(KeyedTimeTest, EachElementHasTheTimeLimitToItselfInline) {
   options.call.timeout = std::chrono::milliseconds(200);
   auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 20), ask, sum, options);
   EXPECT_EQ(map_of(counts), (std::map<int, int>{{0, 20}}));
+}
+
+TEST_F(KeyedTimeTest, EachCallOfACombinerHasTheTimeLimitToItselfWhenKeysAreReduced) {
+  Pool pool(1);
+  const auto emit_it = [](int x, auto& emit) { emit(0, x); };
+  const auto slowly = [](int a, int b) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return a + b;
+  };
+  KeyedOptions options;
+  options.call.timeout = std::chrono::milliseconds(400);
+  // Each element is a block, and so a value of its own: they are combined in the end.
+  auto sums =
+      pool.map_reduce_by_key<int, int>(test::numbers(0, 40), emit_it, combine(slowly), options);
+  EXPECT_EQ(map_of(sums), (std::map<int, int>{{0, 780}}));
+}
+
+TEST_F(KeyedTimeTest, FunctionsOfKeysHaveTheSameSeedsForAnyNumberOfWorkers) {
+  const auto emit_it = [](int x, auto& emit) { emit(x % 100, 1); };
+  const auto seed = [](const int&, int) { return this_task::seed() + this_task::index(); };
+  std::map<int, std::uint64_t> first;
+  for (const int workers : {1, 2}) {
+    Pool pool(workers);
+    auto seeds =
+        pool.map_reduce_by_key<int, int>(test::numbers(0, 10'000), emit_it, finish(sum, seed));
+    const std::map<int, std::uint64_t> all = map_of(seeds);
+    if (first.empty()) first = all;
+    EXPECT_EQ(all, first);
+  }
 }
 
 TEST_F(KeyedTimeTest, ATimeLimitLeavesTheRetriesAsTheyAre) {

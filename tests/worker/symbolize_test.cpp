@@ -90,6 +90,11 @@ TEST(FunctionName, IsShortWithoutTemplateArguments) {
   EXPECT_EQ(without_template_arguments("f<decltype(a->b)>(c)"), "f<...>(c)");
   EXPECT_EQ(without_template_arguments("operator<=>"), "operator<=>");
   EXPECT_EQ(without_template_arguments("f<unended"), "f<...");
+  EXPECT_EQ(without_template_arguments("my_operator<int>::run(A<B>&)"),
+            "my_operator<...>::run(A<...>&)");
+  EXPECT_EQ(without_template_arguments("a::operator-><b>(c)"), "a::operator-><...>(c)");
+  EXPECT_EQ(without_template_arguments("X::operator<=><int>(Y)"), "X::operator<=><...>(Y)");
+  EXPECT_EQ(without_template_arguments("f<&X::operator<, int>(int)"), "f<...>(int)");
 }
 
 TEST(Symbolize, NamesAnExportedFunction) {

@@ -135,13 +135,7 @@ class KeyedResult {
     if (auto sorted = detail::sort_by_workers(engine_.lock(), sort, plan_, *store_, slices))
       return {std::move(*sorted)};
     detail::SortedSlices sorted{store_->another(), {}};
-    detail::RunFiles files(sorted.store->ticket());
-    for (const detail::Slice& slice : slices) {
-      files.renew(sorted.store->ticket_to_write());
-      detail::RunPacker packer(files);
-      detail::sort_slice<K, V>(*files_, slice, packer);
-      sorted.slices.push_back(packer.take().front());
-    }
+    sorted.slices = detail::sort_here<K, V>(*files_, slices, *sorted.store);
     return {std::move(sorted)};
   }
 

@@ -133,10 +133,9 @@ class Job {
     static_cast<void>(claimed);
     return task;
   }
-  /// Changes as `task` gets on, as its worker says: each step has the time limit to itself.
-  [[nodiscard]] virtual std::uint64_t step_of(std::uint64_t task, std::uint64_t claimed) const {
-    return element_of(task, claimed);
-  }
+  /// True if workers say, in a task, from when on its time limit is counted, and it is believed as
+  /// often as they say so.
+  [[nodiscard]] virtual bool has_steps() const { return false; }
   /// What the user knows the element by, if not by its number.
   [[nodiscard]] virtual std::string place_of(std::uint64_t) const { return {}; }
   /// `task` has failed at that element, and from now on is no more than it. `again`: it will be

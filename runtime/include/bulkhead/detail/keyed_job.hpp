@@ -75,6 +75,9 @@ struct KeyedReport {
 struct KeyedPlan {
   KeyedTerms terms;
   std::uint64_t memory = 0;  ///< bytes, for all
+  /// The same where it shows in the result: as the user has said it.
+  std::uint64_t steady_memory = ~std::uint64_t{0};
+  std::uint64_t most_of_tables = ~std::uint64_t{0};  ///< bytes, in each worker
   std::vector<std::string> folders;
   std::uint64_t spill_limit = ~std::uint64_t{0};
   CompressionMethod compress = nullptr;  ///< on disks; null: not at all

@@ -31,20 +31,19 @@ class ElementMark {
   }
   /// True if others are to do the elements that the task has not begun.
   [[nodiscard]] bool is_to_end() const {
-    return end_early_ != nullptr && end_early_->load(std::memory_order_relaxed) == task_;
+    return end_early_ != nullptr ? end_early_->load(std::memory_order_relaxed) == task_ : is_told();
   }
   /// What follows is done on that element's account. Does not return either.
   void move_to(std::uint64_t element) {
     if (calm_ == 0) [[unlikely]]
       attend();
-    if (timed_) [[unlikely]]
-      restart_time();
     set(element);
   }
 
  private:
   static void attend();
   static void restart_time();
+  static bool is_told();
   void tell(std::uint64_t element) const;
   void set(std::uint64_t element) {
     word_->store(element, std::memory_order_relaxed);
@@ -57,17 +56,43 @@ class ElementMark {
   const std::uint64_t first_;
   std::atomic<std::uint64_t>* word_;
   std::uint64_t task_ = 0;                                 ///< its number, by the worker's count
-  const std::atomic<std::uint64_t>* end_early_ = nullptr;  ///< if it is there; null: never
+  const std::atomic<std::uint64_t>* end_early_ = nullptr;  ///< if it is there; null: it is inline
 };
 
-/// How a task that has no elements says that it gets on: each step has the time limit to itself.
-class Steps {
+/// While it lasts, what a task does is the library's, and no time of its limit passes; but for that
+/// of the user's functions within it, of which each call has the whole time to itself.
+class OwnTime {
  public:
-  void next() { mark_.move_to(++number_); }
+  OwnTime();
+  OwnTime(const OwnTime&) = delete;
+  OwnTime& operator=(const OwnTime&) = delete;
+  ~OwnTime();
+
+  /// What the user's function returns.
+  template <class Call>
+  decltype(auto) outside(Call call) const {
+    const Outside outside(paused_);
+    return call();
+  }
 
  private:
-  ElementMark mark_{0};
-  std::uint64_t number_ = 0;
+  struct Outside {
+    const bool is_timed;
+    explicit Outside(bool timed) : is_timed(timed) {
+      if (is_timed) [[unlikely]]
+        go_on();
+    }
+    Outside(const Outside&) = delete;
+    Outside& operator=(const Outside&) = delete;
+    ~Outside() {
+      if (is_timed) [[unlikely]]
+        pause();
+    }
+  };
+  static void go_on();
+  static void pause();
+
+  bool paused_ = false;
 };
 
 }  // namespace bulkhead::detail

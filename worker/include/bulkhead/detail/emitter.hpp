@@ -4,7 +4,9 @@
 // so that the memory of one is on its way while others are looked at.
 #pragma once
 
+#include <bulkhead/detail/element_mark.hpp>
 #include <bulkhead/detail/emitting.hpp>
+#include <bulkhead/detail/encoded_size.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
 #include <bulkhead/detail/map_tables.hpp>
@@ -23,7 +25,8 @@ namespace bulkhead::detail {
 /// Pairs on their way to a table.
 template <class V, class Key>
 struct EmitBatch {
-  static constexpr std::size_t kSize = std::is_same_v<Key, TinyKey> ? 128 : 64;
+  /// Tiny keys are fast enough to be far ahead of the memory; large values should not wait.
+  static constexpr std::size_t kSize = !kInSlot<V> ? 8 : std::is_same_v<Key, TinyKey> ? 128 : 64;
   std::array<Key, kSize> keys;
   std::array<std::uint64_t, kSize> hashes;
   std::array<V, kSize> values{};
@@ -75,6 +78,7 @@ class Emitter final : public Emitting {
 
   template <class Key>
   void put(const Key& key, V value) {
+    if constexpr (!kInSlot<V>) make_room_for(value);
     with_bytes<K>(key, [&](std::string_view bytes) { add(bytes, value); });
   }
   void add(std::string_view bytes, V& value) {
@@ -91,7 +95,7 @@ class Emitter final : public Emitting {
   }
   void add_long(std::string_view bytes, V& value) {
     begin();
-    make_room(tables_.others, 1);
+    make_room(tables_.others);
     while (!tables_.others.add_long(bytes, hash_of_long(bytes), value, combine_)) {
       if (tables_.size() == 0) refuse_key(bytes.size());
       make_more_room(tables_.others);
@@ -103,7 +107,7 @@ class Emitter final : public Emitting {
   void add_all(Table& table, Batch& batch) {
     const std::size_t size = std::exchange(batch.size, 0);  // also if something is thrown
     begin();
-    make_room(table, size);
+    make_room(table);
     for (std::size_t done = 0;;) {
       done += table.add(&batch.keys[done], &batch.hashes[done], &batch.values[done], size - done,
                         combine_);
@@ -119,24 +123,35 @@ class Emitter final : public Emitting {
                 " bytes is too large for the memory of a keyed job");
   }
 
-  /// So many are about to be added.
+  /// For some more.
   template <class Table>
-  void make_room(Table& table, std::size_t size) {
+  void make_room(Table& table) {
     if (!table.has_room(kBatch)) [[unlikely]]
       make_more_room(table);
-    if (table.has_large_values(size)) [[unlikely]]
-      seal();
+  }
+  /// What values take of the heap is reckoned by what was emitted, as the heap itself tells
+  /// something else each time.
+  void make_room_for(const V& value) {
+    constexpr std::size_t kBeside = 64;
+    heap_bytes_ += encoded_size(value) + kBeside;
+    if (heap_bytes_ < tables_.slot_bytes()) return;
+    flush();
+    begin();
+    seal();
+    end(0);
   }
   template <class Table>
   void make_more_room(Table& table) {
     const bool pays = !kAnywhere || table.bytes() < kCached || since_ >= 2 * tables_.size();
     if constexpr (kAnywhere) tables_.share_memory();
-    if (table.can_grow() && pays && !table.has_room(kBatch)) return table.grow();
-    seal();
+    if (!table.can_grow() || !pays || table.has_room(kBatch)) return seal();
+    const OwnTime time;
+    table.grow();
   }
   void seal() {
-    seal_();
+    if (tables_.size() != 0) seal_();
     since_ = 0;
+    heap_bytes_ = 0;
   }
 
   MapTables<V>& tables_;
@@ -144,7 +159,8 @@ class Emitter final : public Emitting {
   const Seal& seal_;
   EmitBatch<V, TinyKey> tiny_;
   EmitBatch<V, PackedKey> others_;
-  std::uint64_t since_ = 0;  ///< pairs, since the tables were empty
+  std::size_t heap_bytes_ = 0;  ///< of values, since then
+  std::uint64_t since_ = 0;     ///< pairs, since the tables were empty
 };
 
 }  // namespace bulkhead::detail

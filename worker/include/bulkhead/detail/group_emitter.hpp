@@ -5,6 +5,7 @@
 // are looked at.
 #pragma once
 
+#include <bulkhead/detail/element_mark.hpp>
 #include <bulkhead/detail/emitting.hpp>
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
@@ -99,6 +100,7 @@ class GroupEmitter final : public Emitting {
   void make_room(std::size_t keys, std::size_t bytes) {
     if (table_.has_room(keys, bytes)) [[likely]]
       return;
+    const OwnTime time;
     if (!table_.grow(keys) || !table_.has_room(keys, bytes)) seal_();
   }
   [[nodiscard]] std::size_t begin_of(std::size_t i) const { return i == 0 ? 0 : ends_[i - 1]; }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,14 +23,18 @@ class KeyMark {
   [[nodiscard]] static KeyMark& own();
 
   template <class K>
-  void set(std::string_view bytes) noexcept {
-    kind_ = kind_of<K>();
-    size_ = std::min(bytes.size(), bytes_.size());
-    is_cut_ = size_ != bytes.size();
-    std::memcpy(bytes_.data(), bytes.data(), size_);
+  static KeyMark of(std::string_view bytes) noexcept {
+    KeyMark mark;
+    mark.kind_ = kind_of<K>();
+    mark.size_ = std::min(bytes.size(), mark.bytes_.size());
+    mark.is_cut_ = mark.size_ != bytes.size();
+    std::memcpy(mark.bytes_.data(), bytes.data(), mark.size_);
+    return mark;
   }
   void clear() noexcept { kind_ = Kind::none; }
-  /// `at the key "x"`, or nothing: how many bytes of `out` that took. Async-signal-safe.
+  static constexpr std::size_t kMostText = 256;
+  /// `at the key "x"`, or nothing: how many bytes of `out`, which has room for kMostText, that
+  /// took. Async-signal-safe.
   std::size_t describe(std::span<char> out) const noexcept;
   /// The same, once, with a semicolon in front.
   [[nodiscard]] std::string take();
@@ -52,6 +57,21 @@ class KeyMark {
   bool is_cut_ = false;
   std::size_t size_ = 0;
   std::array<char, 48> bytes_{};
+};
+
+/// While the user's function is called with the key. What is thrown by that finds the mark still.
+class KeyScope {
+ public:
+  explicit KeyScope(const KeyMark& mark) { own_ = mark; }
+  KeyScope(const KeyScope&) = delete;
+  KeyScope& operator=(const KeyScope&) = delete;
+  ~KeyScope() {
+    if (std::uncaught_exceptions() == exceptions_) own_.clear();
+  }
+
+ private:
+  KeyMark& own_ = KeyMark::own();
+  const int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace bulkhead::detail

@@ -37,6 +37,7 @@ struct KeyedGroup {
 
   static void call(void* object, TaskCall& task) {
     auto& functions = *static_cast<Functions*>(object);
+    const OwnTime time;
     const PartitionTask part(task);
     const KeyedTerms& terms = part.terms;
     if (!functions.buffer)
@@ -45,7 +46,7 @@ struct KeyedGroup {
       functions.buffer->clear();
       const std::shared_ptr<RunFiles> runs = RunFiles::of(part.source);
       const std::shared_ptr<RunFiles> result = RunFiles::of(terms.ticket);
-      Partition partition{functions.f, *functions.buffer, part, head, *runs, *result};
+      Partition partition{functions.f, *functions.buffer, part, head, *runs, *result, time};
       return partition.reduce();
     });
   }
@@ -64,8 +65,7 @@ struct KeyedGroup {
     ReduceAnswer& head;
     RunFiles& runs;
     RunFiles& result;
-    KeyMark& mark = KeyMark::own();
-    Steps steps{};
+    const OwnTime& time;
     std::vector<Slice> sorted{};  ///< parts of it that there was no room for, beside the runs
 
     std::vector<Slice> reduce() {
@@ -85,10 +85,13 @@ struct KeyedGroup {
     }
 
    private:
+    R call(const std::string& bytes, bulkhead::Values<V>& values) {
+      const KeyScope key(KeyMark::of<K>(bytes));
+      return time.outside([&] { return f(key_of<K>(bytes), values); });
+    }
     void take_lists(SliceReader& reader) {
       SliceReader::Record record;
       while (reader.next(record)) {
-        steps.next();
         if (buffer.add(record.key, record.value)) continue;
         make_room();
         if (!buffer.add(record.key, record.value))
@@ -109,10 +112,8 @@ struct KeyedGroup {
       RunPacker packer(result);
       for (; pairs.has_more(); ++head.keys) {
         const std::string bytes(pairs.key());
-        mark.template set<K>(bytes);
-        steps.next();
         bulkhead::Values<V> values(pairs);
-        const R reduced = f(key_of<K>(bytes), values);
+        const R reduced = call(bytes, values);
         values.skip_rest();
         const bool is_long = bytes.size() > kLongestShortKey;
         const PackedKey key = is_long ? PackedKey{0, std::uint64_t{0xFF} << 56}

@@ -84,6 +84,7 @@ struct KeyedMap {
     Runs(Collection& of, const KeyedTerms& its_terms, RunFiles& its_files)
         : collection(of), terms(its_terms), files(its_files) {}
     void seal() {
+      const OwnTime time;
       if (error) throw RunError(*error);
       try {
         const std::vector<Slice> run = pack(collection, terms.partition_bits, files);

@@ -55,7 +55,6 @@ struct PartitionTask {
     try {
       ReduceAnswer head;
       const std::vector<Slice> result = reduce(head);
-      KeyMark::own().clear();
       task.enter(TaskPhase::encoding);
       head.slices = result.size();
       task.result.put(AnswerKind::done);
@@ -99,11 +98,12 @@ struct KeyedReduce {
 
   static void call(void* object, TaskCall& task) {
     auto& functions = *static_cast<Functions*>(object);
+    const OwnTime time;
     const PartitionTask part(task);
     part.answer(task, [&](ReduceAnswer& head) {
       const std::shared_ptr<RunFiles> runs = RunFiles::of(part.source);
       const std::shared_ptr<RunFiles> result = RunFiles::of(part.terms.ticket);
-      Partition partition{*runs, *result, part, functions, head};
+      Partition partition{*runs, *result, part, functions, head, time};
       return partition.reduce();
     });
   }
@@ -122,8 +122,7 @@ struct KeyedReduce {
     const PartitionTask& task;
     Functions& functions;
     ReduceAnswer& head;
-    KeyMark& mark = KeyMark::own();
-    Steps steps{};
+    const OwnTime& time;
     int bits = 0;
     std::uint64_t part = 0;
 
@@ -174,7 +173,18 @@ struct KeyedReduce {
       }
       return true;
     }
+    /// The user's code, in the user's time.
+    auto combiner() {
+      return [this](V& sum, V&& value) {
+        if constexpr (kBuiltIn<Reducer> && std::is_arithmetic_v<V>) {
+          functions.reducer(sum, std::move(value));
+        } else {
+          time.outside([&] { functions.reducer(sum, std::move(value)); });
+        }
+      };
+    }
     bool add_rows(Table& table, SliceReader& reader) {
+      auto combine = combiner();
       PackedKey keys[kBatch];
       std::uint64_t hashes[kBatch];
       V values[kBatch];
@@ -190,14 +200,12 @@ struct KeyedReduce {
           hashes[size] = hash << skipped();
           table.prefetch(hashes[size++]);
         }
-        steps.next();
         if (size == 0) return true;
         if (!make_room(table, size)) return false;
-        if (table.add(keys, hashes, values, size, functions.reducer) != size) return false;
+        if (table.add(keys, hashes, values, size, combine) != size) return false;
       }
     }
     bool add_record(Table& table, const SliceReader::Record& record) {
-      steps.next();
       const bool is_long = record.key.size() > kLongestShortKey;
       const PackedKey key =
           is_long ? PackedKey{} : pack_short(record.key.data(), record.key.size());
@@ -207,8 +215,9 @@ struct KeyedReduce {
       if (bits < kMostForValues && table.has_large_values(1) && table.size() > 1) return false;
       SpanReader in(record.value);
       V value = Codec<V>::decode(in);
-      return is_long ? table.add_long(record.key, hash << skipped(), value, functions.reducer)
-                     : table.add(key, hash << skipped(), value, functions.reducer);
+      auto combine = combiner();
+      return is_long ? table.add_long(record.key, hash << skipped(), value, combine)
+                     : table.add(key, hash << skipped(), value, combine);
     }
     static bool make_room(Table& table, std::size_t more) {
       while (!table.has_room(more)) {
@@ -230,9 +239,8 @@ struct KeyedReduce {
       if constexpr (std::is_same_v<Finisher, AsItIs>) {
         return value;
       } else {
-        mark.template set<K>(bytes);
-        steps.next();
-        return functions.finisher(key_of<K>(bytes), std::move(value));
+        const KeyScope key(KeyMark::of<K>(bytes));
+        return time.outside([&] { return functions.finisher(key_of<K>(bytes), std::move(value)); });
       }
     }
   };

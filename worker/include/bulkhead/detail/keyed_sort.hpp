@@ -6,6 +6,7 @@
 #include <bulkhead/detail/callable.hpp>
 #include <bulkhead/detail/key_order.hpp>
 #include <bulkhead/detail/keyed_reduce.hpp>
+#include <bulkhead/detail/run_store.hpp>
 #include <bulkhead/detail/slice_merge.hpp>
 
 #include <algorithm>
@@ -42,12 +43,34 @@ void sort_slice(RunFiles& unsorted, const Slice& slice, RunPacker& packer) {
   packer.end_slice();
 }
 
+/// The same for all slices, in this process. Throws SystemError.
+template <class K, class V>
+std::vector<Slice> sort_here(RunFiles& unsorted, const std::vector<Slice>& slices,
+                             RunStore& store) {
+  std::vector<Slice> sorted;
+  RunFiles files(store.ticket());
+  for (auto slice = slices.begin(); slice != slices.end();) {
+    files.renew(store.ticket_to_write());
+    try {
+      RunPacker packer(files);
+      sort_slice<K, V>(unsorted, *slice, packer);
+      sorted.push_back(packer.take().front());
+      ++slice;
+    } catch (const RunError& error) {
+      if (error.job() != store.ticket().job || !store.give_up(error.file(), error.error_number()))
+        throw;
+    }
+  }
+  return sorted;
+}
+
 template <class K, class V>
 struct KeyedSort {
   static void* make(const void*, ByteReader&) { return nullptr; }
   static void drop(void*) noexcept {}
 
   static void call(void*, TaskCall& task) {
+    const OwnTime time;
     const PartitionTask part(task);
     part.answer(task, [&](ReduceAnswer&) {
       const std::shared_ptr<RunFiles> unsorted = RunFiles::of(part.source);

@@ -31,6 +31,7 @@ class MapTables {
   CombinerTable<V, TinyKey> tiny;
   CombinerTable<V> others;
 
+  [[nodiscard]] std::size_t slot_bytes() const { return slot_bytes_; }
   [[nodiscard]] std::size_t size() const { return tiny.size() + others.size(); }
   [[nodiscard]] std::size_t bytes() const { return tiny.bytes() + others.bytes(); }
   void clear() {
