@@ -37,8 +37,9 @@ void sort_slice(RunFiles& unsorted, const Slice& slice, RunPacker& packer) {
     return a.order != b.order ? a.order < b.order : pairs[a.pair].first < pairs[b.pair].first;
   });
   for (const Place& place : places) {
-    const auto& [key, value] = pairs[place.pair];
-    with_bytes<K>(key, [&](std::string_view bytes) { packer.add_record(bytes, value); });
+    const std::pair<K, V>& pair = pairs[place.pair];
+    with_bytes<K>(pair.first,
+                  [&](std::string_view bytes) { packer.add_record(bytes, pair.second); });
   }
   packer.end_slice();
 }
