@@ -41,14 +41,12 @@ bool BlockPlan::is_wanted(std::uint64_t block) const {
   return found != nullptr && found->pieces.first < limit_;
 }
 
-void BlockPlan::finish(std::uint64_t block, std::uint64_t done, std::uint64_t in_first) {
+void BlockPlan::finish(std::uint64_t block, std::uint64_t done) {
   const auto found = blocks_.find(block);
   if (found == blocks_.end()) return;
   const Elements pieces = found->second.pieces;
-  const std::uint64_t cut = pieces.first + done + in_first;
   blocks_.erase(found);
-  leave({pieces.first + done, in_first});
-  leave({cut, pieces.end() - cut});
+  leave({pieces.first + done, pieces.count - done});
 }
 
 void BlockPlan::give_back(std::uint64_t block) {

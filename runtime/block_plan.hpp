@@ -42,9 +42,8 @@ class BlockPlan {
 
   /// It is done.
   void finish(std::uint64_t block) { blocks_.erase(block); }
-  /// Only its first pieces are; the others are to be done as two blocks, of which the first has so
-  /// many.
-  void finish(std::uint64_t block, std::uint64_t done, std::uint64_t in_first);
+  /// Only so many pieces of it are, the first ones; the others are to be done.
+  void finish(std::uint64_t block, std::uint64_t done);
   /// It has not been done, and is to be done by others.
   void give_back(std::uint64_t block);
   /// It has failed at `piece`. `again`: it will be run again, as that piece alone.

@@ -352,8 +352,7 @@ milliseconds Coordinator::patience() {
     if (const auto deadline = slot.deadline(Clock::now())) until(*deadline);
     if (slot.killed_at) until(*slot.killed_at);
     if (idle && slot.has_waiting()) timeout = std::min(timeout, kIdleStall);
-    if (idle && slot.time_to_share(Clock::now()) > std::chrono::nanoseconds{})
-      timeout = std::min(timeout, kWorthDividing / 2);
+    if (idle && slot.can_share()) timeout = std::min(timeout, kWorthDividing / 2);
     if (!impatient_ && slot.load() > 1) timeout = std::min(timeout, kStall);
     if (!slot.lacks_worker() || leaving_ || !restarts_.allowed()) continue;
     until(restarts_.not_before());

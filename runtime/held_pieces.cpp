@@ -10,8 +10,12 @@ std::uint64_t HeldPieces::Held::weight_each() const {
   return std::max<std::uint64_t>(piece.weight / size, 1);
 }
 
+std::uint64_t HeldPieces::bytes_of(const Piece& piece) {
+  return piece.argument.size() + piece.ends.size() * sizeof piece.ends[0];
+}
+
 void HeldPieces::add(Piece piece) {
-  held_bytes_ += piece.argument.size();
+  held_bytes_ += bytes_of(piece);
   const std::uint64_t size = piece.size();
   pieces_.push_back({std::move(piece), known_, size, size});
   known_ += size;
@@ -53,7 +57,7 @@ void HeldPieces::drop(Elements elements) {
     held.left -= part.count;
     at = part.end();
     if (held.left != 0) continue;
-    held_bytes_ -= held.piece.argument.size();
+    held_bytes_ -= bytes_of(held.piece);
     held.piece.argument = {};
     held.piece.ends = {};
   }

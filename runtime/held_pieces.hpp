@@ -50,6 +50,7 @@ class HeldPieces {
     [[nodiscard]] std::uint64_t weight_each() const;
   };
 
+  static std::uint64_t bytes_of(const Piece& piece);
   [[nodiscard]] std::size_t index_of(std::uint64_t element) const;
   [[nodiscard]] const Held& find(std::uint64_t element) const { return pieces_[index_of(element)]; }
   static Elements common(const Held& held, Elements elements);

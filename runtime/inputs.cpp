@@ -14,6 +14,9 @@ using detail::FilePiece;
 using detail::Piece;
 using detail::SpillWriter;
 
+/// Short texts have so many parts at least: each line may be hard work.
+constexpr std::uint64_t kLeastParts = 64;
+
 /// Parts of files, of so many bytes at the most. `head` writes what is before each.
 class FileParts final : public detail::PieceSource {
  public:
@@ -88,8 +91,9 @@ class StreamParts final : public detail::PieceSource {
     if (lines.size() > options_.longest_line)
       detail::refuse_long_line("the stream", options_.longest_line, offset_);
     const std::size_t before = lines.size();
-    const auto most =
-        static_cast<std::size_t>(std::min<std::uint64_t>(options_.split, std::uint64_t{16} << 20));
+    const std::uint64_t part = std::min(detail::kTextPart, offset_ / kLeastParts + 1);
+    const auto most = static_cast<std::size_t>(
+        std::min<std::uint64_t>(options_.split.value_or(part), std::uint64_t{16} << 20));
     lines.resize(before + most);
     stream_.read(lines.data() + before, static_cast<std::streamsize>(most));
     const auto got = static_cast<std::size_t>(stream_.gcount());
@@ -103,14 +107,6 @@ class StreamParts final : public detail::PieceSource {
   std::string rest_;  ///< the beginning of a line
   std::uint64_t offset_ = 0;
 };
-
-std::vector<FilePiece> all_files(const std::vector<std::string>& patterns, const char* function) {
-  std::vector<FilePiece> all;
-  for (const std::string& pattern : patterns) {
-    for (FilePiece& file : detail::whole_files(pattern, function)) all.push_back(std::move(file));
-  }
-  return all;
-}
 
 /// What is meant for other functions.
 void refuse_compressed(const std::string& path) {
@@ -137,13 +133,14 @@ TextOptions checked(const TextOptions& options) {
 }  // namespace detail
 
 TextInput::TextInput(const std::vector<std::string>& patterns, TextOptions options)
-    : files_(all_files(patterns, "text")), options_(detail::checked(options)) {
+    : files_(detail::whole_files(patterns, "text")), options_(detail::checked(options)) {
   for (const FilePiece& file : files_) refuse_compressed(file.path);
 }
 
 std::unique_ptr<detail::PieceSource> TextInput::pieces() const {
   const detail::LineTerms terms{options_.delimiter, options_.longest_line};
-  return std::make_unique<FileParts>(files_, options_.split,
+  const std::uint64_t part = std::min(detail::kTextPart, bytes_of(files_) / kLeastParts + 1);
+  return std::make_unique<FileParts>(files_, options_.split.value_or(part),
                                      [terms](std::size_t, SpillWriter& out) { out.put(terms); });
 }
 
@@ -155,7 +152,7 @@ std::unique_ptr<detail::PieceSource> StreamInput::pieces() const {
 }
 
 FilesInput::FilesInput(const std::vector<std::string>& patterns, std::uint64_t largest)
-    : files_(all_files(patterns, "files")) {
+    : files_(detail::whole_files(patterns, "files")) {
   for (const FilePiece& file : files_) {
     if (file.size > largest)
       throw InvalidArgument("bulkhead: files(): " + file.path + " has " +
@@ -170,8 +167,8 @@ std::unique_ptr<detail::PieceSource> FilesInput::pieces() const {
       [](std::size_t file, SpillWriter& out) { out.put(static_cast<std::uint64_t>(file)); });
 }
 
-RecordsInput::RecordsInput(const std::string& pattern, std::uint64_t bytes)
-    : files_(detail::whole_files(pattern, "records")), bytes_(bytes) {
+RecordsInput::RecordsInput(const std::vector<std::string>& patterns, std::uint64_t bytes)
+    : files_(detail::whole_files(patterns, "records")), bytes_(bytes) {
   if (bytes == 0)
     throw InvalidArgument("bulkhead: records(): a record has 0 bytes; it must have 1 or more");
   constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;

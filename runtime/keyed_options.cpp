@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "runtime/options.hpp"
 #include "worker/host.hpp"
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/error.hpp>
@@ -13,6 +14,7 @@ namespace {
 
 /// A worker's tables, of either phase, need some of it.
 constexpr std::uint64_t kLeastMemory = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMostMemory = std::uint64_t{1} << 46;
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 /// Bytes that a worker has beside tables.
 constexpr std::uint64_t kBuffers = std::uint64_t{8} << 20;
@@ -36,8 +38,14 @@ void check(const KeyedOptions& options) {
     throw InvalidArgument("bulkhead: KeyedOptions::memory is " + std::to_string(*options.memory) +
                           " bytes; it must be " + std::to_string(kLeastMemory) + " or more");
   }
+  if (options.memory && *options.memory > kMostMemory) {
+    throw InvalidArgument("bulkhead: KeyedOptions::memory is " + std::to_string(*options.memory) +
+                          " bytes, more than any machine has: a negative or overflown number? "
+                          "Write std::uint64_t{2} << 30 for 2 GiB");
+  }
   if (options.commit_interval == 0)
     throw InvalidArgument("bulkhead: KeyedOptions::commit_interval is 0; it must be 1 or more");
+  require_sensible(options.retries);
   check_folders(options.spill);
 }
 

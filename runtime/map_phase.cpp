@@ -19,7 +19,8 @@ constexpr std::uint64_t kParts = 64;
 /// that are on their way.
 constexpr std::uint64_t kTravellingPart = 64;
 constexpr std::uint64_t kHeldPart = 8;
-/// The most of such blocks where the result is not exact, as how much memory there is changes.
+/// The most of such blocks; and where the result is not exact, as how much memory there is changes.
+constexpr std::uint64_t kTravellingBlock = std::uint64_t{16} << 20;
 constexpr std::uint64_t kSteadyBlock = std::uint64_t{8} << 20;
 /// Where a table is full shows in such a result, too: so its size depends neither on how many
 /// workers there are nor, but in little memory, on how much of that.
@@ -27,6 +28,11 @@ constexpr std::uint64_t kTableBytes = std::uint64_t{12} << 20;
 constexpr std::uint64_t kTablePart = 128;
 /// To pack what is in a byte of a table, to have it there again, and to combine it twice.
 constexpr std::chrono::nanoseconds kCostOfByte{2};
+/// Of what a block has left somebody takes as much as takes the one, or all that takes less than
+/// the other.
+using Nanoseconds = std::chrono::duration<double, std::nano>;
+constexpr Nanoseconds kShare = std::chrono::milliseconds(500);
+constexpr Nanoseconds kLeastShare = std::chrono::milliseconds(50);
 /// Failures that are kept.
 constexpr std::size_t kMostSkipped = 1000;
 
@@ -118,7 +124,7 @@ class MapPhase final : public KeyedPhase {
   bool advance() {
     if (blocks_.open() != 0 && pieces_.held_bytes() > plan_.memory / kHeldPart) return false;
     if (blocks_.has_leftovers()) {
-      blocks_.give(blocks_.next(pieces_.known()).count);
+      blocks_.give(share_of(blocks_.next(pieces_.known()).count));
       return true;
     }
     const std::uint64_t elements = most_elements();
@@ -136,6 +142,14 @@ class MapPhase final : public KeyedPhase {
     blocks_.give(std::min(pieces_.count_of(next, weight), elements));
     return true;
   }
+  /// Of what a block has left: as much as takes some time, by what was done last, and half of it at
+  /// the most, unless that is not worth it.
+  [[nodiscard]] std::uint64_t share_of(std::uint64_t elements) const {
+    const auto time = each_ * static_cast<double>(elements);
+    if (!plan_.is_exact || time < kLeastShare) return elements;
+    const auto some = static_cast<std::uint64_t>(kShare / each_);
+    return std::clamp<std::uint64_t>(some, 1, (elements + 1) / 2);
+  }
   /// Of the next block.
   [[nodiscard]] std::uint64_t most_elements() const {
     const bool is_steady = !plan_.is_exact && !source_.weight();
@@ -145,7 +159,7 @@ class MapPhase final : public KeyedPhase {
     const std::uint64_t commit = plan_.terms.commit_bytes;
     if (const auto all = source_.weight()) return std::min(*all / parts_ + 1, commit);
     return plan_.is_exact
-               ? std::min(commit, plan_.memory / kTravellingPart + 1)
+               ? std::min({commit, kTravellingBlock, plan_.memory / kTravellingPart + 1})
                : std::min({commit, kSteadyBlock, plan_.steady_memory / kTravellingPart + 1});
   }
   void draw(std::uint64_t elements, std::uint64_t wanted) {
@@ -196,8 +210,9 @@ class MapPhase final : public KeyedPhase {
     const std::uint64_t possible = plan_.terms.table_bytes + plan_.terms.key_bytes;
     largest_table_ = std::max(largest_table_, std::min(head.table_bytes, possible));
     note_memory();
-    const Elements rest{done.end(), pieces.count - done.count};
-    blocks_.finish(task, done.count, pieces_.count_of(rest, pieces_.weight_of(rest) / 2));
+    each_ = Nanoseconds(std::clamp<double>(static_cast<double>(head.nanoseconds), 1, 1e18)) /
+            static_cast<double>(done.count);
+    blocks_.finish(task, done.count);
     pieces_.drop(done);
   }
   void note_memory() {
@@ -216,6 +231,7 @@ class MapPhase final : public KeyedPhase {
   HeldPieces pieces_;
   bool ended_ = false;
   std::uint64_t largest_table_ = 0;  ///< bytes
+  Nanoseconds each_{0};              ///< that an element of the last block has taken
   std::optional<Failure> lowest_;
 };
 

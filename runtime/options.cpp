@@ -143,7 +143,10 @@ void require_sensible(const CallOptions& options) {
   require_time(options.timeout, "CallOptions::timeout");
   if (options.buffersize == std::size_t{0})
     throw InvalidArgument("bulkhead: CallOptions::buffersize is 0; it must be 1 or more");
-  const Retries& retries = options.retries;
+  require_sensible(options.retries);
+}
+
+void require_sensible(const Retries& retries) {
   const auto require_count = [](int count, const char* name) {
     if (count >= 0 && count <= kMaxRetries) return;
     throw InvalidArgument("bulkhead: Retries::" + std::string(name) + " is " +

@@ -35,5 +35,6 @@ void require_single_thread(int threads);
 void require_forkable(const Options& options, int threads);
 /// Throws InvalidArgument if an option of a call makes no sense.
 void require_sensible(const CallOptions& options);
+void require_sensible(const Retries& retries);
 
 }  // namespace bulkhead::detail

@@ -10,6 +10,12 @@ bool is_pattern(std::string_view path) {
   return path.find('{') != std::string_view::npos;
 }
 
+void refuse_pattern(const std::string& path) {
+  if (!is_pattern(path)) return;
+  throw InvalidArgument("bulkhead: sorted pairs are written to one file, and \"" + path +
+                        "\" is a pattern for the names of many");
+}
+
 std::string part_name(const std::string& pattern, std::uint64_t number) {
   try {
     return fmt::format(fmt::runtime(pattern), number);

@@ -247,18 +247,23 @@ void Slot::end_start(const std::string& why, Time now, Fences fences) {
   doom(why);
 }
 
-std::chrono::nanoseconds Slot::time_to_share(Time now) const {
-  const bool runs_one =
-      state_ == State::ready && queue_.size() == 1 && link_->tasks_begun() == settled_ + 1;
-  if (!runs_one || ends_early()) return {};
+double Slot::left_to_share() const {
+  if (state_ != State::ready || queue_.size() != 1 || ends_early()) return 0;
   const Run& front = queue_.front();
-  const double left =
-      std::clamp(front.job->job.left_of(front.tasks.first, link_->element()), 0.0, 1.0);
+  const bool runs = link_->tasks_begun() == settled_ + 1;
+  const std::uint64_t at = runs ? link_->element() : kNoMark;  // else of a task before
+  return std::clamp(front.job->job.left_of(front.tasks.first, at), 0.0, 1.0);
+}
+
+std::chrono::nanoseconds Slot::time_to_share(Time now) const {
+  const double left = left_to_share();
+  if (left == 0 || link_->tasks_begun() != settled_ + 1) return {};
   const auto taken = std::max(now - busy_since_, Time::duration{});
   // Of one that is at its first element nothing is known: it is taken to be half-way.
   const double times = left == 1 ? 1 : std::min(left / (1 - left), 1000.0);
   const auto all = std::chrono::duration_cast<std::chrono::nanoseconds>(taken * times);
-  return std::max(all - front.job->job.cost_of_ending_early(), std::chrono::nanoseconds{});
+  const auto cost = queue_.front().job->job.cost_of_ending_early();
+  return std::max(all - cost, std::chrono::nanoseconds{});
 }
 
 bool Slot::expect_answers(bool late) {

@@ -135,6 +135,8 @@ class Slot {
   /// How long the running task would go on, by how far it has come, as it says, without what it
   /// costs to end it early; zero: that is not worth it, or it cannot, or has been told to.
   [[nodiscard]] std::chrono::nanoseconds time_to_share(Time now) const;
+  /// True if it may have some, sooner or later.
+  [[nodiscard]] bool can_share() const { return left_to_share() != 0; }
   /// Since when the running task may have been running.
   [[nodiscard]] Time running_since() const { return busy_since_; }
   /// True if the running task has been told to.
@@ -266,6 +268,8 @@ class Slot {
   [[nodiscard]] bool has_nothing() const {
     return alive() && queue_.empty() && outbound_.empty() && !revoking_;
   }
+  /// What part of its only task can be left to others, as the worker says.
+  [[nodiscard]] double left_to_share() const;
   void settled(const Settled& settled);
   void note_answers(std::uint64_t count, std::optional<std::uint64_t> failed);
   [[nodiscard]] Time busy_since(Time now) const;

@@ -92,6 +92,14 @@ std::vector<FilePiece> whole_files(const std::string& pattern, const char* funct
   return files;
 }
 
+std::vector<FilePiece> whole_files(const std::vector<std::string>& patterns, const char* function) {
+  std::vector<FilePiece> all;
+  for (const std::string& pattern : patterns) {
+    for (FilePiece& file : whole_files(pattern, function)) all.push_back(std::move(file));
+  }
+  return all;
+}
+
 void require_unchanged(const FilePiece& piece) {
   struct stat now {};
   if (::stat(piece.path.c_str(), &now) != 0)

@@ -63,12 +63,13 @@ struct alignas(128) OutboxWords {
   /// not pass now.
   std::atomic<std::int64_t> began_at;
   std::atomic<std::uint32_t> parked;  ///< odd: about to sleep, or asleep
-  /// Which element the running task is at, if it is a task of several: see ElementMark. In a cache
-  /// line of its own, as it changes with every element.
+  /// Which element the running task is at, if it is a task of several: see ElementMark; kNoMark
+  /// before it is. In a cache line of its own, as it changes with every element.
   alignas(128) Position element;
   /// How often `began_at` was set: see Job::has_steps().
   Position steps;
 };
+inline constexpr std::uint64_t kNoMark = ~std::uint64_t{0};
 inline constexpr std::int64_t kPaused = std::numeric_limits<std::int64_t>::max();
 
 inline constexpr std::size_t kTimeBuckets = 28;

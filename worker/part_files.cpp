@@ -13,25 +13,53 @@
 
 namespace bulkhead::detail {
 
-PartFile::PartFile(std::string path) : path_(std::move(path)), draft_(path_ + ".draft") {
-  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+namespace {
+
+/// What is there is no file that could be replaced: a device, a pipe, a stream of this process.
+bool is_written_to(const std::string& path) {
   std::error_code error;
-  if (!folder.empty()) std::filesystem::create_directories(folder, error);
-  fd_ = ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return false;
+  return !std::filesystem::is_regular_file(status) || path.starts_with("/dev/") ||
+         path.starts_with("/proc/");
+}
+
+/// Where links lead.
+std::string target_of(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path target = std::filesystem::weakly_canonical(path, error);
+  return error ? path : target.string();
+}
+
+}  // namespace
+
+PartFile::PartFile(const std::string& path) {
+  if (is_written_to(path)) {
+    path_ = path;
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    std::error_code error;
+    if (!folder.empty()) std::filesystem::create_directories(folder, error);
+    path_ = target_of(path);
+    draft_ = path_ + ".draft";
+    fd_ = ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (fd_ < 0) refuse();
 }
 
 PartFile::~PartFile() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(draft_.c_str());
+  if (!draft_.empty()) ::unlink(draft_.c_str());
 }
 
 void PartFile::finish() {
   write();
-  if (::close(std::exchange(fd_, -1)) == 0 && ::rename(draft_.c_str(), path_.c_str()) == 0) return;
+  const bool closed = ::close(std::exchange(fd_, -1)) == 0;
+  if (closed && (draft_.empty() || ::rename(draft_.c_str(), path_.c_str()) == 0)) return;
   const int error = errno;
-  ::unlink(draft_.c_str());
+  if (!draft_.empty()) ::unlink(draft_.c_str());
   errno = error;
   refuse();
 }

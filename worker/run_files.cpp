@@ -100,7 +100,7 @@ void RunFiles::check_disk(std::uint64_t bytes) {
   if (size(ticket_.disk) + bytes > ticket_.most_on_disk)
     throw RunError("bulkhead: a keyed job needs more than the " +
                        std::to_string(ticket_.spill_limit) + " bytes of KeyedOptions::spill_limit",
-                   ENOSPC, ticket_.job, ticket_.disk);
+                   EDQUOT, ticket_.job, ticket_.disk);
 }
 
 /// What the file has instead; the slices say where in that they are.

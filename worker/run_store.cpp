@@ -83,10 +83,10 @@ bool RunStore::give_up(RunFile file, int error) {
 
 void RunStore::refuse_disk() const {
   if (error_ != 0) throw SystemError(no_file_, error_);
-  throw SystemError("bulkhead: a keyed job needs more than the " +
-                        std::to_string(budget_->memory()) +
-                        " bytes of memory for its runs, and there is no folder to spill to",
-                    ENOSPC);
+  throw SystemError(
+      "bulkhead: a keyed job needs more than the " + std::to_string(budget_->memory()) +
+          " bytes, half of its memory, for its runs, and there is no folder to spill to",
+      ENOSPC);
 }
 
 /// If it cannot, that matters as soon as it is wanted.

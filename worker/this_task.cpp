@@ -99,6 +99,7 @@ void set_task_index(const std::uint64_t& index) {
 }
 
 void forget_element_mark() {
+  task_clock.words.load()->element.store(kNoMark, std::memory_order_relaxed);
   task_clock.mark.store(nullptr, std::memory_order_relaxed);
 }
 

@@ -174,6 +174,9 @@ TEST_F(KeyedFaultTest, RefusesOptionsThatMakeNoSense) {
   EXPECT_THAT(refusal({.memory = 1000}), HasSubstr("KeyedOptions::memory is 1000 bytes"));
   EXPECT_THAT(refusal({.commit_interval = 0}), HasSubstr("KeyedOptions::commit_interval is 0"));
   EXPECT_THAT(refusal({.spill = {folder_ / "none"}}), HasSubstr("there is no folder"));
+  EXPECT_THAT(refusal({.memory = std::uint64_t{0} - (std::uint64_t{1} << 31)}),
+              HasSubstr("a negative or overflown number?"));
+  EXPECT_THAT(refusal({.retries = {.crashes = -1}}), HasSubstr("Retries::crashes is -1"));
   EXPECT_THAT(test::text_of<InvalidArgument>([&] { (void)text(path, {.split = 0}); }),
               HasSubstr("TextOptions::split is 0"));
 }

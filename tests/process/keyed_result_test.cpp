@@ -16,6 +16,9 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <sys/stat.h>
+#include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -117,6 +120,42 @@ TEST_F(KeyedResultTest, IsWrittenAsText) {
               HasSubstr("all.tsv/x cannot be written"));
 }
 
+TEST_F(KeyedResultTest, IsWrittenToWhatIsNoFileAndWhereLinksLead) {
+  const std::string path = write("text", "a b a");
+  Pool pool(1);
+  auto counts = pool.map_reduce_by_key<std::string, int>(text(path), kCountWords, sum);
+  write("target", "old");
+  std::filesystem::create_symlink("target", folder_ / "link");
+  counts.sorted().write(folder_ / "link");
+  EXPECT_EQ(read_whole(folder_ / "target"), "a\t2\nb\t1\n");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "link"));
+  counts.write("/dev/null");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  std::string piped;
+  std::thread reader([&] { piped = read_whole(folder_ / "pipe"); });
+  counts.sorted().write(folder_ / "pipe");
+  reader.join();
+  EXPECT_EQ(piped, "a\t2\nb\t1\n");
+  EXPECT_THAT(test::text_of<InvalidArgument>([&] { counts.sorted().write("part-{}.tsv"); }),
+              HasSubstr("sorted pairs are written to one file"));
+}
+
+TEST_F(KeyedResultTest, PairsAndTuplesAreWrittenAsColumns) {
+  using Key = std::pair<std::string, int>;
+  Pool pool(1);
+  const auto emit_it = [](int x, auto& emit) {
+    emit(Key("k", x), std::tuple<int, double>(-x, 0.5));
+  };
+  const auto first = [](const Key&, Values<std::tuple<int, double>>& values) {
+    return *values.begin();
+  };
+  auto pairs = pool.map_reduce_by_key<Key, std::tuple<int, double>>(test::numbers(7, 8), emit_it,
+                                                                    group(first));
+  pairs.write(folder_ / "pairs.tsv");
+  EXPECT_EQ(read_whole(folder_ / "pairs.tsv"), "k\t7\t-7\t0.5\n");
+}
+
 TEST_F(KeyedResultTest, HasWhatMappersHaveCountedBeside) {
   Pool pool(2);
   const auto count_bad = [](int x, auto& emit) {
@@ -150,7 +189,7 @@ TEST_F(KeyedResultTest, HasFiguresOfTheJob) {
   EXPECT_EQ(stats.emitted, all);
   EXPECT_EQ(stats.keys, expected.size());
   EXPECT_EQ(stats.input_bytes, content.size());
-  EXPECT_EQ(stats.pieces, 1U);
+  EXPECT_EQ(stats.pieces, 64U);
   EXPECT_LT(stats.sealed, all);
   EXPECT_GE(stats.sealed, expected.size());
   EXPECT_GT(stats.spilled_bytes, 0U);

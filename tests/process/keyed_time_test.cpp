@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -95,6 +97,43 @@ TEST_F(KeyedTimeTest, SlowElementsAreSharedByAllWorkers) {
   EXPECT_GT(inexact[0], 2) << "the other one did it all";
   EXPECT_GT(inexact[1], 2) << "the other one did it all";
   EXPECT_EQ(inexact[0] + inexact[1], 24);
+}
+
+TEST_F(KeyedTimeTest, SlowElementsAreSharedThoughTheyLieSideBySide) {
+  constexpr int kSlow = 12;
+  const auto some_slowly = [](int x, auto& emit) {
+    const bool is_slow = x >= 5000 && x < 5000 + kSlow;
+    if (is_slow) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    emit(is_slow ? this_worker::number() : -1);
+  };
+  Pool pool(2);
+  auto counts = pool.map_reduce_by_key<int, int>(test::numbers(0, 100'000), some_slowly, sum);
+  auto by_worker = map_of(counts);
+  EXPECT_GT(by_worker[0], 2) << "the other one did nearly all";
+  EXPECT_GT(by_worker[1], 2) << "the other one did nearly all";
+  EXPECT_EQ(by_worker[0] + by_worker[1], kSlow);
+  EXPECT_EQ(by_worker[-1], 100'000 - kSlow);
+}
+
+TEST_F(KeyedTimeTest, LinesOfAShortTextAreSharedByAllWorkers) {
+  const auto slowly = [](std::string_view some, auto& emit) {
+    for (const std::string_view line : lines(some)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      emit(this_worker::number(), static_cast<int>(line.size()));
+    }
+  };
+  const std::string content = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10";
+  const std::string path = write("parameters", content);
+  Pool pool(2);
+  std::istringstream stream(content);
+  for (int i = 0; i < 2; ++i) {
+    auto sums = i == 0 ? pool.map_reduce_by_key<int, int>(text(path), slowly, sum)
+                       : pool.map_reduce_by_key<int, int>(text(stream), slowly, sum);
+    auto by_worker = map_of(sums);
+    EXPECT_GT(by_worker[0], 1);
+    EXPECT_GT(by_worker[1], 1);
+    EXPECT_EQ(by_worker[0] + by_worker[1], 11);
+  }
 }
 
 TEST_F(KeyedTimeTest, WhatWasDividedIsCountedOnceInTheOrderOfTheInput) {

@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,9 +25,10 @@
 namespace bulkhead {
 
 struct TextOptions {
-  /// Bytes of a file that are mapped at a time; a line that begins there is read to its end.
-  std::uint64_t split = std::uint64_t{1} << 20;
-  /// What ends a line. For lines() in the mapper, too.
+  /// Bytes of a part of a file, or of a stream: what one worker does, and what a failure costs. A
+  /// line that begins there is read to its end. Default: 1 MiB, and less of short texts.
+  std::optional<std::uint64_t> split = std::nullopt;
+  /// What ends a line. In the mapper lines() has to be told, too: lines(item, ';').
   char delimiter = '\n';
   /// A line of more bytes is an error: it would have to be in memory as a whole.
   std::uint64_t longest_line = std::uint64_t{64} << 20;
@@ -40,6 +42,8 @@ struct File {
 };
 
 namespace detail {
+
+inline constexpr std::uint64_t kTextPart = std::uint64_t{1} << 20;
 
 /// Throws InvalidArgument.
 [[nodiscard]] TextOptions checked(const TextOptions& options);
@@ -205,7 +209,7 @@ class RecordsInput {
  public:
   using Reader = detail::RecordReader;
 
-  RecordsInput(const std::string& pattern, std::uint64_t bytes);
+  RecordsInput(const std::vector<std::string>& patterns, std::uint64_t bytes);
   [[nodiscard]] std::unique_ptr<detail::PieceSource> pieces() const;
 
  private:
@@ -215,7 +219,16 @@ class RecordsInput {
 /// Files, as for text(), of records that have so many bytes each. A mapper gets one record at a
 /// time, as a std::string_view. A file with a part of one is refused (InvalidArgument).
 [[nodiscard]] inline RecordsInput records(const std::string& pattern, std::uint64_t bytes) {
-  return RecordsInput(pattern, bytes);
+  return {{pattern}, bytes};
+}
+/// Those of several patterns, one after the other.
+[[nodiscard]] inline RecordsInput records(const std::vector<std::string>& patterns,
+                                          std::uint64_t bytes) {
+  return {patterns, bytes};
+}
+[[nodiscard]] inline RecordsInput records(std::initializer_list<std::string> patterns,
+                                          std::uint64_t bytes) {
+  return {std::vector<std::string>(patterns), bytes};
 }
 
 }  // namespace bulkhead

@@ -128,6 +128,8 @@ class KeyedResult {
   /// sorted now, by the workers; in this thread if the pool is closed, or gone. Throws what
   /// Pool::map_reduce_by_key throws.
   [[nodiscard]] SortedPairs<K, V> sorted() const {
+    static_assert(
+        requires(const K& a) { a < a; }, "bulkhead: sorted() needs a < of keys");
     std::vector<detail::Slice> slices;
     for (const auto& partition : partitions_)
       slices.insert(slices.end(), partition.begin(), partition.end());
@@ -139,11 +141,11 @@ class KeyedResult {
     return {std::move(sorted)};
   }
 
-  /// As lines of text, `key \t value`: numbers in decimal, texts as they are, other types by <<. A
-  /// path with a place for a number, such as "part-{:05}.tsv", has each partition in a file of its
-  /// own, from 0 on; another has all in one. Folders are made. Files come to be, and take the place
-  /// of others, when they are complete. Throws SystemError; InvalidArgument if the pattern makes no
-  /// sense.
+  /// As lines of text, `key \t value`: numbers in decimal, texts as they are, the parts of a
+  /// std::pair or std::tuple with tabs between them, other types by <<. A path with a place for a
+  /// number, such as "part-{:05}.tsv", has each partition in a file of its own, from 0 on; another
+  /// has all in one. Folders are made. Files come to be, and take the place of others, when they
+  /// are complete. Throws SystemError; InvalidArgument if the pattern makes no sense.
   void write(const std::string& path) const {
     if (detail::is_pattern(path)) {
       for (std::size_t i = 0; i < partitions_.size(); ++i)
@@ -157,6 +159,10 @@ class KeyedResult {
   /// those with the smaller keys. Holds no more than so many.
   template <class Less = std::less<>>
   [[nodiscard]] std::vector<value_type> top(std::size_t number, Less less = {}) const {
+    static_assert(std::is_invocable_r_v<bool, Less&, const V&, const V&>,
+                  "bulkhead: top() needs a < of values, or a function that compares two of them");
+    static_assert(
+        requires(const K& a) { a < a; }, "bulkhead: top() needs a < of keys, too");
     const auto before = [&less](const value_type& a, const value_type& b) {
       if (less(b.second, a.second)) return true;
       return !less(a.second, b.second) && a.first < b.first;

@@ -21,6 +21,13 @@
 
 namespace bulkhead {
 
+namespace detail {
+
+/// Throws InvalidArgument if the path has a place for a number: it is that of one file.
+void refuse_pattern(const std::string& path);
+
+}  // namespace detail
+
 /// Pairs in the order of their keys, by <. One thread at a time. Outlives the result.
 template <class K, class V>
 class SortedPairs {
@@ -102,8 +109,10 @@ class SortedPairs {
   iterator begin() { return iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
 
-  /// As lines of a file: see KeyedResult::write. Throws SystemError.
+  /// As lines of one file: see KeyedResult::write. Throws SystemError; InvalidArgument if the path
+  /// has a place for a number.
   void write(const std::string& path) {
+    detail::refuse_pattern(path);
     detail::PartFile file(path);
     for (const auto& [key, value] : *this) {
       detail::append_line(key, value, file.text());

@@ -116,6 +116,19 @@ TEST_F(CompressedTest, FramesWithoutDataAreSkippedAndEmptyFilesHaveNoLines) {
   EXPECT_THAT(count_words(pool, zstd_text(write("empty.zst", zstd("")))), IsEmpty());
 }
 
+TEST_F(CompressedTest, SeveralPatternsCanBeGiven) {
+  Pool pool(1);
+  const Counts expected{{"a", 2}, {"b", 2}};
+  const std::string a = write("a.gz", gzip("a b"));
+  const std::string b = write("b.gz", gzip("b a"));
+  EXPECT_EQ(count_words(pool, gzip_text({a, b})), expected);
+  EXPECT_EQ(
+      count_words(pool, zstd_text({write("a.zst", zstd("a b")), write("b.zst", zstd("b a"))})),
+      expected);
+  EXPECT_EQ(count_words(pool, lz4_text({write("a.lz4", lz4("a b")), write("b.lz4", lz4("b a"))})),
+            expected);
+}
+
 TEST_F(CompressedTest, GzipFilesMayBeFilledUpWithZeros) {
   Pool pool(1);
   const std::string zeros(100'000, '\0');

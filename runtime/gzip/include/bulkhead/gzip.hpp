@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <span>
 #include <string>
+#include <vector>
 #include <zlib.h>
 
 namespace bulkhead {
@@ -74,7 +76,16 @@ struct GzipFormat {
 /// in several, or with zstd.
 [[nodiscard]] inline detail::CompressedInput<detail::GzipFormat> gzip_text(
     const std::string& pattern, TextOptions options = {}) {
-  return {pattern, options};
+  return {{pattern}, options};
+}
+/// Those of several patterns, one after the other.
+[[nodiscard]] inline detail::CompressedInput<detail::GzipFormat> gzip_text(
+    const std::vector<std::string>& patterns, TextOptions options = {}) {
+  return {patterns, options};
+}
+[[nodiscard]] inline detail::CompressedInput<detail::GzipFormat> gzip_text(
+    std::initializer_list<std::string> patterns, TextOptions options = {}) {
+  return {std::vector<std::string>(patterns), options};
 }
 
 }  // namespace bulkhead

@@ -237,7 +237,7 @@ class CompressedParts final : public PieceSource {
   [[nodiscard]] std::uint64_t end_of_part(const FilePiece& part) {
     if (part.begin == 0) present_.open(part);
     std::uint64_t end = part.begin;
-    while (end < part.size && end - part.begin < options_.split) {
+    while (end < part.size && end - part.begin < options_.split.value_or(kTextPart)) {
       end = Format::end_of_frame(present_, end, part.size);
       if (end > part.size) refuse_damaged(part.path, part.size);
     }
@@ -257,8 +257,8 @@ class CompressedInput {
  public:
   using Reader = CompressedReader<Format>;
 
-  CompressedInput(const std::string& pattern, TextOptions options)
-      : files_(whole_files(pattern, Format::kFunction)), options_(checked(options)) {}
+  CompressedInput(const std::vector<std::string>& patterns, TextOptions options)
+      : files_(whole_files(patterns, Format::kFunction)), options_(checked(options)) {}
   [[nodiscard]] std::unique_ptr<PieceSource> pieces() const {
     return std::make_unique<CompressedParts<Format>>(files_, options_);
   }

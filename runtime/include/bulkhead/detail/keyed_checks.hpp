@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace bulkhead::detail {
 
@@ -62,6 +63,22 @@ struct ReducerKind<Finish<Reducer, F>> {
       ReducerKind<Reducer>::template kTakesAll<K, V>&& std::is_invocable_v<F&, const K&, V>;
 };
 
+/// Values have what a built-in reducer does with them.
+template <class Combiner, class V>
+constexpr bool has_operators() {
+  if constexpr (std::is_same_v<Combiner, Sum> || std::is_same_v<Combiner, Count>) {
+    return requires(V & sum, V value) {
+      sum += std::move(value);
+    };
+  } else if constexpr (std::is_same_v<Combiner, Min> || std::is_same_v<Combiner, Max>) {
+    return requires(const V& value) {
+      value < value;
+    };
+  } else {
+    return true;
+  }
+}
+
 /// Bytes of a K that say nothing of it would make two keys of one.
 template <class K>
 inline constexpr bool kEqualInBytes =
@@ -81,6 +98,8 @@ constexpr bool require_keyed_types() {
                 "bulkhead: a reducer of a keyed job is sum, min, max, count, combine(f), group(f) "
                 "or finish(reducer, f): write combine(f) for a function that makes one of two "
                 "values");
+  static_assert(has_operators<typename ReducerParts<Reducer>::Combiner, V>(),
+                "bulkhead: sum and count need a += of values, min and max a <");
   require_sendable<Mapper>();
   ReducerKind<Reducer>::require_sendable_parts();
   if constexpr (ReducerKind<Reducer>::kKnown) {

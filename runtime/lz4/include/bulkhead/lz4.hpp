@@ -11,10 +11,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <lz4.h>
 #include <lz4frame.h>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace bulkhead {
 namespace detail {
@@ -92,7 +94,16 @@ struct Lz4Format {
 /// divided. TextOptions::split is of compressed bytes.
 [[nodiscard]] inline detail::CompressedInput<detail::Lz4Format> lz4_text(const std::string& pattern,
                                                                          TextOptions options = {}) {
-  return {pattern, options};
+  return {{pattern}, options};
+}
+/// Those of several patterns, one after the other.
+[[nodiscard]] inline detail::CompressedInput<detail::Lz4Format> lz4_text(
+    const std::vector<std::string>& patterns, TextOptions options = {}) {
+  return {patterns, options};
+}
+[[nodiscard]] inline detail::CompressedInput<detail::Lz4Format> lz4_text(
+    std::initializer_list<std::string> patterns, TextOptions options = {}) {
+  return {std::vector<std::string>(patterns), options};
 }
 
 }  // namespace bulkhead

@@ -12,9 +12,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 #include <zstd.h>
 
 namespace bulkhead {
@@ -86,7 +88,16 @@ struct ZstdFormat {
 /// what is not divided. TextOptions::split is of compressed bytes.
 [[nodiscard]] inline detail::CompressedInput<detail::ZstdFormat> zstd_text(
     const std::string& pattern, TextOptions options = {}) {
-  return {pattern, options};
+  return {{pattern}, options};
+}
+/// Those of several patterns, one after the other.
+[[nodiscard]] inline detail::CompressedInput<detail::ZstdFormat> zstd_text(
+    const std::vector<std::string>& patterns, TextOptions options = {}) {
+  return {patterns, options};
+}
+[[nodiscard]] inline detail::CompressedInput<detail::ZstdFormat> zstd_text(
+    std::initializer_list<std::string> patterns, TextOptions options = {}) {
+  return {std::vector<std::string>(patterns), options};
 }
 
 }  // namespace bulkhead

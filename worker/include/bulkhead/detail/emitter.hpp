@@ -120,7 +120,7 @@ class Emitter final : public Emitting {
 
   [[noreturn]] static void refuse_key(std::size_t bytes) {
     throw Error("bulkhead: a key of " + std::to_string(bytes) +
-                " bytes is too large for the memory of a keyed job");
+                " bytes is too large for the memory of a keyed job: raise KeyedOptions::memory");
   }
 
   /// For some more.

@@ -36,6 +36,9 @@ struct FilePiece {
 /// All files of a pattern, as for glob(7), in the order of their names, without folders; or that
 /// one file. The same.
 [[nodiscard]] std::vector<FilePiece> whole_files(const std::string& pattern, const char* function);
+/// Those of several, one after the other.
+[[nodiscard]] std::vector<FilePiece> whole_files(const std::vector<std::string>& patterns,
+                                                 const char* function);
 
 /// Throws Error if the file is not what it was; SystemError if it cannot be looked at.
 void require_unchanged(const FilePiece& piece);

@@ -36,6 +36,9 @@ K plain_key(const Key& key) {
 /// Calls `use(std::string_view bytes)`.
 template <class K, class Key, class Use>
 auto with_bytes(const Key& key, Use use) {
+  static_assert(kTextKey<K> ? std::is_convertible_v<const Key&, std::string_view>
+                            : std::is_constructible_v<K, const Key&>,
+                "bulkhead: no K can be made of the key that emit() was given");
   if constexpr (kTextKey<K>) {
     return use(std::string_view(key));
   } else if constexpr (kPlainKey<K>) {

@@ -12,6 +12,7 @@
 #include <bulkhead/detail/keyed_terms.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -58,8 +59,8 @@ struct KeyedMap {
     runs.seal_rest();
     if (runs.error) return put_refusal(*runs.error, task.result);
     task.result.put(AnswerKind::done);
-    task.result.put(
-        MapAnswer{collected.elements, runs.count, collected.pairs, runs.sealed, runs.most_bytes});
+    task.result.put(MapAnswer{collected.elements, collected.time.count(), runs.count,
+                              collected.pairs, runs.sealed, runs.most_bytes});
     put_slices(runs.slices, task.result);
     Codec<Counters>::encode(functions.counters, task.result);
   }
@@ -118,6 +119,7 @@ struct KeyedMap {
   struct Collected {
     std::uint64_t elements = 0;
     std::uint64_t pairs = 0;  ///< that came of them
+    std::chrono::nanoseconds time{};
   };
   /// Maps the elements, or the first of them if others are to do the rest.
   static Collected collect(Functions& functions, TaskCall& task, Runs& runs) {
@@ -126,6 +128,7 @@ struct KeyedMap {
     functions.counters.clear();
     ElementMark mark(first);
     const auto map_all = [&](auto& emit) {
+      const auto began = std::chrono::steady_clock::now();
       std::uint64_t element = first;
       do {
         mark.begin(element);
@@ -135,7 +138,7 @@ struct KeyedMap {
         emit.require_whole();
       } while (++element != first + count && !mark.is_to_end());
       emit.flush();
-      return Collected{element - first, emit.emitted()};
+      return Collected{element - first, emit.emitted(), std::chrono::steady_clock::now() - began};
     };
     const auto seal = [&runs] { runs.seal(); };
     try {

@@ -30,7 +30,8 @@ enum class AnswerKind : std::uint64_t { done, refused };
 
 /// Behind that, of the first phase: then come the slices of the runs, and Counters.
 struct MapAnswer {
-  std::uint64_t elements = 0;  ///< that were mapped: the first ones of the block
+  std::uint64_t elements = 0;    ///< that were mapped: the first ones of the block
+  std::int64_t nanoseconds = 0;  ///< that took
   std::uint64_t runs = 0;
   std::uint64_t emitted = 0;      ///< pairs
   std::uint64_t sealed = 0;       ///< of them, combined
@@ -48,7 +49,7 @@ using Counters = std::map<std::string, std::uint64_t>;
 
 [[noreturn]] inline void refuse_large_pair(std::size_t bytes) {
   throw Error("bulkhead: a key and a value of " + std::to_string(bytes) +
-              " bytes are too large for the memory of a keyed job");
+              " bytes are too large for the memory of a keyed job: raise KeyedOptions::memory");
 }
 
 inline void put_slices(const std::vector<Slice>& slices, ByteWriter& out) {

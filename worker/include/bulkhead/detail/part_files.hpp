@@ -6,17 +6,21 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace bulkhead::detail {
 
 class PartFile {
  public:
-  /// Its folder comes to be, too. Throws SystemError.
-  explicit PartFile(std::string path);
+  /// Its folder comes to be, too. What is no regular file is written to as it is. Throws
+  /// SystemError.
+  explicit PartFile(const std::string& path);
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
   /// Leaves nothing behind if it was not finished.
@@ -37,11 +41,22 @@ class PartFile {
   void write();
   [[noreturn]] void refuse() const;
 
-  const std::string path_;
-  const std::string draft_;  ///< its name until then
+  std::string path_;
+  std::string draft_;  ///< its name until then; empty: it has that already
   int fd_ = -1;
   std::string text_;
 };
+
+template <class T>
+concept Printable = requires(std::ostream& out, const T& value) {
+  out << value;
+};
+template <class T>
+inline constexpr bool kIsTuple = false;
+template <class... Parts>
+inline constexpr bool kIsTuple<std::tuple<Parts...>> = true;
+template <class A, class B>
+inline constexpr bool kIsTuple<std::pair<A, B>> = true;
 
 template <class T>
 void append_text(const T& value, std::string& out) {
@@ -52,7 +67,18 @@ void append_text(const T& value, std::string& out) {
     std::array<char, 64> text;
     const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
     out.append(text.data(), end);
+  } else if constexpr (kIsTuple<T>) {
+    std::apply(
+        [&out](const auto&... parts) {
+          const char* before = "";
+          ((out += std::exchange(before, "\t"), append_text(parts, out)), ...);
+        },
+        value);
   } else {
+    static_assert(
+        Printable<T>,
+        "bulkhead: write() needs operator<<(std::ostream&, ...) for what is no number, no "
+        "text and no std::pair or std::tuple of those");
     std::ostringstream stream;
     stream << value;
     out += stream.str();
