@@ -43,10 +43,11 @@ RunStore::~RunStore() {
     const std::lock_guard lock(budget_->mutex_);
     std::erase(budget_->stores_, this);
   }
+  const bool is_ours = own_pid() == ticket_.coordinator;  // and not that of a copy of the process
   for (const int fd : ticket_.files) {
     if (fd < 0) continue;
     // Workers have it open until they are given another job; without that it is closed, no more.
-    [[maybe_unused]] const int emptied = ::ftruncate(fd, 0);
+    [[maybe_unused]] const int emptied = is_ours ? ::ftruncate(fd, 0) : 0;
     ::close(fd);
   }
 }

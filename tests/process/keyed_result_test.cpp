@@ -13,12 +13,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
 #include <tuple>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -81,6 +84,22 @@ TEST_F(KeyedResultTest, IsSortedWhetherThePoolIsThereOrNot) {
   pool.reset();
   auto here = sums.sorted();
   EXPECT_EQ(pairs_of(here), pairs);
+}
+
+TEST_F(KeyedResultTest, IsNotEmptiedByACopyOfTheProcess) {
+  Pool pool(1);
+  const auto emit_it = [](int x, auto& emit) { emit(x, x); };
+  auto all = std::make_unique<KeyedResult<int, int>>(
+      pool.map_reduce_by_key<int, int>(test::numbers(0, 1000), emit_it, sum));
+  const pid_t copy = ::fork();
+  if (copy == 0) {
+    all.reset();
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(copy, &status, 0), copy);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(map_of(*all).size(), 1000U);
 }
 
 TEST_F(KeyedResultTest, TextsAreSortedByAllTheirBytes) {

@@ -133,12 +133,14 @@ class Emitter final : public Emitting {
   /// something else each time.
   void make_room_for(const V& value) {
     constexpr std::size_t kBeside = 64;
-    heap_bytes_ += encoded_size(value) + kBeside;
-    if (heap_bytes_ < tables_.slot_bytes()) return;
-    flush();
-    begin();
-    seal();
-    end(0);
+    const std::size_t bytes = encoded_size(value) + kBeside;
+    if (heap_bytes_ + bytes > tables_.slot_bytes()) {
+      flush();
+      begin();
+      seal();
+      end(0);
+    }
+    heap_bytes_ += bytes;
   }
   template <class Table>
   void make_more_room(Table& table) {
