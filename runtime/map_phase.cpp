@@ -20,7 +20,7 @@ constexpr std::uint64_t kParts = 64;
 constexpr std::uint64_t kTravellingPart = 64;
 constexpr std::uint64_t kHeldPart = 8;
 /// The most of such blocks; and where the result is not exact, as how much memory there is changes.
-constexpr std::uint64_t kTravellingBlock = std::uint64_t{16} << 20;
+constexpr std::uint64_t kTravellingBlock = std::uint64_t{4} << 20;
 constexpr std::uint64_t kSteadyBlock = std::uint64_t{8} << 20;
 /// Where a table is full shows in such a result, too: so its size depends neither on how many
 /// workers there are nor, but in little memory, on how much of that.
