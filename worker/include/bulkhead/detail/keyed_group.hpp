@@ -40,8 +40,7 @@ struct KeyedGroup {
     const OwnTime time;
     const PartitionTask part(task);
     const KeyedTerms& terms = part.terms;
-    if (!functions.buffer)
-      functions.buffer.emplace(terms.table_bytes + terms.key_bytes, terms.partition_bits);
+    if (!functions.buffer) functions.buffer.emplace(terms.list_bytes(), terms.partition_bits);
     part.answer(task, [&](ReduceAnswer& head) {
       functions.buffer->clear();
       const std::shared_ptr<RunFiles> runs = RunFiles::of(part.source);

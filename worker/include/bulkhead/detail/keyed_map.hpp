@@ -112,10 +112,7 @@ struct KeyedMap {
     if constexpr (kCombines) {
       functions.collection.emplace(terms.table_bytes, terms.key_bytes);
     } else {
-      // Lists do not get shorter by being together: more memory would only be new to the caches.
-      constexpr std::uint64_t kMostLists = std::uint64_t{128} << 20;
-      functions.collection.emplace(
-          static_cast<std::size_t>(std::min(terms.table_bytes + terms.key_bytes, kMostLists)));
+      functions.collection.emplace(terms.list_bytes());
     }
   }
 

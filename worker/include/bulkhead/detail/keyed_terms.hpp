@@ -7,6 +7,7 @@
 #include <bulkhead/detail/run_files.hpp>
 #include <bulkhead/error.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,6 +23,14 @@ struct KeyedTerms {
   std::uint64_t table_bytes = 0;   ///< of slots, in each worker
   std::uint64_t key_bytes = 0;     ///< of long keys, likewise
   std::uint64_t commit_bytes = 0;  ///< of input: a block has about so many
+
+  /// Where values are not combined, of lists of them, in each worker: what is packed of them at a
+  /// time may be as much again. They do not get shorter by being together, so more would only be
+  /// new to the caches.
+  [[nodiscard]] std::size_t list_bytes() const {
+    constexpr std::uint64_t kMost = std::uint64_t{128} << 20;
+    return static_cast<std::size_t>(std::min((table_bytes + key_bytes) / 2, kMost));
+  }
 };
 
 /// What an answer begins with. `refused`: a run could not be written to a file. What follows is

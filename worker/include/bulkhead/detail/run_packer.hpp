@@ -8,10 +8,12 @@
 #include <bulkhead/detail/combiner_table.hpp>
 #include <bulkhead/detail/run_files.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -24,20 +26,30 @@ class PackedBytes {
  public:
   /// Room for so many more. What is written there belongs to it from end_at() on.
   std::byte* room(std::size_t bytes) {
-    if (memory_.size() - size_ < bytes) memory_.resize(2 * (memory_.size() + bytes));
-    return memory_.data() + size_;
+    if (capacity_ - size_ < bytes) grow(bytes);
+    return memory_.get() + size_;
   }
-  void end_at(const std::byte* end) { size_ = static_cast<std::size_t>(end - memory_.data()); }
+  void end_at(const std::byte* end) { size_ = static_cast<std::size_t>(end - memory_.get()); }
   void append(const void* data, std::size_t bytes) {
     std::memcpy(room(bytes), data, bytes);
     size_ += bytes;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return {memory_.data(), size_}; }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {memory_.get(), size_}; }
   void clear() { size_ = 0; }
 
  private:
-  std::vector<std::byte> memory_;
+  void grow(std::size_t bytes) {
+    capacity_ += std::max(capacity_ / 2, bytes + kLeast);
+    auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity_);
+    if (size_ != 0) std::memcpy(larger.get(), memory_.get(), size_);
+    memory_ = std::move(larger);
+  }
+
+  static constexpr std::size_t kLeast = std::size_t{4} << 10;
+
+  std::unique_ptr<std::byte[]> memory_;
+  std::size_t capacity_ = 0;
   std::size_t size_ = 0;
 };
 
@@ -69,7 +81,11 @@ class RunPacker {
   /// What has been added since the last call is a slice.
   void end_slice() {
     const std::size_t row_bytes = bytes_.size() - begin_;
-    if (records_.size() != 0) bytes_.append(records_.bytes().data(), records_.size());
+    if (bytes_.size() == 0) {
+      std::swap(bytes_, records_);  // there may be much, and nothing before it
+    } else if (records_.size() != 0) {
+      bytes_.append(records_.bytes().data(), records_.size());
+    }
     records_.clear();
     slices_.push_back({kInMemory, static_cast<std::uint32_t>(row_bytes), begin_,
                        bytes_.size() - begin_, row_bytes});
