@@ -84,7 +84,7 @@ TEST_F(KeyedBitsTest, SumsOfVectorsHaveTheSameBitsWhateverTheHeapHasBeenUsedFor)
     Options pool_options{.workers = workers};
     if (workers == 2) pool_options.max_tasks_per_worker = 1;  // each block has a new one
     Pool pool(pool_options);
-    auto sums = pool.map_reduce_by_key<int, std::vector<double>>(test::numbers(0, 20'000), scatter,
+    auto sums = pool.map_reduce_by_key<int, std::vector<double>>(test::numbers(0, 8'000), scatter,
                                                                  combine(add), options);
     const std::map<int, std::vector<double>> all = map_of(sums);
     if (first.empty()) first = all;
