@@ -32,8 +32,6 @@ void watch_elements(void (*begin)(std::uint64_t, bool));
 /// The time of a task that has a limit begins now: it is about to be claimed, or has waited for a
 /// piece of its argument.
 void restart_task_time();
-/// From now on it does not pass, until that is called again. False: it did not, or has no limit.
-[[nodiscard]] bool pause_task_time();
 /// The tasks that begin from now on are run for that many times, this one included.
 void set_task_attempt(int attempt);
 /// The number of the task that runs, or ran last, from 1; 0: none has, or this is a copy of the

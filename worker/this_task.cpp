@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdint>
 #include <unistd.h>
+#include <utility>
 
 namespace bulkhead {
 namespace {
@@ -119,33 +120,33 @@ void restart_task_time() {
   words.steps.store(words.steps.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
-bool pause_task_time() {
-  if (task_clock.limit.load(std::memory_order_relaxed) == 0 || task_clock.words.load() == nullptr)
-    return false;
-  return task_clock.words.load()->began_at.exchange(kPaused, std::memory_order_relaxed) != kPaused;
+namespace {
+
+/// Of the task of this thread, in a worker or inline.
+void restart_present_time() {
+  if (LocalTask* local = present_local_task()) return local->restart_time();
+  restart_task_time();
+}
+/// From now on it does not pass, until that is called again. False: it did not, or has no limit.
+bool pause_present_time() {
+  if (LocalTask* local = present_local_task())
+    return std::exchange(local->deadline, std::nullopt).has_value();
+  OutboxWords* const words = task_clock.words.load();
+  if (task_clock.limit.load(std::memory_order_relaxed) == 0 || words == nullptr) return false;
+  return words->began_at.exchange(kPaused, std::memory_order_relaxed) != kPaused;
 }
 
-OwnTime::OwnTime() {
-  if (LocalTask* local = present_local_task()) {
-    paused_ = local->deadline.has_value();
-    local->deadline.reset();
-  } else {
-    paused_ = pause_task_time();
-  }
-}
+}  // namespace
+
+OwnTime::OwnTime() : paused_(pause_present_time()) {}
 OwnTime::~OwnTime() {
   if (paused_) go_on();
 }
 void OwnTime::go_on() {
-  if (LocalTask* local = present_local_task()) return local->restart_time();
-  restart_task_time();
+  restart_present_time();
 }
 void OwnTime::pause() {
-  if (LocalTask* local = present_local_task()) {
-    local->deadline.reset();
-  } else {
-    static_cast<void>(pause_task_time());
-  }
+  static_cast<void>(pause_present_time());
 }
 
 std::uint64_t running_task() noexcept {
@@ -205,8 +206,7 @@ void ElementMark::attend() {
 }
 
 void ElementMark::restart_time() {
-  if (LocalTask* local = present_local_task()) return local->restart_time();
-  restart_task_time();
+  restart_present_time();
 }
 bool ElementMark::is_told() {
   const LocalTask* local = present_local_task();
