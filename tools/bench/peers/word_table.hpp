@@ -29,14 +29,14 @@ template <class V, class Key, class Combine>
 void put(bulkhead::detail::CombinerTable<V, Key>& table, const Key* keys,
          const std::uint64_t* hashes, V* values, std::size_t count, Combine& combine) {
   while (!table.has_room(count)) table.grow();
-  require(table.add(keys, hashes, values, count, combine) == count, "a table is full");
+  require(table.add(keys, hashes, values, count, combine), "a table is full");
 }
 
 /// Adds `value` for each word.
 template <class V, class Key, class Combine>
 void put_words(std::string_view text, const V& value,
                bulkhead::detail::CombinerTable<V, Key>& table, Combine& combine) {
-  constexpr std::size_t kBatch = std::is_same_v<Key, bulkhead::detail::TinyKey> ? 128 : 64;
+  constexpr std::size_t kBatch = std::is_same_v<Key, bulkhead::detail::TinyKey> ? 256 : 64;
   Key keys[kBatch];
   std::uint64_t hashes[kBatch];
   V values[kBatch];

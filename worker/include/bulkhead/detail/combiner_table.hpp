@@ -12,6 +12,7 @@
 #include <bulkhead/detail/run_row.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -83,29 +84,42 @@ class CombinerTable {
   /// many keys have such a hash, and nothing has happened.
   template <class Combine>
   bool add(Key key, std::uint64_t hash, V& value, Combine& combine) {
-    return add(&key, &hash, &value, 1, combine) == 1;
+    if (!has_room_behind(1)) return false;
+    add_from(slot_of(hash), key, value, combine);
+    return true;
   }
-  /// Adds as many of them as there is room for: how many. Best if they have been prefetched.
+  /// The same for a batch, of which all are added or none, those of a key in their order. Best if
+  /// they have been prefetched. Where a key is not in its first slot, the memory behind that is
+  /// asked for, and looked at when there are some of these.
   template <class Combine>
-  std::size_t add(const Key* keys, const std::uint64_t* hashes, V* values, std::size_t count,
-                  Combine& combine) {
+  bool add(const Key* keys, const std::uint64_t* hashes, V* values, std::size_t count,
+           Combine& combine) {
+    if (!has_room_behind(count)) return false;
     Slot* const slots = slots_;  // values might be members of this, as far as compilers know
     const std::size_t capacity = capacity_;
+    std::array<Pushed, 32> pushed;
+    std::size_t waiting = 0;
+    const auto add_pushed = [&] {
+      for (std::size_t i = 0; i < waiting; ++i) {
+        const std::size_t pair = pushed[i].pair;
+        add_from(pushed[i].slot, keys[pair], values[pair], combine);
+      }
+      waiting = 0;
+    };
     for (std::size_t i = 0; i < count; ++i) {
-      const Key key = keys[i];
-      for (Slot* slot = slots + part_of(capacity, hashes[i]);; ++slot) {
-        if (slot->key == key) {
-          combine(value_of(*slot), std::move(values[i]));
-          break;
-        }
-        if (slot->key.is_none()) {
-          if (slot == end_) return i;
-          place_in(*slot, key, values[i]);
-          break;
-        }
+      Slot* const slot = slots + part_of(capacity, hashes[i]);
+      if (slot->key == keys[i]) [[likely]] {
+        combine(value_of(*slot), std::move(values[i]));
+      } else if (slot->key.is_none()) {
+        place_in(*slot, keys[i], values[i]);
+      } else {
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(slot) + kCacheLine, 1);
+        pushed[waiting++] = {slot + 1, i};
+        if (waiting == pushed.size()) add_pushed();
       }
     }
-    return count;
+    add_pushed();
+    return true;
   }
   /// The same for a key of 16 bytes and more. False also if there is no room for its bytes.
   template <class Combine>
@@ -230,9 +244,17 @@ class CombinerTable {
   }
 
  private:
+  /// A pair of a batch whose key is in this slot or behind it.
+  struct Pushed {
+    Slot* slot;
+    std::size_t pair;
+  };
+
+  static constexpr std::ptrdiff_t kCacheLine = 64;
   static constexpr std::size_t kLeast = 1024;
   static constexpr std::size_t kFirst = std::size_t{1} << 12;
-  /// Behind the last slot, for clusters there. So many keys may have the same hash.
+  /// Behind the last slot, for clusters there; more than a batch has. About so many keys may have
+  /// the same hash.
   static constexpr std::size_t kSlack = 4096;
 
   /// Slot of a hash: hashes are fractions of 2^64. After D. Lemire, "Fast random integer generation
@@ -255,6 +277,18 @@ class CombinerTable {
     capacity_ = capacity;
     slots_ = reinterpret_cast<Slot*>(memory_.data());
     end_ = slots_ + capacity + kSlack;
+  }
+  /// No hash leads behind the first slot of the slack, so if one there is free, all behind it are.
+  [[nodiscard]] bool has_room_behind(std::size_t more) const {
+    return end_[-static_cast<std::ptrdiff_t>(more)].key.is_none();
+  }
+  /// Adds to the first slot from there on that is the key's, or free. There must be one.
+  template <class Combine>
+  void add_from(Slot* slot, Key key, V& value, Combine& combine) {
+    for (; slot->key != key; ++slot) {
+      if (slot->key.is_none()) return place_in(*slot, key, value);
+    }
+    combine(value_of(*slot), std::move(value));
   }
   void place_in(Slot& slot, Key key, V& value) {
     slot.key = key;

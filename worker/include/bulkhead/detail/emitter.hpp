@@ -26,7 +26,7 @@ namespace bulkhead::detail {
 template <class V, class Key>
 struct EmitBatch {
   /// Tiny keys are fast enough to be far ahead of the memory; large values should not wait.
-  static constexpr std::size_t kSize = !kInSlot<V> ? 8 : std::is_same_v<Key, TinyKey> ? 128 : 64;
+  static constexpr std::size_t kSize = !kInSlot<V> ? 8 : std::is_same_v<Key, TinyKey> ? 256 : 64;
   std::array<Key, kSize> keys;
   std::array<std::uint64_t, kSize> hashes;
   std::array<V, kSize> values{};
@@ -108,12 +108,8 @@ class Emitter final : public Emitting {
     const std::size_t size = std::exchange(batch.size, 0);  // also if something is thrown
     begin();
     make_room(table);
-    for (std::size_t done = 0;;) {
-      done += table.add(&batch.keys[done], &batch.hashes[done], &batch.values[done], size - done,
-                        combine_);
-      if (done == size) break;
+    while (!table.add(batch.keys.data(), batch.hashes.data(), batch.values.data(), size, combine_))
       make_more_room(table);
-    }
     since_ += size;
     end(size);
   }

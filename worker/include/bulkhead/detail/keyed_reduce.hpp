@@ -202,7 +202,7 @@ struct KeyedReduce {
         }
         if (size == 0) return true;
         if (!make_room(table, size)) return false;
-        if (table.add(keys, hashes, values, size, combine) != size) return false;
+        if (!table.add(keys, hashes, values, size, combine)) return false;
       }
     }
     bool add_record(Table& table, const SliceReader::Record& record) {
