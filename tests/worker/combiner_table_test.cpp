@@ -10,6 +10,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -170,6 +171,66 @@ TEST(CombinerTable, HoldsTinyKeys) {
     });
   }
   EXPECT_EQ(seen, 100'000U);
+}
+
+/// Depends on the order of what is added.
+struct Then {
+  void operator()(std::uint64_t& all, std::uint64_t&& next) const { all = all * 31 + next; }
+};
+
+TEST(CombinerTable, AddsABatchAsIfEachPairCameByItself) {
+  CombinerTable<std::uint64_t> table(kAmple, kAmple);
+  std::map<std::string, std::uint64_t> expected;
+  std::minstd_rand random(1);
+  Then then;
+  for (int batch = 0; batch < 1000; ++batch) {
+    std::vector<PackedKey> keys(random() % 128);
+    std::vector<std::uint64_t> hashes(keys.size());
+    std::vector<std::uint64_t> values(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const std::string key = std::to_string(random() % (random() % 50'000 + 1));
+      keys[i] = pack_short(key.data(), key.size());
+      hashes[i] = hash_of_short(keys[i]);
+      values[i] = random();
+      const bool is_new = expected.emplace(key, values[i]).second;
+      if (!is_new) then(expected[key], std::uint64_t{values[i]});
+    }
+    while (!table.has_room(keys.size())) table.grow();
+    ASSERT_TRUE(table.add(keys.data(), hashes.data(), values.data(), keys.size(), then));
+  }
+  EXPECT_EQ(contents(table), expected);
+}
+
+TEST(CombinerTable, TakesNothingOfABatchThatMightNotHaveRoom) {
+  CombinerTable<int, TinyKey> table(kAmple, 0);
+  constexpr std::size_t kBatch = 100;
+  constexpr std::uint64_t kLastHash = ~std::uint64_t{0};
+  std::vector<TinyKey> keys(kBatch);
+  const std::vector<std::uint64_t> hashes(kBatch, kLastHash);
+  std::vector<int> values(kBatch, 1);
+  std::uint64_t next = 0;
+  std::size_t added = 0;
+  for (;;) {
+    for (TinyKey& key : keys) key.bits = ++next;
+    if (!table.add(keys.data(), hashes.data(), values.data(), kBatch, plus)) break;
+    added += kBatch;
+    ASSERT_LT(added, 10'000U);
+  }
+  EXPECT_GT(added, 3000U);
+  EXPECT_EQ(table.size(), added);
+}
+
+TEST(CombinerTable, GivesThoseThatCameFirstTheirSlotsAgainAsItGrows) {
+  using Table = CombinerTable<int>;
+  Table table(kAmple, 1);
+  for (int i = 0; i < 100'000; ++i) ASSERT_TRUE(add(table, std::to_string(i), i));
+  std::map<std::size_t, int> last;
+  table.walk(0, 0, [&](Table::Slot& slot) {
+    const std::size_t capacity = table.slot_bytes() / sizeof(Table::Slot);
+    const auto [of_slot, is_first] =
+        last.emplace(high_product(capacity, table.hash_of(slot)), slot.value);
+    if (!is_first) EXPECT_LT(std::exchange(of_slot->second, slot.value), slot.value);
+  });
 }
 
 TEST(CombinerTable, MayBeOfAnySize) {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Words of a text in a table, as fast as one thread can have them there: table and tokenizer are
-// bulkhead's own. Words have 15 bytes at the most; with tiny keys, which make it smaller, 7.
+// Words of a text in a table, as fast as one thread can have them there: table, tokenizer and what
+// is between them are bulkhead's own. Words have 15 bytes at the most; with tiny keys, which make
+// it smaller, 7.
 
 #pragma once
 
 #include "bench.hpp"
 #include <bulkhead/detail/combiner_table.hpp>
+#include <bulkhead/detail/emitter.hpp>
 #include <bulkhead/text.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <type_traits>
-#include <utility>
 
 namespace bench {
 
@@ -36,19 +36,17 @@ void put(bulkhead::detail::CombinerTable<V, Key>& table, const Key* keys,
 template <class V, class Key, class Combine>
 void put_words(std::string_view text, const V& value,
                bulkhead::detail::CombinerTable<V, Key>& table, Combine& combine) {
-  constexpr std::size_t kBatch = std::is_same_v<Key, bulkhead::detail::TinyKey> ? 256 : 64;
-  Key keys[kBatch];
-  std::uint64_t hashes[kBatch];
-  V values[kBatch];
-  std::size_t size = 0;
+  bulkhead::detail::EmitBatch<V, Key> batch;
+  const auto add = [&](const Key* keys, const std::uint64_t* hashes, V* values, std::size_t count) {
+    put(table, keys, hashes, values, count, combine);
+  };
   for (const std::string_view word : bulkhead::words(text)) {
-    take(bulkhead::detail::pack_short(word.data(), word.size()), keys[size]);
-    hashes[size] = bulkhead::detail::hash_of_short(keys[size]);
-    values[size] = value;
-    table.prefetch(hashes[size]);
-    if (++size == kBatch) put(table, keys, hashes, values, std::exchange(size, 0), combine);
+    Key key;
+    take(bulkhead::detail::pack_short(word.data(), word.size()), key);
+    V copy = value;
+    if (batch.put(key, bulkhead::detail::hash_of_short(key), copy)) batch.turn(table, add);
   }
-  put(table, keys, hashes, values, size, combine);
+  batch.take(add);
 }
 
 /// Adds all of another one's.

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -162,14 +163,21 @@ class CombinerTable {
     return (size_ + more) * 10 <= capacity_ * 7;
   }
   [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
-  /// In the end it is as large as it may be, by whatever steps.
+  /// In the end it is as large as it may be, by whatever steps. Needs no second table: no key's new
+  /// slot is before the cluster that it was in, so clusters are moved from the last one on. In each
+  /// the keys that came first, the frequent ones, again have the first choice of slots.
   void grow() {
-    const PrivateMemory before = std::move(memory_);
-    const Slot* const first = slots_;
-    const Slot* const end = end_;
+    const std::size_t before = capacity_ + kSlack;
     place(capacity_ * 2 + capacity_ / 4 < most_ ? capacity_ * 2 : most_);
-    for (const Slot* slot = first; slot != end; ++slot) {
-      if (!slot->key.is_none()) *free_slot(hash_of(*slot)) = *slot;
+    std::vector<Slot> cluster;
+    for (Slot* last = slots_ + before; last != slots_; --last) {
+      Slot* first = last;
+      while (first != slots_ && !first[-1].key.is_none()) --first;
+      cluster.assign(first, last);
+      for (Slot* slot = first; slot != last; ++slot) slot->key = Key{};
+      for (const Slot& slot : cluster) *free_slot(hash_of(slot)) = slot;
+      if (first == slots_) break;
+      last = first;
     }
   }
 
@@ -270,7 +278,7 @@ class CombinerTable {
   }
 
   void place(std::size_t capacity) {
-    memory_ = PrivateMemory((capacity + kSlack + 1) * sizeof(Slot));
+    memory_.grow((capacity + kSlack + 1) * sizeof(Slot));
     lay_out(capacity);
   }
   void lay_out(std::size_t capacity) {

@@ -22,23 +22,51 @@
 
 namespace bulkhead::detail {
 
-/// Pairs on their way to a table.
+/// Pairs on their way to a table, in two halves: while one is being filled, the memory of the other
+/// one's slots is on its way.
 template <class V, class Key>
-struct EmitBatch {
-  /// Tiny keys are fast enough to be far ahead of the memory; large values should not wait.
-  static constexpr std::size_t kSize = !kInSlot<V> ? 8 : std::is_same_v<Key, TinyKey> ? 256 : 64;
-  std::array<Key, kSize> keys;
-  std::array<std::uint64_t, kSize> hashes;
-  std::array<V, kSize> values{};
-  std::size_t size = 0;
+class EmitBatch {
+ public:
+  /// Pairs of a half. Tiny keys are fast enough to be far ahead of the memory; large values should
+  /// not wait.
+  static constexpr std::size_t kHalf = !kInSlot<V> ? 8 : std::is_same_v<Key, TinyKey> ? 128 : 64;
 
-  /// True: that was the last for which there is room.
+  /// True: the half is full, and turn() is due.
   bool put(Key key, std::uint64_t hash, V& value) {
-    keys[size] = key;
-    hashes[size] = hash;
-    values[size] = std::move(value);
-    return ++size == kSize;
+    const std::size_t at = end_++;  // what is written below might be `end_`, for all compilers know
+    keys_[at] = key;
+    hashes_[at] = hash;
+    values_[at] = std::move(value);
+    return end_ % kHalf == 0;
   }
+  /// Asks for the memory of the half that is full, and calls `add(keys, hashes, values, count)`
+  /// with the other one.
+  template <class Table, class Add>
+  void turn(const Table& table, Add add) {
+    for (std::size_t i = end_ - kHalf; i != end_; ++i) table.prefetch(hashes_[i]);
+    end_ %= 2 * kHalf;
+    if (std::exchange(waits_, true)) add_from(end_, kHalf, add);
+  }
+  /// Calls it with all that there are.
+  template <class Add>
+  void take(Add add) {
+    const std::size_t filled = std::exchange(end_, 0);  // also if something is thrown
+    const std::size_t first = filled / kHalf * kHalf;
+    if (std::exchange(waits_, false)) add_from(kHalf - first, kHalf, add);
+    add_from(first, filled - first, add);
+  }
+
+ private:
+  template <class Add>
+  void add_from(std::size_t first, std::size_t count, Add& add) {
+    add(&keys_[first], &hashes_[first], &values_[first], count);
+  }
+
+  std::array<Key, 2 * kHalf> keys_;
+  std::array<std::uint64_t, 2 * kHalf> hashes_;
+  std::array<V, 2 * kHalf> values_{};
+  std::size_t end_ = 0;
+  bool waits_ = false;  ///< the half that is not being filled
 };
 
 /// `Seal` empties the tables. `kOnes`: whatever the values are, each is taken for a one.
@@ -67,12 +95,12 @@ class Emitter final : public Emitting {
 
   /// What has been emitted is in the tables, or has been.
   void flush() {
-    add_all(tables_.tiny, tiny_);
-    add_all(tables_.others, others_);
+    tiny_.take(adder(tables_.tiny));
+    others_.take(adder(tables_.others));
   }
 
  private:
-  static constexpr std::size_t kBatch = EmitBatch<V, TinyKey>::kSize;
+  static constexpr std::size_t kBatch = EmitBatch<V, TinyKey>::kHalf;
   /// A table that is larger than the caches is worth its memory only if keys come again and again.
   static constexpr std::size_t kCached = std::size_t{16} << 20;
 
@@ -86,11 +114,9 @@ class Emitter final : public Emitting {
     const PackedKey key = pack_short(bytes.data(), bytes.size());
     const std::uint64_t hash = hash_of_short(key);
     if (TinyKey::has_room(key)) {
-      tables_.tiny.prefetch(hash);
-      if (tiny_.put(TinyKey::of(key), hash, value)) add_all(tables_.tiny, tiny_);
+      if (tiny_.put(TinyKey::of(key), hash, value)) turn(tables_.tiny, tiny_);
     } else {
-      tables_.others.prefetch(hash);
-      if (others_.put(key, hash, value)) add_all(tables_.others, others_);
+      if (others_.put(key, hash, value)) turn(tables_.others, others_);
     }
   }
   void add_long(std::string_view bytes, V& value) {
@@ -103,15 +129,21 @@ class Emitter final : public Emitting {
     ++since_;
     end(1);
   }
+  /// Once in many pairs: inlined, it would take the registers of what is done for each.
   template <class Table, class Batch>
-  void add_all(Table& table, Batch& batch) {
-    const std::size_t size = std::exchange(batch.size, 0);  // also if something is thrown
-    begin();
-    make_room(table);
-    while (!table.add(batch.keys.data(), batch.hashes.data(), batch.values.data(), size, combine_))
-      make_more_room(table);
-    since_ += size;
-    end(size);
+  [[gnu::noinline]] void turn(Table& table, Batch& batch) {
+    batch.turn(table, adder(table));
+  }
+  template <class Table>
+  auto adder(Table& table) {
+    return [this, &table](const auto* keys, const std::uint64_t* hashes, V* values,
+                          std::size_t count) {
+      begin();
+      make_room(table);
+      while (!table.add(keys, hashes, values, count, combine_)) make_more_room(table);
+      since_ += count;
+      end(count);
+    };
   }
 
   [[noreturn]] static void refuse_key(std::size_t bytes) {

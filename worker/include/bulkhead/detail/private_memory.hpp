@@ -25,6 +25,8 @@ class PrivateMemory {
 
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// As large as that, at least; what is in it stays, perhaps elsewhere. Throws std::bad_alloc.
+  void grow(std::size_t bytes);
   /// Its first bytes are zero again.
   void wipe(std::size_t bytes);
 
