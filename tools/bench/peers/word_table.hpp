@@ -7,7 +7,7 @@
 
 #include "bench.hpp"
 #include <bulkhead/detail/combiner_table.hpp>
-#include <bulkhead/detail/emitter.hpp>
+#include <bulkhead/detail/pair_batch.hpp>
 #include <bulkhead/text.hpp>
 
 #include <cstddef>
@@ -36,7 +36,7 @@ void put(bulkhead::detail::CombinerTable<V, Key>& table, const Key* keys,
 template <class V, class Key, class Combine>
 void put_words(std::string_view text, const V& value,
                bulkhead::detail::CombinerTable<V, Key>& table, Combine& combine) {
-  bulkhead::detail::EmitBatch<V, Key> batch;
+  bulkhead::detail::PairBatch<V, Key> batch;
   const auto add = [&](const Key* keys, const std::uint64_t* hashes, V* values, std::size_t count) {
     put(table, keys, hashes, values, count, combine);
   };

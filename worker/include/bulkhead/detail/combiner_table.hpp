@@ -79,7 +79,12 @@ class CombinerTable {
   CombinerTable& operator=(const CombinerTable&) = delete;
   ~CombinerTable() { drop_values(); }
 
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(slot_of(hash), 1); }
+  void prefetch(std::uint64_t hash) const {
+    const Slot* const slot = slot_of(hash);
+    __builtin_prefetch(slot, 1);
+    if constexpr (kCacheLine % sizeof(Slot) != 0)  // it may be in two
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(slot + 1) - 1, 1);
+  }
 
   /// Adds the value to that of its key by `combine(V& sum, V&& value)`, or places it. False: too
   /// many keys have such a hash, and nothing has happened.

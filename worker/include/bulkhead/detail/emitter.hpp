@@ -10,9 +10,9 @@
 #include <bulkhead/detail/key_bytes.hpp>
 #include <bulkhead/detail/keyed_terms.hpp>
 #include <bulkhead/detail/map_tables.hpp>
+#include <bulkhead/detail/pair_batch.hpp>
 #include <bulkhead/error.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,53 +21,6 @@
 #include <utility>
 
 namespace bulkhead::detail {
-
-/// Pairs on their way to a table, in two halves: while one is being filled, the memory of the other
-/// one's slots is on its way.
-template <class V, class Key>
-class EmitBatch {
- public:
-  /// Pairs of a half. Tiny keys are fast enough to be far ahead of the memory; large values should
-  /// not wait.
-  static constexpr std::size_t kHalf = !kInSlot<V> ? 8 : std::is_same_v<Key, TinyKey> ? 128 : 64;
-
-  /// True: the half is full, and turn() is due.
-  bool put(Key key, std::uint64_t hash, V& value) {
-    const std::size_t at = end_++;  // what is written below might be `end_`, for all compilers know
-    keys_[at] = key;
-    hashes_[at] = hash;
-    values_[at] = std::move(value);
-    return end_ % kHalf == 0;
-  }
-  /// Asks for the memory of the half that is full, and calls `add(keys, hashes, values, count)`
-  /// with the other one.
-  template <class Table, class Add>
-  void turn(const Table& table, Add add) {
-    for (std::size_t i = end_ - kHalf; i != end_; ++i) table.prefetch(hashes_[i]);
-    end_ %= 2 * kHalf;
-    if (std::exchange(waits_, true)) add_from(end_, kHalf, add);
-  }
-  /// Calls it with all that there are.
-  template <class Add>
-  void take(Add add) {
-    const std::size_t filled = std::exchange(end_, 0);  // also if something is thrown
-    const std::size_t first = filled / kHalf * kHalf;
-    if (std::exchange(waits_, false)) add_from(kHalf - first, kHalf, add);
-    add_from(first, filled - first, add);
-  }
-
- private:
-  template <class Add>
-  void add_from(std::size_t first, std::size_t count, Add& add) {
-    add(&keys_[first], &hashes_[first], &values_[first], count);
-  }
-
-  std::array<Key, 2 * kHalf> keys_;
-  std::array<std::uint64_t, 2 * kHalf> hashes_;
-  std::array<V, 2 * kHalf> values_{};
-  std::size_t end_ = 0;
-  bool waits_ = false;  ///< the half that is not being filled
-};
 
 /// `Seal` empties the tables. `kOnes`: whatever the values are, each is taken for a one.
 /// `kAnywhere`: tables may be emptied at any pair; else only where one is as large as it may be,
@@ -100,9 +53,9 @@ class Emitter final : public Emitting {
   }
 
  private:
-  static constexpr std::size_t kBatch = EmitBatch<V, TinyKey>::kHalf;
+  static constexpr std::size_t kBatch = PairBatch<V, TinyKey>::kHalf;
   /// A table that is larger than the caches is worth its memory only if keys come again and again.
-  static constexpr std::size_t kCached = std::size_t{16} << 20;
+  static constexpr std::size_t kCached = std::size_t{8} << 20;
 
   template <class Key>
   void put(const Key& key, V value) {
@@ -187,8 +140,8 @@ class Emitter final : public Emitting {
   MapTables<V>& tables_;
   Combine& combine_;
   const Seal& seal_;
-  EmitBatch<V, TinyKey> tiny_;
-  EmitBatch<V, PackedKey> others_;
+  PairBatch<V, TinyKey> tiny_;
+  PairBatch<V, PackedKey> others_;
   std::size_t heap_bytes_ = 0;  ///< of values, since then
   std::uint64_t since_ = 0;     ///< pairs, since the tables were empty
 };
