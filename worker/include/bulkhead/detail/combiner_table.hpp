@@ -29,13 +29,16 @@ class KeyArena {
  public:
   static constexpr std::uint64_t kNoRoom = ~std::uint64_t{0};
 
-  explicit KeyArena(std::size_t bytes) : memory_(bytes) {}
+  /// Takes so many bytes at the most.
+  explicit KeyArena(std::size_t most) : most_(most) {}
+  void limit(std::size_t most) { most_ = most; }
 
   /// Where the key lies from now on, or kNoRoom.
   std::uint64_t put(std::string_view key) {
     const std::uint64_t size = key.size();
     const std::size_t all = sizeof size + (key.size() + 7) / 8 * 8;
-    if (all > memory_.size() - used_) return kNoRoom;
+    if (used_ + all > most_) return kNoRoom;
+    if (used_ + all > memory_.size()) memory_.grow(std::max(used_ + all, 2 * memory_.size()));
     std::memcpy(memory_.data() + used_, &size, sizeof size);
     std::memcpy(memory_.data() + used_ + sizeof size, key.data(), key.size());
     return std::exchange(used_, used_ + all);
@@ -50,6 +53,7 @@ class KeyArena {
   [[nodiscard]] std::size_t bytes() const { return used_; }
 
  private:
+  std::size_t most_;
   PrivateMemory memory_;
   std::size_t used_ = 0;
 };
@@ -157,15 +161,20 @@ class CombinerTable {
 
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Of memory, but for values that are not in slots.
-  [[nodiscard]] std::size_t bytes() const { return slot_bytes() + keys_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const { return slot_bytes() + key_bytes(); }
   [[nodiscard]] std::size_t slot_bytes() const { return capacity_ * sizeof(Slot); }
+  /// Of long keys.
+  [[nodiscard]] std::size_t key_bytes() const { return keys_.bytes(); }
   /// From now on it may grow to so many bytes of slots.
   void limit(std::size_t slot_bytes) { most_ = std::max(slot_bytes / sizeof(Slot), kLeast); }
+  /// The same for long keys.
+  void limit_keys(std::size_t bytes) { keys_.limit(bytes); }
   /// True if values that are not in slots take as much of the heap as there may be of slots. To be
   /// asked whenever some have been added.
   [[nodiscard]] bool has_large_values(std::size_t added) { return values_.is_over(added); }
+  /// Where it can grow it is to be fast, else to hold much.
   [[nodiscard]] bool has_room(std::size_t more) const {
-    return (size_ + more) * 10 <= capacity_ * 7;
+    return (size_ + more) * 10 <= capacity_ * (can_grow() ? 7 : 9);
   }
   [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
   /// In the end it is as large as it may be, by whatever steps. Needs no second table: no key's new

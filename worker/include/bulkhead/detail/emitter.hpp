@@ -130,6 +130,7 @@ class Emitter final : public Emitting {
     if (!table.can_grow() || !pays || table.has_room(kBatch)) return seal();
     const OwnTime time;
     table.grow();
+    if constexpr (kAnywhere) tables_.share_memory();
   }
   void seal() {
     if (tables_.size() != 0) seal_();

@@ -20,12 +20,18 @@ class MapTables {
  public:
   /// Of so many bytes of slots, all together, and of long keys.
   MapTables(std::size_t slot_bytes, std::size_t key_bytes)
-      : tiny(slot_bytes / 2, 0), others(slot_bytes / 2, key_bytes), slot_bytes_(slot_bytes) {}
+      : tiny(slot_bytes / 2, 0),
+        others(slot_bytes / 2, key_bytes),
+        slot_bytes_(slot_bytes),
+        key_bytes_(key_bytes) {}
 
-  /// From now on each may grow by what the other one has not taken, instead of to half of all.
+  /// From now on, until one has grown, the tables and the long keys may each grow by what the
+  /// others have not taken, instead of to a share of all. Something is always left for long keys.
   void share_memory() {
-    tiny.limit(slot_bytes_ - std::min(others.slot_bytes(), slot_bytes_));
-    others.limit(slot_bytes_ - std::min(tiny.slot_bytes(), slot_bytes_));
+    const std::size_t keys = std::max(others.key_bytes(), key_bytes_ / 2);
+    tiny.limit(left_by(others.slot_bytes() + keys));
+    others.limit(left_by(tiny.slot_bytes() + keys));
+    others.limit_keys(left_by(tiny.slot_bytes() + others.slot_bytes()));
   }
 
   CombinerTable<V, TinyKey> tiny;
@@ -51,7 +57,12 @@ class MapTables {
   }
 
  private:
+  [[nodiscard]] std::size_t left_by(std::size_t taken) const {
+    return slot_bytes_ + key_bytes_ - std::min(taken, slot_bytes_ + key_bytes_);
+  }
+
   const std::size_t slot_bytes_;
+  const std::size_t key_bytes_;
 };
 
 }  // namespace bulkhead::detail
