@@ -60,11 +60,12 @@ KeyedPlan plan_of(const KeyedOptions& options, const Engine& engine) {
   if (options.spill_limit) plan.spill_limit = *options.spill_limit;
   plan.compress = options.compress;
   plan.skips_failed = options.skip_failed;
-  // Half for tables of either phase, and of that a quarter for long keys; the other half is for
+  // Five eighths for tables of either phase, and of that a quarter for long keys; the rest is for
   // runs and the result. A worker that may have little needs some of it for buffers, and has the
   // tables of both phases for a moment.
   const std::uint64_t for_tables = of_worker / 4 - std::min(of_worker / 8, kBuffers / 4);
-  const std::uint64_t each = std::min(plan.memory / 2 / workers, for_tables);
+  plan.run_memory = plan.memory / 8 * 3;
+  const std::uint64_t each = std::min((plan.memory - plan.run_memory) / workers, for_tables);
   plan.steady_memory = options.memory.value_or(kNoLimit);
   plan.most_of_tables = for_tables;
   plan.terms.table_bytes = each / 4 * 3;

@@ -11,7 +11,7 @@ KeyedRun run_phases(Engine& engine, const KeyedCallable& map, const KeyedCallabl
   FunctionToken compression;
   if (plan.compress != nullptr)
     compression = FunctionToken(reinterpret_cast<const void*>(plan.compress));
-  RunStore runs(std::make_shared<RunBudget>(plan.memory / 2, plan.spill_limit), plan.folders,
+  RunStore runs(std::make_shared<RunBudget>(plan.run_memory, plan.spill_limit), plan.folders,
                 compression);
   KeyedRun run;
   run_map_phase(engine, map, plan, runs, source, options, run.report);

@@ -74,7 +74,8 @@ struct KeyedReport {
 /// How a job is to be run, beside its options for calls.
 struct KeyedPlan {
   KeyedTerms terms;
-  std::uint64_t memory = 0;  ///< bytes, for all
+  std::uint64_t memory = 0;      ///< bytes, for all
+  std::uint64_t run_memory = 0;  ///< of these, for runs and the result
   /// The same where it shows in the result: as the user has said it.
   std::uint64_t steady_memory = ~std::uint64_t{0};
   std::uint64_t most_of_tables = ~std::uint64_t{0};  ///< bytes, in each worker

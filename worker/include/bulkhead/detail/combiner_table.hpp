@@ -100,7 +100,8 @@ class CombinerTable {
   }
   /// The same for a batch, of which all are added or none, those of a key in their order. Best if
   /// they have been prefetched. Where a key is not in its first slot, the memory behind that is
-  /// asked for, and looked at when there are some of these.
+  /// asked for, and looked at when there are some of these. Numbers that are larger than that in
+  /// their first slot change places with it: most belong to keys that are frequent.
   template <class Combine>
   bool add(const Key* keys, const std::uint64_t* hashes, V* values, std::size_t count,
            Combine& combine) {
@@ -112,7 +113,10 @@ class CombinerTable {
     const auto add_pushed = [&] {
       for (std::size_t i = 0; i < waiting; ++i) {
         const std::size_t pair = pushed[i].pair;
-        add_from(pushed[i].slot, keys[pair], values[pair], combine);
+        Slot* const slot = add_from(pushed[i].slot, keys[pair], values[pair], combine);
+        if constexpr (std::is_integral_v<V>) {
+          if (slot->value > pushed[i].slot->value) std::swap(*slot, *pushed[i].slot);
+        }
       }
       waiting = 0;
     };
@@ -124,7 +128,7 @@ class CombinerTable {
         place_in(*slot, keys[i], values[i]);
       } else {
         __builtin_prefetch(reinterpret_cast<const std::byte*>(slot) + kCacheLine, 1);
-        pushed[waiting++] = {slot + 1, i};
+        pushed[waiting++] = {slot, i};
         if (waiting == pushed.size()) add_pushed();
       }
     }
@@ -306,11 +310,15 @@ class CombinerTable {
   }
   /// Adds to the first slot from there on that is the key's, or free. There must be one.
   template <class Combine>
-  void add_from(Slot* slot, Key key, V& value, Combine& combine) {
+  Slot* add_from(Slot* slot, Key key, V& value, Combine& combine) {
     for (; slot->key != key; ++slot) {
-      if (slot->key.is_none()) return place_in(*slot, key, value);
+      if (slot->key.is_none()) {
+        place_in(*slot, key, value);
+        return slot;
+      }
     }
     combine(value_of(*slot), std::move(value));
+    return slot;
   }
   void place_in(Slot& slot, Key key, V& value) {
     slot.key = key;

@@ -29,7 +29,7 @@ struct KeyedTerms {
   /// new to the caches.
   [[nodiscard]] std::size_t list_bytes() const {
     constexpr std::uint64_t kMost = std::uint64_t{128} << 20;
-    return static_cast<std::size_t>(std::min((table_bytes + key_bytes) / 2, kMost));
+    return static_cast<std::size_t>(std::min((table_bytes + key_bytes) / 5 * 2, kMost));
   }
 };
 
