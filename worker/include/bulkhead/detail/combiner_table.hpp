@@ -29,16 +29,19 @@ class KeyArena {
  public:
   static constexpr std::uint64_t kNoRoom = ~std::uint64_t{0};
 
-  /// Takes so many bytes at the most.
-  explicit KeyArena(std::size_t most) : most_(most) {}
-  void limit(std::size_t most) { most_ = most; }
+  /// Takes so many bytes at the most, but whole huge pages, and one at least.
+  explicit KeyArena(std::size_t most) { limit(most); }
+  void limit(std::size_t most) {
+    most_ = std::max(most / kPage + (most % kPage != 0), 1UL) * kPage;
+  }
 
   /// Where the key lies from now on, or kNoRoom.
   std::uint64_t put(std::string_view key) {
     const std::uint64_t size = key.size();
     const std::size_t all = sizeof size + (key.size() + 7) / 8 * 8;
     if (used_ + all > most_) return kNoRoom;
-    if (used_ + all > memory_.size()) memory_.grow(std::max(used_ + all, 2 * memory_.size()));
+    if (used_ + all > memory_.size())
+      memory_.grow(std::clamp(2 * memory_.size(), used_ + all, most_));
     std::memcpy(memory_.data() + used_, &size, sizeof size);
     std::memcpy(memory_.data() + used_ + sizeof size, key.data(), key.size());
     return std::exchange(used_, used_ + all);
@@ -53,7 +56,9 @@ class KeyArena {
   [[nodiscard]] std::size_t bytes() const { return used_; }
 
  private:
-  std::size_t most_;
+  static constexpr std::size_t kPage = std::size_t{2} << 20;
+
+  std::size_t most_ = 0;
   PrivateMemory memory_;
   std::size_t used_ = 0;
 };
