@@ -35,11 +35,12 @@ class KeyArena {
     most_ = std::max(most / kPage + (most % kPage != 0), 1UL) * kPage;
   }
 
+  [[nodiscard]] bool has_room(std::size_t size) const { return used_ + taken_by(size) <= most_; }
   /// Where the key lies from now on, or kNoRoom.
   std::uint64_t put(std::string_view key) {
+    if (!has_room(key.size())) return kNoRoom;
     const std::uint64_t size = key.size();
-    const std::size_t all = sizeof size + (key.size() + 7) / 8 * 8;
-    if (used_ + all > most_) return kNoRoom;
+    const std::size_t all = taken_by(key.size());
     if (used_ + all > memory_.size())
       memory_.grow(std::clamp(2 * memory_.size(), used_ + all, most_));
     std::memcpy(memory_.data() + used_, &size, sizeof size);
@@ -57,6 +58,10 @@ class KeyArena {
 
  private:
   static constexpr std::size_t kPage = std::size_t{2} << 20;
+
+  static std::size_t taken_by(std::size_t size) {
+    return sizeof(std::uint64_t) + (size + 7) / 8 * 8;
+  }
 
   std::size_t most_ = 0;
   PrivateMemory memory_;
@@ -185,6 +190,8 @@ class CombinerTable {
   [[nodiscard]] bool has_room(std::size_t more) const {
     return (size_ + more) * 10 <= capacity_ * (can_grow() ? 7 : 9);
   }
+  /// For the bytes of a long key.
+  [[nodiscard]] bool has_room_for_key(std::size_t bytes) const { return keys_.has_room(bytes); }
   [[nodiscard]] bool can_grow() const { return capacity_ < most_; }
   /// In the end it is as large as it may be, by whatever steps. Needs no second table: no key's new
   /// slot is before the cluster that it was in, so clusters are moved from the last one on. In each

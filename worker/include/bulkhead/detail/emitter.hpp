@@ -75,6 +75,9 @@ class Emitter final : public Emitting {
   void add_long(std::string_view bytes, V& value) {
     begin();
     make_room(tables_.others);
+    if constexpr (kAnywhere) {
+      if (!tables_.others.has_room_for_key(bytes.size())) tables_.share_memory();
+    }
     while (!tables_.others.add_long(bytes, hash_of_long(bytes), value, combine_)) {
       if (tables_.size() == 0) refuse_key(bytes.size());
       make_more_room(tables_.others);
@@ -125,9 +128,11 @@ class Emitter final : public Emitting {
   }
   template <class Table>
   void make_more_room(Table& table) {
+    const bool is_full = !table.has_room(kBatch);  // else many keys have such a hash
     const bool pays = !kAnywhere || table.bytes() < kCached || since_ >= 2 * tables_.size();
     if constexpr (kAnywhere) tables_.share_memory();
-    if (!table.can_grow() || !pays || table.has_room(kBatch)) return seal();
+    if (is_full && table.has_room(kBatch)) return;  // as much as one has that cannot grow
+    if (!is_full || !pays || !table.can_grow()) return seal();
     const OwnTime time;
     table.grow();
     if constexpr (kAnywhere) tables_.share_memory();
