@@ -229,7 +229,9 @@ TEST(CombinerTable, GivesThoseThatCameFirstTheirSlotsAgainAsItGrows) {
     const std::size_t capacity = table.slot_bytes() / sizeof(Table::Slot);
     const auto [of_slot, is_first] =
         last.emplace(high_product(capacity, table.hash_of(slot)), slot.value);
-    if (!is_first) EXPECT_LT(std::exchange(of_slot->second, slot.value), slot.value);
+    if (!is_first) {
+      EXPECT_LT(std::exchange(of_slot->second, slot.value), slot.value);
+    }
   });
 }
 

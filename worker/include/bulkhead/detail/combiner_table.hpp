@@ -29,11 +29,9 @@ class KeyArena {
  public:
   static constexpr std::uint64_t kNoRoom = ~std::uint64_t{0};
 
-  /// Takes so many bytes at the most, but whole huge pages, and one at least.
+  /// Takes so many bytes at the most, but a huge page at least.
   explicit KeyArena(std::size_t most) { limit(most); }
-  void limit(std::size_t most) {
-    most_ = std::max(most / kPage + (most % kPage != 0), 1UL) * kPage;
-  }
+  void limit(std::size_t most) { most_ = std::max(most, kPage); }
 
   [[nodiscard]] bool has_room(std::size_t size) const { return used_ + taken_by(size) <= most_; }
   /// Where the key lies from now on, or kNoRoom.
