@@ -245,6 +245,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   [[nodiscard]] bool has_work();
   void after_drain(Slot& slot);
   void weigh(Slot& slot, Clock::time_point now);
+  [[nodiscard]] bool keeps_much(const Slot& slot) const;
   void retire(Slot& slot);
   void add_place();
   void send_away(Slot& slot);

@@ -237,6 +237,7 @@ void Coordinator::after_drain(Slot& slot) {
     if (most_growth_) slot.weight.at_start = resident_bytes(slot.pid());
   }
   if (slot.has_left() && !slot.killed_at) slot.killed_at = Clock::now() + kFinalizerTime;
+  if (slot.take_shortage() && keeps_much(slot)) slot.wear_out(setup_.fences);
   const std::string complaint = slot.take_complaint();
   if (!complaint.empty()) {
     if (slot.dismissed()) log_.error(complaint);
@@ -267,6 +268,12 @@ void Coordinator::weigh(Slot& slot, Clock::time_point now) {
   if (slot.weight.at_start == 0) slot.weight.at_start = bytes;
   if (bytes > slot.weight.at_start && bytes - slot.weight.at_start > *most_growth_)
     slot.wear_out(setup_.fences);
+}
+
+/// After a task that ran out of memory: it is not to fail the next ones for what that has left
+/// behind.
+bool Coordinator::keeps_much(const Slot& slot) const {
+  return setup_.limits.memory && resident_bytes(slot.pid()) > *setup_.limits.memory / 2;
 }
 
 void Coordinator::retire(Slot& slot) {

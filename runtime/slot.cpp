@@ -32,7 +32,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
   pid_ = pid;
   sent_ = settled_ = skipped_ = 0;
   ends_early_ = 0;
-  revoking_ = worn_out_ = dismissed_ = has_left_ = false;
+  revoking_ = worn_out_ = ran_short_ = dismissed_ = has_left_ = false;
   weight = {};
   defined_.clear();
   untried_.clear();

@@ -156,6 +156,8 @@ class Slot {
   /// It is given no more tasks, and those that wait are taken back.
   void wear_out(Fences fences);
   [[nodiscard]] bool worn_out() const { return worn_out_; }
+  /// True once after a task of it ran out of the memory that the worker may have.
+  [[nodiscard]] bool take_shortage() { return std::exchange(ran_short_, false); }
   /// Its place is to go: it is given no more tasks, and those that wait are taken back.
   void lose_place(Fences fences);
   /// It has its place again.
@@ -318,6 +320,7 @@ class Slot {
   std::uint64_t skipped_ = 0;  ///< of those, skipped
   std::uint64_t share_ = ~std::uint64_t{0};
   bool worn_out_ = false;
+  bool ran_short_ = false;  ///< of memory, in a task
   bool dismissed_ = false;
   bool has_left_ = false;
   std::uint64_t ends_early_ = 0;  ///< the number of the task that was told to

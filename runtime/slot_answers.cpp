@@ -181,6 +181,7 @@ bool Slot::take_exception(const FrameHeader& header, std::span<const std::byte> 
   inbound_exception_.clear();
   const std::uint64_t element = std::exchange(details.task, header.task);
   details.worker_pid = pid_;
+  ran_short_ |= details.kind == FailureKind::out_of_memory;
   hear();
   if (transcript_) details.output = transcript_->take(settled_ + 1);
   ActiveJob& job = *queue_.front().job;

@@ -44,6 +44,23 @@ int use(int mebibytes) {
   return static_cast<int>(memory.size() / kMiB);
 }
 
+TEST_F(LimitsTest, AWorkerThatKeepsTheMemoryItRanOutOfIsReplaced) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
+  Pool pool(Options{.workers = 1, .limits = {.memory = 64 * kMiB}});
+  const auto hoard = [](int x) {
+    static std::vector<std::string> hoarded;
+    while (x == 5) hoarded.emplace_back(100'000, 'x');
+    return use(8);
+  };
+  const pid_t before = pool.apply(::getpid);
+  EXPECT_THROW((void)pool.apply(hoard, 5), OutOfMemoryError);
+  EXPECT_EQ(pool.map(hoard, test::numbers(10, 20)), std::vector<int>(10, 8));
+  const pid_t after = pool.apply(::getpid);
+  EXPECT_NE(after, before);
+  EXPECT_THROW((void)pool.apply(use, 200), OutOfMemoryError);
+  EXPECT_EQ(pool.apply(::getpid), after) << "it has kept nothing";
+}
+
 TEST_F(LimitsTest, ATaskThatWantsMoreMemoryThanItsWorkerMayHaveFailsAlone) {
   if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
   Pool pool(Options{.workers = 2, .limits = {.memory = 64 * kMiB}});
