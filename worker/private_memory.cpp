@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <bulkhead/detail/private_memory.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -56,12 +57,15 @@ PrivateMemory::~PrivateMemory() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-void PrivateMemory::wipe(std::size_t bytes) {
-  if (bytes <= kWipedByHand) {
-    std::memset(data_, 0, bytes);
-  } else {
-    ::madvise(data_, size_, MADV_DONTNEED);
-  }
+void PrivateMemory::wipe(std::size_t used, std::size_t kept) {
+  const bool by_hand = used <= kWipedByHand;
+  if (used > kept || !by_hand) give_back(by_hand ? kept : 0);
+  if (by_hand) std::memset(data_, 0, std::min(used, whole_pages(kept)));
+}
+
+void PrivateMemory::give_back(std::size_t kept) {
+  const std::size_t from = whole_pages(kept);
+  if (from < size_) ::madvise(data_ + from, size_ - from, MADV_DONTNEED);
 }
 
 }  // namespace bulkhead::detail

@@ -9,10 +9,12 @@
 #include <bulkhead/this_task.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <map>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -238,6 +240,27 @@ TEST_F(ByKeyTest, AKeyMayBeAnEmptyViewAndAValueAView) {
   EXPECT_EQ(map_of(sizes), (std::map<std::string, std::size_t>{{"", 4}, {"odd", 4}}));
   auto last = pool.map_reduce_by_key<std::string, std::string>(test::numbers(0, 10), views, max);
   EXPECT_EQ(map_of(last), (std::map<std::string, std::string>{{"", "value"}, {"odd", "value"}}));
+}
+
+struct Bins {
+  std::array<int, 100'000> counts;
+};
+
+TEST_F(ByKeyTest, PlainValuesMayBeTooLargeForABatchOnTheStack) {
+  const auto one_bin = [](int x, auto& emit) {
+    static Bins bins{};
+    bins.counts.at(static_cast<std::size_t>(x)) = 1;
+    emit(x % 2, bins);
+    bins.counts.at(static_cast<std::size_t>(x)) = 0;
+  };
+  const auto add = [](Bins all, const Bins& more) {
+    for (std::size_t i = 0; i < all.counts.size(); ++i) all.counts[i] += more.counts[i];
+    return all;
+  };
+  Pool pool(2);
+  auto bins = pool.map_reduce_by_key<int, Bins>(test::numbers(0, 50), one_bin, combine(add));
+  for (const auto& [key, value] : bins)
+    EXPECT_EQ(std::accumulate(value.counts.begin(), value.counts.end(), 0), 25) << key;
 }
 
 TEST_F(ByKeyTest, ThereIsOneZero) {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // What is emitted comes into tables that share their memory, and is sealed when that is full.
+#include "tests/support/sanitizer.hpp"
 #include <bulkhead/detail/emitter.hpp>
+#include <bulkhead/error.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <random>
@@ -16,6 +20,9 @@
 
 namespace bulkhead::detail {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 
 constexpr std::size_t kMib = std::size_t{1} << 20;
 
@@ -92,6 +99,23 @@ TEST_F(EmitterTest, KeysOfOneKindHaveNearlyAllOfTheMemory) {
   EXPECT_LE(seals_, 3U);
 }
 
+TEST_F(EmitterTest, WhetherALongKeyHasRoomDoesNotDependOnWhatCameBefore) {
+  const std::string fits(tables_.longest_key(), 'f');
+  const std::string too_long(tables_.longest_key() + 1, 't');
+  const auto emit_both = [&] {
+    emit(fits);
+    EXPECT_THAT([&] { emitter_(too_long, 1); },
+                ThrowsMessage<Error>(HasSubstr("is too large for the memory of a keyed job")));
+  };
+  emit_both();
+  for (std::size_t i = 0; i < 400'000; ++i) emit(std::to_string(i));
+  emit_both();
+  for (std::size_t i = 0; i < 60'000; ++i) emit("of eight or more bytes " + std::to_string(i));
+  emit_both();
+  seal_the_last();
+  EXPECT_EQ(sealed_, expected_);
+}
+
 TEST_F(EmitterTest, LongKeysHaveWhatSlotsHaveLeft) {
   std::size_t bytes = 0;
   for (int i = 0; bytes < 2 * kKeyBytes; ++i) {
@@ -102,6 +126,39 @@ TEST_F(EmitterTest, LongKeysHaveWhatSlotsHaveLeft) {
   EXPECT_EQ(seals_, 0U);
   seal_the_last();
   EXPECT_EQ(sealed_, expected_);
+}
+
+/// Bytes of this process's own memory.
+std::size_t own_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssAnon:")) return std::stoul(line.substr(8)) << 10;
+  }
+  return 0;
+}
+
+TEST(MapTables, GiveBackWhatKeysOfOtherKindsHaveTaken) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
+  constexpr std::size_t kAll = 64 * kMib;
+  MapTables<std::uint64_t> tables(kAll / 4 * 3, kAll / 4);
+  Plus plus;
+  const std::function<void()> seal = [&] { tables.clear(); };
+  Counters counters;
+  Emitter<std::string, std::uint64_t, false, true, Plus, std::function<void()>> emitter(
+      tables, plus, seal, counters);
+  const std::size_t before = own_memory();
+  std::uint64_t next = 0;
+  for (const std::size_t length : {7U, 40U, 12U, 70U, 7U, 12U}) {
+    std::string key(length, 'k');
+    for (std::uint64_t i = 0; i < 3'000'000; ++i, ++next) {
+      // Again and again, as else tables stay small.
+      const std::uint64_t number = next / 3 * 0x9E37'79B9'7F4A'7C15;
+      std::memcpy(key.data(), &number, 7);
+      emitter(key, 1);
+      if (i % 100'000 != 0) continue;
+      ASSERT_LT(own_memory() - before, kAll + 8 * kMib) << length;
+    }
+  }
 }
 
 }  // namespace

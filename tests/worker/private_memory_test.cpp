@@ -29,11 +29,23 @@ TEST(PrivateMemory, GrowsWithWhatIsInIt) {
   EXPECT_EQ(memory.data(), before) << "it was large enough";
 }
 
-TEST(PrivateMemory, IsZeroWhereItWasWiped) {
-  PrivateMemory memory(4 * kMib);
-  std::memset(memory.data(), 1, 4 * kMib);
-  memory.wipe(3 * kMib);
-  for (std::size_t i = 0; i < 3 * kMib; i += 1000) ASSERT_EQ(memory.data()[i], std::byte{0});
+TEST(PrivateMemory, IsZeroWhereItWasWipedAndWhatItDoesNotKeep) {
+  constexpr std::size_t kAll = 300 * kMib;  // more than is wiped by hand
+  PrivateMemory memory(kAll);
+  const auto touch = [&](std::size_t bytes) {
+    for (std::size_t i = 0; i < bytes; i += 1000) memory.data()[i] = std::byte{1};
+  };
+  for (const std::size_t used : {1 * kMib, 8 * kMib, kAll}) {
+    for (const std::size_t kept : {1 * kMib, 3 * kMib, 8 * kMib}) {
+      touch(used);
+      memory.wipe(used, kept);
+      for (std::size_t i = 0; i < used; i += 1000) ASSERT_EQ(memory.data()[i], std::byte{0}) << i;
+    }
+  }
+  touch(8 * kMib);
+  memory.give_back(4 * kMib);
+  for (std::size_t i = 0; i < 8 * kMib; i += 1000)
+    ASSERT_EQ(memory.data()[i], std::byte{i < 4 * kMib}) << i;
 }
 
 }  // namespace

@@ -29,9 +29,12 @@ class KeyArena {
  public:
   static constexpr std::uint64_t kNoRoom = ~std::uint64_t{0};
 
-  /// Takes so many bytes at the most, but a huge page at least.
-  explicit KeyArena(std::size_t most) { limit(most); }
-  void limit(std::size_t most) { most_ = std::max(most, kPage); }
+  /// A page, which it may always have. Bytes.
+  static constexpr std::size_t kLeast = std::size_t{2} << 20;
+
+  /// Takes so many bytes at the most, and keeps no more when it is cleared.
+  explicit KeyArena(std::size_t most) : most_(std::max(most, kLeast)), kept_(most_) {}
+  void limit(std::size_t most) { most_ = std::max(most, kLeast); }
 
   [[nodiscard]] bool has_room(std::size_t size) const { return used_ + taken_by(size) <= most_; }
   /// Where the key lies from now on, or kNoRoom.
@@ -43,6 +46,7 @@ class KeyArena {
       memory_.grow(std::clamp(2 * memory_.size(), used_ + all, most_));
     std::memcpy(memory_.data() + used_, &size, sizeof size);
     std::memcpy(memory_.data() + used_ + sizeof size, key.data(), key.size());
+    touched_ = std::max(touched_, used_ + all);
     return std::exchange(used_, used_ + all);
   }
   [[nodiscard]] std::string_view at(std::uint64_t offset) const {
@@ -51,19 +55,25 @@ class KeyArena {
     return {reinterpret_cast<const char*>(memory_.data() + offset + sizeof size),
             static_cast<std::size_t>(size)};
   }
-  void clear() { used_ = 0; }
+  void clear() {
+    used_ = 0;
+    if (touched_ > kept_) memory_.give_back(kept_);
+    touched_ = std::min(touched_, kept_);
+  }
   [[nodiscard]] std::size_t bytes() const { return used_; }
+  /// Of the system's memory: some stays when it is cleared.
+  [[nodiscard]] std::size_t touched() const { return touched_; }
 
  private:
-  static constexpr std::size_t kPage = std::size_t{2} << 20;
-
   static std::size_t taken_by(std::size_t size) {
     return sizeof(std::uint64_t) + (size + 7) / 8 * 8;
   }
 
-  std::size_t most_ = 0;
+  std::size_t most_;
+  std::size_t kept_;
   PrivateMemory memory_;
   std::size_t used_ = 0;
+  std::size_t touched_ = 0;
 };
 /// Where there are no such keys.
 struct NoKeyArena {
@@ -173,10 +183,10 @@ class CombinerTable {
 
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Of memory, but for values that are not in slots.
-  [[nodiscard]] std::size_t bytes() const { return slot_bytes() + key_bytes(); }
+  [[nodiscard]] std::size_t bytes() const { return slot_bytes() + keys_.bytes(); }
   [[nodiscard]] std::size_t slot_bytes() const { return capacity_ * sizeof(Slot); }
-  /// Of long keys.
-  [[nodiscard]] std::size_t key_bytes() const { return keys_.bytes(); }
+  /// Of the system's memory, for long keys.
+  [[nodiscard]] std::size_t touched_key_bytes() const { return keys_.touched(); }
   /// From now on it may grow to so many bytes of slots.
   void limit(std::size_t slot_bytes) { most_ = std::max(slot_bytes / sizeof(Slot), kLeast); }
   /// The same for long keys.
@@ -271,9 +281,10 @@ class CombinerTable {
   }
   void clear() {
     drop_values();
-    memory_.wipe((capacity_ + kSlack) * sizeof(Slot));
+    const std::size_t used = bytes_for(capacity_);
     keys_.clear();
     while (capacity_ > kFirst && size_ * 10 < capacity_ * 2) capacity_ /= 2;
+    memory_.wipe(used, bytes_for(capacity_));
     lay_out(capacity_);
     size_ = 0;
     values_.reset();
@@ -305,8 +316,11 @@ class CombinerTable {
     return bits == 0 ? slots_ : slot_of(prefix << (64 - bits));
   }
 
+  static std::size_t bytes_for(std::size_t capacity) {
+    return (capacity + kSlack + 1) * sizeof(Slot);
+  }
   void place(std::size_t capacity) {
-    memory_.grow((capacity + kSlack + 1) * sizeof(Slot));
+    memory_.grow(bytes_for(capacity));
     lay_out(capacity);
   }
   void lay_out(std::size_t capacity) {

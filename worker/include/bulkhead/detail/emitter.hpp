@@ -73,14 +73,19 @@ class Emitter final : public Emitting {
     }
   }
   void add_long(std::string_view bytes, V& value) {
+    if (bytes.size() > tables_.longest_key()) refuse_key(bytes.size());
     begin();
     make_room(tables_.others);
     if constexpr (kAnywhere) {
       if (!tables_.others.has_room_for_key(bytes.size())) tables_.share_memory();
     }
     while (!tables_.others.add_long(bytes, hash_of_long(bytes), value, combine_)) {
-      if (tables_.size() == 0) refuse_key(bytes.size());
-      make_more_room(tables_.others);
+      if (tables_.size() != 0) {
+        make_more_room(tables_.others);
+      } else {  // but as large as when they were full
+        tables_.clear();
+        if constexpr (kAnywhere) tables_.share_memory();
+      }
     }
     ++since_;
     end(1);

@@ -28,10 +28,15 @@ class MapTables {
   /// From now on, until one has grown, the tables and the long keys may each grow by what the
   /// others have not taken, instead of to a share of all. Something is always left for long keys.
   void share_memory() {
-    const std::size_t keys = std::max(others.key_bytes(), key_bytes_ / 2);
-    tiny.limit(left_by(others.slot_bytes() + keys));
-    others.limit(left_by(tiny.slot_bytes() + keys));
+    const std::size_t keys = std::max(others.touched_key_bytes(), key_bytes_ / 2);
+    limit(tiny, left_by(others.slot_bytes() + keys));
+    limit(others, left_by(tiny.slot_bytes() + keys));
     others.limit_keys(left_by(tiny.slot_bytes() + others.slot_bytes()));
+  }
+  /// A key that has more never has room, and any other one has if the tables are empty and cleared
+  /// twice. Bytes.
+  [[nodiscard]] std::size_t longest_key() const {
+    return (std::max(key_bytes_, KeyArena::kLeast) - sizeof(std::uint64_t)) / 8 * 8;
   }
 
   CombinerTable<V, TinyKey> tiny;
@@ -57,6 +62,12 @@ class MapTables {
   }
 
  private:
+  /// But not so that it would grow by next to nothing.
+  template <class Table>
+  static void limit(Table& table, std::size_t bytes) {
+    const std::size_t now = table.slot_bytes();
+    table.limit(bytes > now && bytes - now < now / 8 ? now : bytes);
+  }
   [[nodiscard]] std::size_t left_by(std::size_t taken) const {
     return slot_bytes_ + key_bytes_ - std::min(taken, slot_bytes_ + key_bytes_);
   }

@@ -9,7 +9,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::detail {
 
@@ -18,6 +20,10 @@ class PairBatch {
  public:
   /// Pairs of a half. Large values should not wait.
   static constexpr std::size_t kHalf = kInSlot<V> ? 128 : 8;
+
+  PairBatch() {
+    if constexpr (!kInSlot<V>) values_.resize(2 * kHalf);
+  }
 
   /// True: the half is full, and turn() is due.
   bool put(Key key, std::uint64_t hash, V& value) {
@@ -52,7 +58,8 @@ class PairBatch {
 
   std::array<Key, 2 * kHalf> keys_;
   std::array<std::uint64_t, 2 * kHalf> hashes_;
-  std::array<V, 2 * kHalf> values_{};
+  // Large values might be more than a stack has room for.
+  std::conditional_t<kInSlot<V>, std::array<V, 2 * kHalf>, std::vector<V>> values_{};
   std::size_t end_ = 0;
   bool waits_ = false;  ///< the half that is not being filled
 };

@@ -27,8 +27,11 @@ class PrivateMemory {
   [[nodiscard]] std::size_t size() const { return size_; }
   /// As large as that, at least; what is in it stays, perhaps elsewhere. Throws std::bad_alloc.
   void grow(std::size_t bytes);
-  /// Its first bytes are zero again.
-  void wipe(std::size_t bytes);
+  /// Its first `used` bytes are zero again, and what is behind the first `kept` goes back to the
+  /// system until it is touched again.
+  void wipe(std::size_t used, std::size_t kept);
+  /// The latter alone.
+  void give_back(std::size_t kept);
 
  private:
   std::byte* data_ = nullptr;
