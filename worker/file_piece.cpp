@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <glob.h>
 #include <sys/stat.h>
 #include <system_error>
@@ -67,6 +68,11 @@ FilePiece whole_file(const std::string& path, const char* function) {
     throw InvalidArgument(prefix(function) + path + " is a folder; its files are " + path + "/*");
   if (!S_ISREG(status.st_mode))
     throw InvalidArgument(prefix(function) + path + " is no regular file");
+  if (status.st_size == 0 && std::ifstream(path).peek() != std::ifstream::traits_type::eof()) {
+    throw InvalidArgument(prefix(function) + path +
+                          " does not say how large it is, as files of /proc do: read it as a "
+                          "stream, by text(std::ifstream(...))");
+  }
   FilePiece file;
   file.path = std::filesystem::absolute(path);
   file.size = file.end = static_cast<std::uint64_t>(status.st_size);
@@ -79,8 +85,13 @@ std::vector<FilePiece> whole_files(const std::string& pattern, const char* funct
   if (::stat(pattern.c_str(), &status) == 0) return {whole_file(pattern, function)};
   Found found;
   const int error = found.look_for(pattern);
-  if (error == GLOB_NOMATCH)
-    throw SystemError(prefix(function) + "there is no file " + pattern, ENOENT);
+  if (error == GLOB_NOMATCH) {
+    const bool is_name = pattern.find_first_of("*?[") == std::string::npos;
+    throw SystemError(prefix(function) +
+                          (is_name ? "there is no file " : "nothing matches the pattern ") +
+                          pattern,
+                      ENOENT);
+  }
   if (error != 0) throw SystemError(prefix(function) + pattern + " cannot be looked for", errno);
   std::vector<FilePiece> files;
   std::error_code is_none;

@@ -41,6 +41,8 @@ const char* to_string(TaskPhase phase) {
   switch (phase) {
     case TaskPhase::decoding:
       return "while decoding the argument: ";
+    case TaskPhase::reading:
+      return "while reading the input: ";
     case TaskPhase::encoding:
       return "while encoding the result: ";
     case TaskPhase::running:

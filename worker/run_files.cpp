@@ -99,7 +99,8 @@ bool RunFiles::has_room_in_memory(std::uint64_t bytes) {
 void RunFiles::check_disk(std::uint64_t bytes) {
   if (size(ticket_.disk) + bytes > ticket_.most_on_disk)
     throw RunError("bulkhead: a keyed job needs more than the " +
-                       std::to_string(ticket_.spill_limit) + " bytes of KeyedOptions::spill_limit",
+                       std::to_string(ticket_.spill_limit) +
+                       " bytes of KeyedOptions::spill_limit: raise it",
                    EDQUOT, ticket_.job, ticket_.disk);
 }
 

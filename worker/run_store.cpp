@@ -86,7 +86,8 @@ void RunStore::refuse_disk() const {
   if (error_ != 0) throw SystemError(no_file_, error_);
   throw SystemError(
       "bulkhead: a keyed job needs more than the " + std::to_string(budget_->memory()) +
-          " bytes, half of its memory, for its runs, and there is no folder to spill to",
+          " bytes that are for runs in memory, and there is no folder to spill to: name one in "
+          "KeyedOptions::spill, or raise KeyedOptions::memory, of which that is a part",
       ENOSPC);
 }
 
@@ -96,7 +97,7 @@ void RunStore::open_on_disk(RunFile file) {
   const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd < 0) {
     error_ = errno;
-    no_file_ = "bulkhead: no file in " + folder + " for the runs of a keyed job";
+    no_file_ = "bulkhead: KeyedOptions::spill: no file can be made in " + folder;
     std::erase(in_use_, file);
   }
   ticket_.files.at(file) = fd;

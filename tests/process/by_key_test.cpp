@@ -3,6 +3,7 @@
 // Keyed map-reduce: reducers, types, and the same result for any number of workers.
 #include "tests/support/keyed.hpp"
 #include "tests/support/numbers.hpp"
+#include "tests/support/thrown.hpp"
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/partial.hpp>
 #include <bulkhead/pool.hpp>
@@ -34,6 +35,7 @@ using test::map_of;
 using test::pairs_of;
 using test::random_text;
 using test::scarce;
+using ::testing::HasSubstr;
 
 class ByKeyTest : public test::KeyedTest {};
 
@@ -261,6 +263,28 @@ TEST_F(ByKeyTest, PlainValuesMayBeTooLargeForABatchOnTheStack) {
   auto bins = pool.map_reduce_by_key<int, Bins>(test::numbers(0, 50), one_bin, combine(add));
   for (const auto& [key, value] : bins)
     EXPECT_EQ(std::accumulate(value.counts.begin(), value.counts.end(), 0), 25) << key;
+}
+
+TEST_F(ByKeyTest, ValuesThatAreGoneThroughTwiceAreAnError) {
+  const auto spread = [](int, Values<int>& values) {
+    int sum = 0;
+    for (const int value : values) sum += value;
+    for (const int value : values) sum -= value;
+    return sum;
+  };
+  const auto kept_too_late = [](int, Values<int>& values) {
+    for (const int value : values) static_cast<void>(value);
+    return values.to_vector().size();
+  };
+  const auto one_key = [](int x, auto& emit) { emit(1, x); };
+  Pool pool(1);
+  const auto error_of = [&](auto function) {
+    return test::text_of<std::exception>([&] {
+      (void)pool.map_reduce_by_key<int, int>(test::numbers(0, 10), one_key, group(function));
+    });
+  };
+  EXPECT_THAT(error_of(spread), HasSubstr("can be gone through once"));
+  EXPECT_THAT(error_of(kept_too_late), HasSubstr("to_vector()"));
 }
 
 TEST_F(ByKeyTest, ThereIsOneZero) {

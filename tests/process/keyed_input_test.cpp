@@ -59,7 +59,14 @@ TEST_F(KeyedInputTest, ReadsAllFilesOfAPattern) {
   EXPECT_EQ(count_words(pool, text(folder_ / "*.txt")),
             (Counts{{"one", 1}, {"two", 2}, {"three", 1}}));
   EXPECT_THAT(test::text_of<SystemError>([&] { (void)text(folder_ / "*.none"); }),
+              HasSubstr("nothing matches the pattern"));
+  EXPECT_THAT(test::text_of<SystemError>([&] { (void)text(folder_ / "d.txt"); }),
               HasSubstr("there is no file"));
+}
+
+TEST_F(KeyedInputTest, AFileThatDoesNotSayHowLargeItIsIsRefused) {
+  EXPECT_THAT(test::text_of<InvalidArgument>([] { (void)text("/proc/self/status"); }),
+              HasSubstr("read it as a stream"));
 }
 
 TEST_F(KeyedInputTest, ReadsRanges) {

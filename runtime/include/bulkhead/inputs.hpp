@@ -56,7 +56,7 @@ struct TextReader {
 
   template <class Use>
   void read(TaskCall& task, Use use) {
-    task.enter(TaskPhase::decoding);
+    task.enter(TaskPhase::reading);
     const auto line_terms = task.argument.get<LineTerms>();
     blocks.open(Codec<FilePiece>::decode(task.argument), line_terms);
     task.enter(TaskPhase::running);
@@ -89,7 +89,7 @@ struct FileReader {
 
   template <class Use>
   void read(TaskCall& task, Use use) {
-    task.enter(TaskPhase::decoding);
+    task.enter(TaskPhase::reading);
     const auto number = task.argument.get<std::uint64_t>();
     const auto piece = Codec<FilePiece>::decode(task.argument);
     file.open(piece);
@@ -109,7 +109,7 @@ struct RecordReader {
 
   template <class Use>
   void read(TaskCall& task, Use use) {
-    task.enter(TaskPhase::decoding);
+    task.enter(TaskPhase::reading);
     const auto bytes = static_cast<std::size_t>(task.argument.get<std::uint64_t>());
     const auto piece = Codec<FilePiece>::decode(task.argument);
     file.open(piece);

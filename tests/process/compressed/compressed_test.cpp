@@ -154,12 +154,14 @@ TEST_F(CompressedTest, DamagedFilesAreErrorsThatNameThem) {
   };
   const std::string packed = gzip(content);
   EXPECT_THAT(error_of(gzip_text(write("cut.gz", packed.substr(0, packed.size() / 2)))),
-              HasSubstr("cut.gz is damaged"));
+              HasSubstr("while reading the input: bulkhead: " + (folder_ / "cut.gz").string() +
+                        " is damaged: it ends at byte"));
   std::string changed = packed;
   changed[packed.size() / 2] = static_cast<char>(~changed[packed.size() / 2]);
   EXPECT_THAT(error_of(gzip_text(write("changed.gz", changed))),
               HasSubstr("changed.gz is damaged"));
-  EXPECT_THAT(error_of(gzip_text(write("plain.gz", content))), HasSubstr("plain.gz is damaged"));
+  EXPECT_THAT(error_of(gzip_text(write("plain.gz", content))),
+              AllOf(HasSubstr("plain.gz is damaged"), HasSubstr("or not compressed so")));
   EXPECT_THAT(error_of(zstd_text(write("plain.zst", content))), HasSubstr("plain.zst is damaged"));
   EXPECT_THAT(error_of(lz4_text(write("plain.lz4", content))), HasSubstr("plain.lz4 is damaged"));
   const std::string frame = zstd(content);

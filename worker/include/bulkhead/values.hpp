@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bulkhead/detail/pair_row.hpp>
+#include <bulkhead/error.hpp>
 
 #include <cstddef>
 #include <iterator>
@@ -14,8 +15,8 @@
 namespace bulkhead {
 
 /// All values of a key, in the order of the input, read from where they lie while they are looked
-/// at: any number takes no more memory than one. To be gone through once; what is left when the
-/// function returns is skipped.
+/// at: any number takes no more memory than one. To be gone through once (to_vector() keeps them);
+/// what is left when the function returns is skipped. Throws Error if it is gone through again.
 template <class V>
 class Values {
  public:
@@ -47,6 +48,7 @@ class Values {
   };
 
   iterator begin() {
+    require_some();
     if (!begun_) advance();
     begun_ = true;
     return iterator(*this);
@@ -54,6 +56,7 @@ class Values {
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
   /// Those that have not been looked at.
   [[nodiscard]] std::vector<V> to_vector() {
+    require_some();
     std::vector<V> all;
     if (begun_) advance();
     for (const V& value : *this) all.push_back(value);
@@ -64,6 +67,13 @@ class Values {
   }
 
  private:
+  /// There are some at first, so that a loop over none is a second one.
+  void require_some() const {
+    if (begun_ && !present_)
+      throw Error(
+          "bulkhead: the values of a key can be gone through once: keep what to_vector() "
+          "returns to go through them again");
+  }
   void advance() {
     present_.reset();
     if (more_) present_.emplace(pairs_.take(more_));

@@ -133,8 +133,9 @@ class CompressedLines {
         in_size_ = file_.read(offset_, in_);
         in_at_ = 0;
         if (in_size_ == 0) {
-          if (is_within_) refuse_damaged(file_.path(), offset_);
-          return false;
+          if (!is_within_) return false;
+          throw Error("bulkhead: " + file_.path() + " is damaged: it ends at byte " +
+                      std::to_string(offset_) + ", within what was compressed");
         }
       }
       const Step step = advance();
@@ -149,7 +150,7 @@ class CompressedLines {
                            std::span(out_).subspan(size_));
     } catch (const Error& error) {
       throw Error("bulkhead: " + file_.path() + " is damaged near byte " + std::to_string(offset_) +
-                  ": " + error.what());
+                  (offset_ == 0 ? ", or not compressed so: " : ": ") + error.what());
     }
     is_within_ = !step.frame_ended;
     in_at_ += step.taken;
@@ -193,7 +194,7 @@ struct CompressedReader {
 
   template <class Use>
   void read(TaskCall& task, Use use) {
-    task.enter(TaskPhase::decoding);
+    task.enter(TaskPhase::reading);
     const auto terms = task.argument.get<LineTerms>();
     lines.open(Codec<FilePiece>::decode(task.argument), terms);
     for (;;) {
@@ -201,7 +202,7 @@ struct CompressedReader {
       if (some.empty()) return;
       task.enter(TaskPhase::running);
       use(some);
-      task.enter(TaskPhase::decoding);
+      task.enter(TaskPhase::reading);
     }
   }
 };

@@ -27,13 +27,24 @@ struct AnyEmitter {
   void operator()(const Key&) const {}
   template <class Key, class Value>
   void operator()(const Key&, const Value&) const {}
-  void count(const std::string&, std::uint64_t = 1) const {}
+  void count(std::string_view, std::uint64_t = 1) const {}
 };
+
+/// What a function of group() or finish() returns for a key.
+template <class R>
+constexpr void require_stored() {
+  static_assert(!std::is_void_v<R>,
+                "bulkhead: the function of group() or finish() returns nothing: it is to return "
+                "the result of the key");
+  if constexpr (!std::is_void_v<R>) require_codec<std::decay_t<R>>();
+}
 
 template <class Reducer>
 struct ReducerKind {
   static constexpr bool kKnown = kBuiltIn<Reducer>;
   static constexpr void require_sendable_parts() {}
+  template <class K, class V>
+  static constexpr void require_result() {}
   template <class K, class V>
   static constexpr bool kTakesAll = true;
 };
@@ -42,12 +53,18 @@ struct ReducerKind<Combine<F>> {
   static constexpr bool kKnown = true;
   static constexpr void require_sendable_parts() { require_sendable<F>(); }
   template <class K, class V>
+  static constexpr void require_result() {}
+  template <class K, class V>
   static constexpr bool kTakesAll = std::is_invocable_r_v<V, F&, V, V>;
 };
 template <class F>
 struct ReducerKind<Group<F>> {
   static constexpr bool kKnown = true;
   static constexpr void require_sendable_parts() { require_sendable<F>(); }
+  template <class K, class V>
+  static constexpr void require_result() {
+    require_stored<std::invoke_result_t<F&, const K&, bulkhead::Values<V>&>>();
+  }
   template <class K, class V>
   static constexpr bool kTakesAll = std::is_invocable_v<F&, const K&, bulkhead::Values<V>&>;
 };
@@ -57,6 +74,10 @@ struct ReducerKind<Finish<Reducer, F>> {
   static constexpr void require_sendable_parts() {
     ReducerKind<Reducer>::require_sendable_parts();
     require_sendable<F>();
+  }
+  template <class K, class V>
+  static constexpr void require_result() {
+    require_stored<std::invoke_result_t<F&, const K&, V>>();
   }
   template <class K, class V>
   static constexpr bool kTakesAll =
@@ -84,6 +105,17 @@ template <class K>
 inline constexpr bool kEqualInBytes =
     !PlainCoded<K> || std::is_floating_point_v<K> || std::has_unique_object_representations_v<K>;
 
+/// Equal ones may have their bytes in another order, wherever in a type they are.
+template <class T>
+inline constexpr bool kUnordered = requires {
+  typename T::hasher;
+};
+template <template <class...> class Holder, class... Parts>
+inline constexpr bool kUnordered<Holder<Parts...>> = requires {
+  typename Holder<Parts...>::hasher;
+}
+|| (kUnordered<Parts> || ...);
+
 /// True if it compiles; else says what is wrong.
 template <class K, class V, class Item, class Mapper, class Reducer>
 constexpr bool require_keyed_types() {
@@ -94,6 +126,9 @@ constexpr bool require_keyed_types() {
   static_assert(kEqualInBytes<K>,
                 "bulkhead: keys are told apart by their bytes, and this type has some that mean "
                 "nothing (padding): use a std::pair, a std::tuple or a type with serialize()");
+  static_assert(!kUnordered<K>,
+                "bulkhead: keys are told apart by their bytes, and equal unordered containers may "
+                "have theirs in another order: use std::set or std::map");
   static_assert(ReducerKind<Reducer>::kKnown,
                 "bulkhead: a reducer of a keyed job is sum, min, max, count, combine(f), group(f) "
                 "or finish(reducer, f): write combine(f) for a function that makes one of two "
@@ -108,6 +143,8 @@ constexpr bool require_keyed_types() {
         "bulkhead: the function of the reducer does not take what it is given: of "
         "combine, two values (V, V), for one; of group, (const K&, bulkhead::Values<V>&); "
         "of finish, (const K&, V)");
+    if constexpr (ReducerKind<Reducer>::template kTakesAll<K, V>)
+      ReducerKind<Reducer>::template require_result<K, V>();
   }
   static_assert(std::is_invocable_v<Mapper&, Item, AnyEmitter<K, V>&>,
                 "bulkhead: the mapper does not take (item, auto& emit): of text() and records() an "

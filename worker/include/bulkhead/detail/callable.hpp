@@ -24,7 +24,7 @@
 namespace bulkhead::detail {
 
 /// What a task was doing when it threw.
-enum class TaskPhase : std::uint8_t { decoding, running, encoding };
+enum class TaskPhase : std::uint8_t { decoding, reading, running, encoding };
 
 /// One call of a callable, in the worker.
 struct TaskCall {

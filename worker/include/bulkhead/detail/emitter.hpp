@@ -41,6 +41,10 @@ class Emitter final : public Emitting {
     requires(!kOnes && !std::is_convertible_v<const Any&, V> &&
              std::is_constructible_v<V, const Any&>)
   void operator()(const Key& key, const Any& value) { put(key, V(value)); }
+  template <class Key, class Any>
+    requires(!kOnes && !std::is_convertible_v<const Any&, V> &&
+             !std::is_constructible_v<V, const Any&>)
+  void operator()(const Key&, const Any&) { refuse_value<V, Any>(); }
   /// A one.
   template <class Key>
     requires std::is_arithmetic_v<V>

@@ -9,8 +9,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 namespace bulkhead::detail {
+
+template <class V, class Any>
+void refuse_value() {
+  static_assert(std::is_constructible_v<V, const Any&>,
+                "bulkhead: emit(key, value): the value is no V of the keyed job, and makes none");
+}
 
 class Emitting {
  public:
@@ -19,7 +27,9 @@ class Emitting {
   Emitting& operator=(const Emitting&) = delete;
 
   /// Adds to one of the job's own counters: see KeyedResult::counters().
-  void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
+  void count(std::string_view name, std::uint64_t more = 1) {
+    counters_[std::string(name)] += more;
+  }
   /// Pairs.
   [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
   /// Throws if emit has thrown: pairs may be lost, whoever has caught that.

@@ -39,6 +39,9 @@ class GroupEmitter final : public Emitting {
   template <class Key, class Any>
     requires(!std::is_convertible_v<const Any&, V> && std::is_constructible_v<V, const Any&>)
   void operator()(const Key& key, const Any& value) { (*this)(key, V(value)); }
+  template <class Key, class Any>
+    requires(!std::is_convertible_v<const Any&, V> && !std::is_constructible_v<V, const Any&>)
+  void operator()(const Key&, const Any&) { refuse_value<V, Any>(); }
   /// A one.
   template <class Key>
     requires std::is_arithmetic_v<V>
