@@ -58,8 +58,8 @@ class EmitterTest : public ::testing::Test {
     seal();
   }
 
-  static constexpr std::size_t kSlotBytes = 6 * kMib;
-  static constexpr std::size_t kKeyBytes = 2 * kMib;
+  static constexpr std::size_t kSlotBytes = 3 * kMib;
+  static constexpr std::size_t kKeyBytes = 1 * kMib;
   MapTables<std::uint64_t> tables_{kSlotBytes, kKeyBytes};
   Plus plus_;
   Seal seal_ = [this] { seal(); };
@@ -75,8 +75,8 @@ TEST_F(EmitterTest, LosesNothingWhateverKeysComeWhen) {
   std::minstd_rand random(1);
   for (int phase = 0; phase < 9; ++phase) {
     const std::size_t longest = phase % 3 == 0 ? 7 : phase % 3 == 1 ? 15 : 60;
-    for (int i = 0; i < 50'000; ++i) {
-      const std::string number = std::to_string(random() % 200'000);
+    for (int i = 0; i < 25'000; ++i) {
+      const std::string number = std::to_string(random() % 100'000);
       emit(number +
            std::string(random() % 2 == 0 ? 0 : longest - std::min(longest, number.size()), 'x'));
     }
@@ -108,9 +108,9 @@ TEST_F(EmitterTest, WhetherALongKeyHasRoomDoesNotDependOnWhatCameBefore) {
                 ThrowsMessage<Error>(HasSubstr("is too large for the memory of a keyed job")));
   };
   emit_both();
-  for (std::size_t i = 0; i < 400'000; ++i) emit(std::to_string(i));
+  for (std::size_t i = 0; i < 210'000; ++i) emit(std::to_string(i));
   emit_both();
-  for (std::size_t i = 0; i < 60'000; ++i) emit("of eight or more bytes " + std::to_string(i));
+  for (std::size_t i = 0; i < 30'000; ++i) emit("of eight or more bytes " + std::to_string(i));
   emit_both();
   seal_the_last();
   EXPECT_EQ(sealed_, expected_);
@@ -118,7 +118,7 @@ TEST_F(EmitterTest, WhetherALongKeyHasRoomDoesNotDependOnWhatCameBefore) {
 
 TEST_F(EmitterTest, LongKeysHaveWhatSlotsHaveLeft) {
   std::size_t bytes = 0;
-  for (int i = 0; bytes < 2 * kKeyBytes; ++i) {
+  for (int i = 0; bytes < 3 * kKeyBytes; ++i) {
     const std::string key = std::to_string(i) + std::string(1000, 'k');
     emit(key);
     bytes += key.size();

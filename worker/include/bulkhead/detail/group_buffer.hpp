@@ -6,6 +6,7 @@
 
 #include <bulkhead/detail/combiner_table.hpp>
 #include <bulkhead/detail/hash_order.hpp>
+#include <bulkhead/detail/key_arena.hpp>
 #include <bulkhead/detail/pair_row.hpp>
 #include <bulkhead/detail/run_packer.hpp>
 #include <bulkhead/detail/value_list.hpp>

@@ -35,9 +35,7 @@ class MapTables {
   }
   /// A key that has more never has room, and any other one has if the tables are empty and cleared
   /// twice. Bytes.
-  [[nodiscard]] std::size_t longest_key() const {
-    return (std::max(key_bytes_, KeyArena::kLeast) - sizeof(std::uint64_t)) / 8 * 8;
-  }
+  [[nodiscard]] std::size_t longest_key() const { return KeyArena::longest(key_bytes_); }
 
   CombinerTable<V, TinyKey> tiny;
   CombinerTable<V> others;
