@@ -76,14 +76,14 @@ TEST_F(EmitterTest, LosesNothingWhateverKeysComeWhen) {
   for (int phase = 0; phase < 9; ++phase) {
     const std::size_t longest = phase % 3 == 0 ? 7 : phase % 3 == 1 ? 15 : 60;
     for (int i = 0; i < 25'000; ++i) {
-      const std::string number = std::to_string(random() % 100'000);
+      const std::string number = std::to_string(random() % 200'000);
       emit(number +
            std::string(random() % 2 == 0 ? 0 : longest - std::min(longest, number.size()), 'x'));
     }
   }
   seal_the_last();
   EXPECT_EQ(sealed_, expected_);
-  EXPECT_GT(seals_, 2U);
+  EXPECT_GT(seals_, 1U);
   EXPECT_LE(most_bytes_, kSlotBytes + kKeyBytes + 2 * kMib) << "long keys may always have a page";
 }
 
@@ -139,7 +139,7 @@ std::size_t own_memory() {
 
 TEST(MapTables, GiveBackWhatKeysOfOtherKindsHaveTaken) {
   if (test::kSanitized) GTEST_SKIP() << "sanitizers need memory of their own";
-  constexpr std::size_t kAll = 64 * kMib;
+  constexpr std::size_t kAll = 32 * kMib;
   MapTables<std::uint64_t> tables(kAll / 4 * 3, kAll / 4);
   Plus plus;
   const std::function<void()> seal = [&] { tables.clear(); };
@@ -150,7 +150,7 @@ TEST(MapTables, GiveBackWhatKeysOfOtherKindsHaveTaken) {
   std::uint64_t next = 0;
   for (const std::size_t length : {7U, 40U, 12U, 70U, 7U, 12U}) {
     std::string key(length, 'k');
-    for (std::uint64_t i = 0; i < 3'000'000; ++i, ++next) {
+    for (std::uint64_t i = 0; i < 1'200'000; ++i, ++next) {
       // Again and again, as else tables stay small.
       const std::uint64_t number = next / 3 * 0x9E37'79B9'7F4A'7C15;
       std::memcpy(key.data(), &number, 7);
