@@ -15,7 +15,8 @@ quietly() {
 }
 
 configure_and_run() {
-  quietly cmake -S "$1" -B "$work/consumer" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Debug "$2"
+  quietly cmake -S "$1" -B "$work/consumer" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-g0 "$2"
   quietly cmake --build "$work/consumer" --parallel 2
   "$work/consumer/consumer"
 }
@@ -26,6 +27,7 @@ install_static() {
 
 install_shared() {
   quietly cmake -S "$source_dir" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-g0 \
     -DBULKHEAD_TESTS=OFF -DBULKHEAD_TOOLS=OFF -DBUILD_SHARED_LIBS=ON -DCMAKE_INSTALL_PREFIX="$work/prefix"
   quietly cmake --build "$work/build" --parallel 2 --target install
 }
