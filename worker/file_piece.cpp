@@ -70,8 +70,8 @@ FilePiece whole_file(const std::string& path, const char* function) {
     throw InvalidArgument(prefix(function) + path + " is no regular file");
   if (status.st_size == 0 && std::ifstream(path).peek() != std::ifstream::traits_type::eof()) {
     throw InvalidArgument(prefix(function) + path +
-                          " does not say how large it is, as files of /proc do: read it as a "
-                          "stream, by text(std::ifstream(...))");
+                          " does not say how large it is, like files of /proc: read it as a "
+                          "stream, by text() of a std::ifstream");
   }
   FilePiece file;
   file.path = std::filesystem::absolute(path);

@@ -58,9 +58,9 @@ PrivateMemory::~PrivateMemory() {
 }
 
 void PrivateMemory::wipe(std::size_t used, std::size_t kept) {
-  const bool by_hand = used <= kWipedByHand;
-  if (used > kept || !by_hand) give_back(by_hand ? kept : 0);
-  if (by_hand) std::memset(data_, 0, std::min(used, whole_pages(kept)));
+  if (used > kWipedByHand) return give_back(0);
+  if (used > kept) give_back(kept);
+  std::memset(data_, 0, std::min(used, whole_pages(kept)));
 }
 
 void PrivateMemory::give_back(std::size_t kept) {

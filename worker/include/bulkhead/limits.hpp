@@ -16,8 +16,9 @@ namespace bulkhead {
 struct Limits {
   /// Bytes of memory of its own (RLIMIT_DATA; with `cgroup`: see there) that a worker may have
   /// beyond what it has at its start, at least 1 MiB. A task that asks for more gets
-  /// std::bad_alloc; if that leaves it, it has failed as out_of_memory. Not under sanitizers, which
-  /// need memory of their own.
+  /// std::bad_alloc; if that leaves it, it has failed as out_of_memory, and a worker that still
+  /// holds more than half of the memory is replaced. Not under sanitizers, which need memory of
+  /// their own.
   std::optional<std::uint64_t> memory = std::nullopt;
   /// A folder of the cgroup file system, version 2, that was delegated to this user (by
   /// `systemd-run --user -p Delegate=yes`, say) and holds this

@@ -36,15 +36,13 @@ constexpr void require_stored() {
   static_assert(!std::is_void_v<R>,
                 "bulkhead: the function of group() or finish() returns nothing: it is to return "
                 "the result of the key");
-  if constexpr (!std::is_void_v<R>) require_codec<std::decay_t<R>>();
+  if constexpr (!std::is_void_v<R>) require_codec<R>();
 }
 
 template <class Reducer>
 struct ReducerKind {
   static constexpr bool kKnown = kBuiltIn<Reducer>;
   static constexpr void require_sendable_parts() {}
-  template <class K, class V>
-  static constexpr void require_result() {}
   template <class K, class V>
   static constexpr bool kTakesAll = true;
 };
@@ -53,18 +51,12 @@ struct ReducerKind<Combine<F>> {
   static constexpr bool kKnown = true;
   static constexpr void require_sendable_parts() { require_sendable<F>(); }
   template <class K, class V>
-  static constexpr void require_result() {}
-  template <class K, class V>
   static constexpr bool kTakesAll = std::is_invocable_r_v<V, F&, V, V>;
 };
 template <class F>
 struct ReducerKind<Group<F>> {
   static constexpr bool kKnown = true;
   static constexpr void require_sendable_parts() { require_sendable<F>(); }
-  template <class K, class V>
-  static constexpr void require_result() {
-    require_stored<std::invoke_result_t<F&, const K&, bulkhead::Values<V>&>>();
-  }
   template <class K, class V>
   static constexpr bool kTakesAll = std::is_invocable_v<F&, const K&, bulkhead::Values<V>&>;
 };
@@ -74,10 +66,6 @@ struct ReducerKind<Finish<Reducer, F>> {
   static constexpr void require_sendable_parts() {
     ReducerKind<Reducer>::require_sendable_parts();
     require_sendable<F>();
-  }
-  template <class K, class V>
-  static constexpr void require_result() {
-    require_stored<std::invoke_result_t<F&, const K&, V>>();
   }
   template <class K, class V>
   static constexpr bool kTakesAll =
@@ -144,7 +132,7 @@ constexpr bool require_keyed_types() {
         "combine, two values (V, V), for one; of group, (const K&, bulkhead::Values<V>&); "
         "of finish, (const K&, V)");
     if constexpr (ReducerKind<Reducer>::template kTakesAll<K, V>)
-      ReducerKind<Reducer>::template require_result<K, V>();
+      require_stored<KeyedValue<K, V, Reducer>>();
   }
   static_assert(std::is_invocable_v<Mapper&, Item, AnyEmitter<K, V>&>,
                 "bulkhead: the mapper does not take (item, auto& emit): of text() and records() an "
