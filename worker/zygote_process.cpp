@@ -56,18 +56,18 @@ class ZygoteProcess {
   }
 
  private:
+  /// One message: the dead are reported between two forks, however many are asked for, as the
+  /// coordinator has to know of what the workers die that it replaces.
   void obey() {
-    for (;;) {
-      ControlMessage message;
-      ControlDescriptors fds;
-      const Received received = receive_control(control_, message, &fds);
-      if (received == Received::nothing) return;
-      if (received == Received::closed) end();
-      if (message.kind == ControlKind::fork) start(message, std::move(fds));
-      if (message.kind == ControlKind::kill) kill(message);
-      if (message.kind == ControlKind::watch) events_ = Descriptor(move_high(fds[0].release()));
-      if (message.kind == ControlKind::end) end();
-    }
+    ControlMessage message;
+    ControlDescriptors fds;
+    const Received received = receive_control(control_, message, &fds);
+    if (received == Received::nothing) return;
+    if (received == Received::closed) end();
+    if (message.kind == ControlKind::fork) start(message, std::move(fds));
+    if (message.kind == ControlKind::kill) kill(message);
+    if (message.kind == ControlKind::watch) events_ = Descriptor(move_high(fds[0].release()));
+    if (message.kind == ControlKind::end) end();
   }
 
   void start(ControlMessage message, ControlDescriptors fds) {

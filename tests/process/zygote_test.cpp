@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// The process that forks the workers, seen from within: a handler of pthread_atfork() runs in it.
+#include "tests/support/numbers.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/shared.hpp"
+#include <bulkhead/pool.hpp>
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+namespace bulkhead {
+namespace {
+
+using ZygoteTest = test::ProcessTest;
+
+struct State {
+  test::Tally forks;
+  test::Tally forks_over_the_dead;  ///< while a dead child had not been reaped
+  pid_t host = 0;                   ///< 0: the handlers do nothing
+};
+const test::Shared<State> state;
+
+bool in_zygote() {
+  return state->host != 0 && ::getpid() != state->host;
+}
+
+/// Waits for one unless `options` has WNOHANG.
+bool has_dead_child(int options) {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | options) == 0 && info.si_pid != 0;
+}
+
+void before_fork() {
+  if (!in_zygote()) return;
+  state->forks.add();
+  if (has_dead_child(WNOHANG)) state->forks_over_the_dead.add();
+}
+
+/// The next fork has been asked for when the child is dead.
+void after_fork() {
+  if (in_zygote()) (void)has_dead_child(0);
+}
+
+TEST_F(ZygoteTest, ReportsTheDeadBeforeItForksAgain) {
+  state.reset();
+  ASSERT_EQ(::pthread_atfork(before_fork, after_fork, nullptr), 0);
+  state->host = ::getpid();
+  Pool pool(Options{.workers = 8, .initializer = [] { ::_exit(3); }});
+  EXPECT_THROW((void)pool.map([](int x) { return x; }, test::numbers(0, 10)), BrokenPool);
+  EXPECT_GE(state->forks.value(), 8U);
+  EXPECT_EQ(state->forks_over_the_dead.value(), 0U);
+  state->host = 0;
+}
+
+}  // namespace
+}  // namespace bulkhead
