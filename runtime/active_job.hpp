@@ -118,9 +118,10 @@ struct ActiveJob {
     });
     return any;
   }
-  /// A task that waits for its next attempt, if it does, can be given out now.
-  void hurry(std::uint64_t task) {
-    if (attempts.take(task)) ledger.give_back({task, 1});
+  /// The task, which has been spoilt, is not run again: if it waits for that, it can be given out
+  /// now, and is refused.
+  void end_attempts(std::uint64_t task) {
+    if (attempts.end(task)) ledger.give_back({task, 1});
   }
   /// Those that have failed, and now will not be run again, fail as `why` says.
   void give_up_retries(const FailureDetails& why) {

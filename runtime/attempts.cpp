@@ -36,7 +36,7 @@ int Attempts::budget(FailureKind kind) const {
 }
 
 bool Attempts::note_failure(std::uint64_t task, FailureDetails& details, Time now, bool wanted) {
-  const int allowed = wanted ? budget(details.kind) : 0;
+  const int allowed = wanted && !last_.contains(task) ? budget(details.kind) : 0;
   const auto found = failures_.find(task);
   if (found == failures_.end() && allowed == 0) return false;
   std::vector<Failure>& failures = failures_[task];
@@ -55,10 +55,11 @@ bool Attempts::note_failure(std::uint64_t task, FailureDetails& details, Time no
 }
 
 void Attempts::forget(TaskRange tasks) {
-  if (failures_.empty()) [[likely]]
+  if (failures_.empty() && last_.empty()) [[likely]]
     return;
-  failures_.erase(failures_.lower_bound(tasks.first),
-                  failures_.lower_bound(tasks.first + tasks.count));
+  const std::uint64_t end = tasks.first + tasks.count;
+  failures_.erase(failures_.lower_bound(tasks.first), failures_.lower_bound(end));
+  last_.erase(last_.lower_bound(tasks.first), last_.lower_bound(end));
 }
 
 std::uint16_t Attempts::next(std::uint64_t task) const {
@@ -71,7 +72,8 @@ std::optional<std::uint64_t> Attempts::failed_from(std::uint64_t from) const {
   return found == failures_.end() ? std::nullopt : std::optional(found->first);
 }
 
-bool Attempts::take(std::uint64_t task) {
+bool Attempts::end(std::uint64_t task) {
+  last_.insert(task);
   const auto found = std::find_if(waiting_.begin(), waiting_.end(),
                                   [task](const auto& entry) { return entry.second == task; });
   if (found == waiting_.end()) return false;

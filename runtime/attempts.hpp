@@ -13,6 +13,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -60,8 +61,8 @@ class Attempts {
       entry = next;
     }
   }
-  /// The same for one task, which is not handed out. False if it does not wait.
-  bool take(std::uint64_t task);
+  /// The task is not run again, whatever it fails of. True if it waited: it may be run now.
+  bool end(std::uint64_t task);
 
  private:
   [[nodiscard]] int budget(FailureKind kind) const;
@@ -69,6 +70,7 @@ class Attempts {
   const Retries& retries_;
   std::map<std::uint64_t, std::vector<Failure>> failures_;  ///< by task
   std::multimap<Time, std::uint64_t> waiting_;
+  std::set<std::uint64_t> last_;  ///< those that are not run again: see end()
 };
 
 }  // namespace bulkhead::detail

@@ -99,7 +99,7 @@ void Coordinator::finish_submitted() {
 void Coordinator::cancel(Function& function, std::uint64_t task) {
   const Inside inside(inside_);
   function.calls->spoil(task);
-  function.entry->active.hurry(task);  // it would take room until then
+  function.entry->active.end_attempts(task);  // it would take room until then
   bool is_out = false;
   for (Slot& slot : slots_) {
     if (!slot.abandon(function.entry->active, task, "the call was cancelled", Clock::now(),
@@ -110,7 +110,6 @@ void Coordinator::cancel(Function& function, std::uint64_t task) {
     if (!zygote_) return;  // given up meanwhile, this call with all others
     is_out |= slot.holds(function.entry->active, task);
   }
-  for (const Slot::Corpse& corpse : fallen_) is_out |= corpse.holds(function.entry->active, task);
   if (!is_out) function.calls->cancel(task);
   finish_calls();
   untidy_ = true;

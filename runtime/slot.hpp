@@ -64,11 +64,6 @@ class Slot {
     bool left = false;        ///< the latter
     bool worn_out = false;
     bool has_place = true;
-
-    [[nodiscard]] bool holds(const ActiveJob& job, std::uint64_t task) const {
-      return std::any_of(begun.begin(), begun.end(),
-                         [&](const Run& run) { return run.holds(&job, task); });
-    }
   };
 
   /// A new incarnation begins: a worker that has been asked for, or (with a pid) stands by.

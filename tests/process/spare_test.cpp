@@ -169,6 +169,23 @@ TEST_F(SpareTest, ACallThatIsCancelledBeforeItsDeathIsExplainedEndsOnce) {
   EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
 }
 
+TEST_F(SpareTest, ACallThatIsCancelledBeforeItsDeathIsExplainedIsNotTriedAgain) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  ASSERT_NE(spare_of(pool), 0);
+  std::optional<Silenced> zygote(test::zygote_of(pool));
+  const CallOptions options{.retries = {.crashes = 9, .pause = std::chrono::minutes{1}}};
+  AsyncResult<int> crashed = pool.submit(options, test::segfaults, 0);
+  EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1), 2);
+  crashed.cancel();
+  ASSERT_TRUE(crashed.ready()) << "nobody runs it any more";
+  EXPECT_THROW((void)crashed.get(), CancelledError);
+  zygote.reset();
+  const auto next = pool.submit_for(
+      test::kPatience, [](int x) { return x + 1; }, 2);
+  ASSERT_TRUE(next) << "it takes room no longer";
+  EXPECT_EQ(next->get(), 3);
+}
+
 TEST_F(SpareTest, ThePoolEndsThoughADeathIsNeverExplained) {
   const std::set<int> siblings = test::children_of(::getpid());
   Pool pool(1);

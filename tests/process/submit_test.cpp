@@ -13,6 +13,7 @@
 #include <iterator>
 #include <optional>
 #include <poll.h>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -51,6 +52,10 @@ int crash_twice() {
 int crash_and_tell(int) {
   state->gated.begun.add();
   ::_exit(1);
+}
+int throw_and_tell(int) {
+  state->gated.begun.add();
+  throw std::runtime_error("no");
 }
 void hang() {
   while (true) ::pause();
@@ -155,6 +160,18 @@ TEST_F(SubmitTest, CancelsACallThatWaitsForItsNextAttempt) {
   const auto next = pool.submit_for(test::kPatience, square, 3);
   ASSERT_TRUE(next) << "it takes room no longer";
   EXPECT_EQ(next->get(), 9);
+}
+
+TEST_F(SubmitTest, DoesNotTryACallAgainThatThrewAsItWasCancelled) {
+  Pool pool(Options{.workers = 1, .max_in_flight = 1});
+  const CallOptions options{.retries = {.exceptions = 9, .pause = 1min}};
+  for (std::uint32_t round = 1; round <= 50; ++round) {
+    const auto call = pool.submit_for(test::kPatience, options, throw_and_tell, 0);
+    ASSERT_TRUE(call) << "the one before takes room yet";
+    ASSERT_TRUE(state->gated.begun.reaches(round));
+    call->cancel();
+    EXPECT_THROW((void)call->get(), RemoteError);
+  }
 }
 
 TEST_F(SubmitTest, RefusesOptionsThatAreForWholeCalls) {

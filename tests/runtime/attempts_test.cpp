@@ -108,8 +108,8 @@ TEST(Attempts, NeedNotWaitIfThatIsSaid) {
   Attempts attempts(with_pause);
   EXPECT_TRUE(fails(attempts, 7));
   EXPECT_TRUE(fails(attempts, 8));
-  EXPECT_TRUE(attempts.take(7));
-  EXPECT_FALSE(attempts.take(7));
+  EXPECT_TRUE(attempts.end(7));
+  EXPECT_FALSE(attempts.end(7));
   EXPECT_EQ(attempts.next(7), 2) << "what has failed is not forgotten";
   EXPECT_THAT(taken(attempts, kNow + 1min), ElementsAre(8));
 }
@@ -135,6 +135,19 @@ TEST(Attempts, ThatNobodyWantsAnyMoreAreNotMade) {
   EXPECT_FALSE(attempts.note_failure(unwanted.task, unwanted, kNow, false));
   EXPECT_EQ(attempts.failed_from(4), 5U);
   EXPECT_EQ(attempts.failed_from(10), std::nullopt);
+}
+
+TEST(Attempts, ThatAreEndedAreNotMadeWhateverComes) {
+  const Retries retries{.exceptions = 2, .crashes = 2, .pause = 1h};
+  Attempts attempts(retries);
+  EXPECT_FALSE(attempts.end(3)) << "it runs";
+  EXPECT_FALSE(fails(attempts, 3));
+  EXPECT_TRUE(fails(attempts, 4));
+  EXPECT_TRUE(attempts.end(4));
+  EXPECT_FALSE(fails(attempts, 4, FailureKind::exception));
+  EXPECT_EQ(attempts.due(), std::nullopt);
+  attempts.forget({3, 1});
+  EXPECT_TRUE(fails(attempts, 3)) << "its end is forgotten, too";
 }
 
 }  // namespace
