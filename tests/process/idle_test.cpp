@@ -218,7 +218,7 @@ TEST_F(IdleTest, CallsMayFailWhileWorkersLeave) {
   };
   Pool pool(with(2, 100us));
   std::mt19937 random(1);
-  for (int round = 0; round < 4000; ++round) {
+  for (int round = 0; round < 1500; ++round) {
     EXPECT_THROW((void)pool.map(fail_at_0, numbers(0, 50)), std::runtime_error);
     test::work_for(std::chrono::microseconds(80 + random() % 50));
   }

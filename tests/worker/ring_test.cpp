@@ -328,7 +328,7 @@ char letter_of(std::uint64_t task) {
 }
 
 TEST(Ring, CarriesFramesFromOneThreadToAnother) {
-  constexpr std::uint64_t kFrames = 200'000;
+  constexpr std::uint64_t kFrames = 50'000;
   Ring ring(1024);
   std::thread writer([&ring] {
     for (std::uint64_t task = 0; task < kFrames; ++task) {
