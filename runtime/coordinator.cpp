@@ -14,8 +14,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Who wants in waits no longer than this for who drives, but for what cannot be interrupted.
-constexpr milliseconds kLongestTurn{1};
+/// Who wants in waits no longer than this for who drives, but for what cannot be interrupted. Only
+/// where CPUs are scarce does anybody wait that long: see yield_to_others().
+constexpr milliseconds kLongestTurn{10};
 
 }  // namespace
 

@@ -100,10 +100,10 @@ TEST_F(KeyedTimeTest, SlowElementsAreSharedByAllWorkers) {
 }
 
 TEST_F(KeyedTimeTest, SlowElementsAreSharedThoughTheyLieSideBySide) {
-  constexpr int kSlow = 12;
+  constexpr int kSlow = 40;
   const auto some_slowly = [](int x, auto& emit) {
     const bool is_slow = x >= 5000 && x < 5000 + kSlow;
-    if (is_slow) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (is_slow) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     emit(is_slow ? this_worker::number() : -1);
   };
   Pool pool(2);
