@@ -4,13 +4,16 @@
 #include "tests/support/keyed.hpp"
 #include "tests/support/numbers.hpp"
 #include "tests/support/sanitizer.hpp"
+#include "tests/support/shared.hpp"
 #include "tests/support/thrown.hpp"
 #include "tests/support/victims.hpp"
 #include <bulkhead/by_key.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/this_task.hpp>
+#include <bulkhead/this_worker.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -20,12 +23,12 @@
 #include <iterator>
 #include <map>
 #include <random>
-#include <set>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 
@@ -69,8 +72,18 @@ int wanted_kills() {
   return test::kSanitized ? 30 : 200;
 }
 
-/// Ends workers of a pool at random while it lives; each has the time between two kills at least,
-/// as five in a row that never came to their work would end the call.
+/// By its number in the pool: the worker there, once it has had an element; 0 if it has not.
+struct State {
+  std::array<std::atomic<pid_t>, 2> experienced;
+};
+const test::Shared<State> state;
+
+void gain_experience() {
+  state->experienced.at(static_cast<std::size_t>(this_worker::number())) = ::getpid();
+}
+
+/// Ends workers of a pool at random while it lives: experienced ones, as five in a row that never
+/// came to their work would end the call.
 class Killer {
  public:
   explicit Killer(Pool& pool) : zygote_(test::zygote_of(pool)) {}
@@ -82,17 +95,14 @@ class Killer {
 
   void run(const std::stop_token& stop) {
     std::minstd_rand random(1);
-    std::set<int> before;
     while (!stop.stop_requested()) {
       std::this_thread::sleep_for(std::chrono::microseconds(random() % kLongestPause));
-      const std::set<int> present = test::placed_workers_under(zygote_);
-      for (const int worker : present) {
-        if (!before.contains(worker) || random() % 2 == 0) continue;
-        test::kill_child_of(zygote_, worker);
-        ++kills_;
-        break;
-      }
-      before = present;
+      std::atomic<pid_t>& experienced = state->experienced.at(random() % 2);
+      const pid_t worker = experienced;
+      if (worker == 0) continue;
+      test::kill_child_of(zygote_, worker);
+      experienced = 0;
+      ++kills_;
     }
   }
 
@@ -106,15 +116,18 @@ TEST_F(KeyedFaultTest, IsTheSameWhereverWorkersAreKilled) {
   const std::string path = write("text", content);
   const Counts expected = count_plainly(content);
   const auto count_beside = [](std::string_view some, auto& emit) {
+    gain_experience();
     for (const std::string_view line : lines(some)) {
       emit.count("lines");
       for (const std::string_view word : words(line)) emit(word);
     }
   };
   const auto size = [](const std::string&, Values<std::uint64_t>& values) {
+    gain_experience();
     return static_cast<std::uint64_t>(std::ranges::distance(values.begin(), values.end()));
   };
   const auto number_of_lines = static_cast<std::uint64_t>(std::ranges::count(content, '\n')) + 1;
+  state.reset();
   Pool pool(2);
   KeyedOptions options{.memory = std::uint64_t{2} << 20, .commit_interval = 100'000};
   options.retries = {.crashes = 1000};
@@ -304,7 +317,9 @@ TEST_F(KeyedFaultTest, AnInputMayBeMuchLargerThanWhatWorkersMayHave) {
   constexpr std::uint64_t kLimit = std::uint64_t{16} << 20;
   std::string content;
   std::uint64_t numbers = 0;
-  for (; content.size() < 4 * kLimit; ++numbers) content += std::to_string(numbers) + '\n';
+  for (; content.size() < 4 * kLimit; ++numbers) {
+    content += std::string(50, 'x') + std::to_string(numbers) + '\n';
+  }
   const std::string path = write("numbers", content);
   Pool pool({.workers = 2, .limits = {.memory = kLimit}});
   auto counts = pool.map_reduce_by_key<std::string, int>(text(path), kCountWords, sum);
