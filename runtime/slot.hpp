@@ -278,6 +278,7 @@ class Slot {
   void attach_output(std::uint64_t count);
   [[nodiscard]] std::optional<std::uint64_t> index_of(std::uint64_t number) const;
   void measure(Time now);
+  [[nodiscard]] Time ended_by(Time now) const;
   [[nodiscard]] bool can_pump() {
     return !outbound_.empty() && outbound_.front().fits(link_->tasks());
   }

@@ -20,6 +20,9 @@ constexpr std::uint64_t kFullPipe = std::uint64_t{60} << 10;
 /// stopped.
 constexpr std::chrono::milliseconds kAbsence{100};
 
+/// Answers are taken sooner, unless who drives the pool has no CPU, or something else to do.
+constexpr std::chrono::milliseconds kLate{1};
+
 FailureDetails decode_exception_or_say_why(std::span<const std::byte> bytes) {
   try {
     SpanReader in(bytes);
@@ -70,8 +73,17 @@ bool Slot::drain(Time now) {
 /// each: more than nothing, for one that has not been measured yet.
 void Slot::measure(Time now) {
   Pace& pace = last_answered_->pace;
-  if (!mixed_answers_ || !pace.is_known()) pace.observe(now - busy_since_, answered_);
+  if (!mixed_answers_ || !pace.is_known()) pace.observe(ended_by(now) - busy_since_, answered_);
   busy_since_ = now;
+}
+
+/// When the worker ended what it has answered. Where it has long been done with all, as we were
+/// away, it knows better: each time that we are away its tasks would seem longer, and it would be
+/// given fewer of them.
+Slot::Time Slot::ended_by(Time now) const {
+  if (!queue_.empty() || now - busy_since_ < kLate) return now;
+  const Time by_itself = busy_since(now);
+  return by_itself > busy_since_ ? by_itself : now;
 }
 
 bool Slot::take_answers() {

@@ -319,6 +319,18 @@ TEST_F(LoopTest, TakesOverFromTheHelperThread) {
   EXPECT_TRUE(loop.until([&] { return called; }));
 }
 
+TEST_F(LoopTest, ThatIsLateEachTimeKeepsTheWorkersBusyAllTheSame) {
+  Pool pool(2);
+  (void)pool.native_handle();
+  auto squares = pool.map_async(square, numbers(0, 100'000));
+  for (int polls = 0; polls < 2000 && !squares.ready(); ++polls) {
+    test::work_for(5ms);
+    pool.poll();
+  }
+  ASSERT_TRUE(squares.ready()) << "workers had too little to do each time";
+  EXPECT_THAT(squares.get(), SizeIs(100'000));
+}
+
 TEST_F(LoopTest, CanCancel) {
   Pool pool(1);
   Loop loop(pool);

@@ -161,10 +161,10 @@ TEST_F(OutputMisconductTest, TimeThatATaskWaitsToBeHeardIsNotItsOwn) {
     return write_as_oneself(x, 300'000);
   };
   const auto look_away = [](const Progress& now) {
-    if (now.done == 1) std::this_thread::sleep_for(1500ms);
+    if (now.done == 1) std::this_thread::sleep_for(2500ms);
   };
   Pool pool(Options{.workers = 1, .output = Output::capture});
-  const CallOptions options{.progress = look_away, .timeout = 1s};
+  const CallOptions options{.progress = look_away, .timeout = 2s};
   const auto outcomes = pool.try_map(print_much, numbers(0, 5), options);
   expect_own_output(outcomes);
 }
