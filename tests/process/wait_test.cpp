@@ -252,8 +252,9 @@ TEST_F(WaitTest, MayBeInACallbackForResultsOfSeveralPools) {
 
 TEST_F(WaitTest, GivesTheRestAfterATimeout) {
   Pool pool(1);
-  const std::vector results{pool.apply_async(square, 1), pool.apply_async(wait_for_gate, 2),
-                            pool.apply_async(square, 3)};
+  std::vector results{pool.apply_async(square, 1), pool.apply_async(wait_for_gate, 2)};
+  ASSERT_TRUE(state->gated.begun.reaches(1)) << "or the next call might come before it";
+  results.push_back(pool.apply_async(square, 3));
   auto completed = as_completed(results, 50ms);
   std::vector<int> values;
   EXPECT_THROW(
