@@ -100,6 +100,8 @@ void Coordinator::hire_all() {
   const auto count = static_cast<int>(slots_.size());
   for (int number = 0; number < count; ++number) {
     Slot& slot = slots_[static_cast<std::size_t>(number)];
+    // While another waited to be asked for, one has died, and all that were missing were replaced.
+    if (slot.state() != Slot::State::vacant) continue;
     begin(slot, std::make_unique<Link>(setup_.ring_bytes, setup_.voice), next_epoch_++, 0);
     slot.publish();
     int error = request(slot.link(), slot.epoch(), Zygote::Duty::work);

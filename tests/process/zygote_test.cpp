@@ -3,9 +3,13 @@
 // The process that forks the workers, seen from within: a handler of pthread_atfork() runs in it.
 #include "tests/support/numbers.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/sanitizer.hpp"
 #include "tests/support/shared.hpp"
 #include <bulkhead/pool.hpp>
 
+#include <atomic>
+#include <cstddef>
+#include <optional>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +58,32 @@ TEST_F(ZygoteTest, ReportsTheDeadBeforeItForksAgain) {
   EXPECT_GE(state->forks.value(), 8U);
   EXPECT_EQ(state->forks_over_the_dead.value(), 0U);
   state->host = 0;
+}
+
+struct Starts {
+  std::atomic<int> begun;
+};
+const test::Shared<Starts> starts;
+
+// So many are not asked for at once, but in between deaths are heard of.
+TEST_F(ZygoteTest, ForksOneSuccessorForEachOfManyThatDieWhileThePoolIsMade) {
+  if (test::kSanitized) GTEST_SKIP() << "too many processes with so much memory each";
+  constexpr std::size_t kWorkers = 400;
+  starts.reset();
+  const auto die_at_times = [] {
+    if (starts->begun.fetch_add(1) % 5 == 1) ::_exit(3);
+  };
+  std::optional<Pool> pool;
+  try {
+    pool.emplace(Options{.workers = static_cast<int>(kWorkers), .initializer = die_at_times});
+  } catch (const SystemError& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const auto same = [](int x) { return x; };
+  EXPECT_EQ(pool->map(same, test::numbers(0, 1000)), test::numbers(0, 1000));
+  const pid_t zygote = test::zygote_of(*pool);
+  EXPECT_TRUE(test::eventually([&] { return test::workers_under(zygote).size() >= kWorkers; }));
+  EXPECT_EQ(test::workers_under(zygote).size(), kWorkers) << "some are known to nobody";
 }
 
 }  // namespace
