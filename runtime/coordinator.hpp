@@ -250,7 +250,7 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   void add_place();
   void send_away(Slot& slot);
   void drop_places();
-  void signal(const Slot& slot, int number);
+  void signal(Slot& slot, int number);
   void give_up(State state, FailureKind kind, std::string why);
   void abandon_jobs(FailureKind kind);
   [[nodiscard]] bool anyone_alive() const;

@@ -17,6 +17,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// The zygote has been told of more than it has got round to: not of more before then.
+constexpr milliseconds kBusyZygote{1};
 /// From SIGTERM to SIGKILL, for a worker whose task must not go on.
 constexpr milliseconds kGrace{1000};
 /// A worker's memory is looked at no more often than this.
@@ -247,7 +249,6 @@ void Coordinator::after_drain(Slot& slot) {
   const std::string who = "worker " + std::to_string(slot.number());
   if (slot.may_tidy_up()) {
     log_.warn(who + " is ended: " + slot.verdict());
-    slot.killed_at = Clock::now() + kGrace;
     signal(slot, SIGTERM);
   } else {
     log_.error(who + " is killed: " + slot.verdict());
@@ -255,8 +256,18 @@ void Coordinator::after_drain(Slot& slot) {
   }
 }
 
-void Coordinator::signal(const Slot& slot, int number) {
-  if (zygote_->request_signal(slot.epoch(), number) == 0) return;
+void Coordinator::signal(Slot& slot, int number) {
+  slot.killed_at.reset();
+  const int error = zygote_->request_signal(slot.epoch(), number);
+  if (error == 0) {
+    if (number == SIGTERM) slot.killed_at = Clock::now() + kGrace;
+    return;
+  }
+  if (error == EAGAIN) {
+    slot.unsent_signal = number;
+    slot.killed_at = Clock::now() + kBusyZygote;
+    return;
+  }
   give_up(State::broken, FailureKind::not_run, "bulkhead: the zygote does not answer");
 }
 

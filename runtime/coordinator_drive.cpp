@@ -286,8 +286,7 @@ void Coordinator::keep_time(Clock::time_point now) {
           setup_.fences);
       after_drain(slot);
     } else {
-      slot.killed_at.reset();
-      signal(slot, SIGKILL);
+      signal(slot, std::exchange(slot.unsent_signal, SIGKILL));
     }
   }
 }

@@ -38,6 +38,7 @@ void Slot::begin(std::unique_ptr<Link> link, std::uint64_t epoch, int pid) {
   untried_.clear();
   clocked_ = {};
   killed_at.reset();
+  unsent_signal = SIGKILL;
   overdue = false;
   has_complained_ = false;
   heard_ = born_ = std::chrono::steady_clock::now();
@@ -344,6 +345,7 @@ Slot::Corpse Slot::bury() {
   inbound_exception_.clear();
   corpse.link = std::move(link_);
   killed_at.reset();
+  unsent_signal = SIGKILL;
   state_ = State::vacant;
   return corpse;
 }

@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -219,7 +220,8 @@ class Slot {
   /// The doomed or dismissed worker has until then, or one that starts; nothing: it was not given
   /// any time, or has no limit.
   std::optional<Time> killed_at;
-  bool overdue = false;  ///< it was killed as it took too long to start
+  int unsent_signal = SIGKILL;  ///< that it gets then: the zygote had no time for it
+  bool overdue = false;         ///< it was killed as it took too long to start
   /// What memory it has been seen to have.
   struct Weight {
     std::uint64_t at_start = 0;  ///< bytes

@@ -8,6 +8,7 @@
 #include <bulkhead/pool.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <pthread.h>
@@ -82,8 +83,31 @@ TEST_F(ZygoteTest, ForksOneSuccessorForEachOfManyThatDieWhileThePoolIsMade) {
   const auto same = [](int x) { return x; };
   EXPECT_EQ(pool->map(same, test::numbers(0, 1000)), test::numbers(0, 1000));
   const pid_t zygote = test::zygote_of(*pool);
-  EXPECT_TRUE(test::eventually([&] { return test::workers_under(zygote).size() >= kWorkers; }));
+  EXPECT_TRUE(test::eventually([&] {  // a pool that is not used replaces nobody
+    return pool->apply(same, 1) == 1 && test::workers_under(zygote).size() >= kWorkers;
+  }));
   EXPECT_EQ(test::workers_under(zygote).size(), kWorkers) << "some are known to nobody";
+}
+
+TEST_F(ZygoteTest, EndsManyWorkersAtOnce) {
+  if (test::kSanitized) GTEST_SKIP() << "too many processes with so much memory each";
+  constexpr int kWorkers = 400;
+  std::optional<Pool> pool;
+  try {
+    pool.emplace(kWorkers);
+  } catch (const SystemError& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const auto hang = [](int x) {
+    for (;;) ::pause();
+    return x;
+  };
+  const CallOptions options{.timeout = std::chrono::milliseconds(500)};
+  for (const auto& outcome : pool->try_map(hang, test::numbers(0, kWorkers), options)) {
+    ASSERT_FALSE(outcome);
+    ASSERT_EQ(outcome.failure().kind(), FailureKind::timed_out) << outcome.failure().what();
+  }
+  EXPECT_EQ(pool->apply([](int x) { return x; }, 5), 5);
 }
 
 }  // namespace
