@@ -345,7 +345,6 @@ Slot::Corpse Slot::bury() {
   inbound_exception_.clear();
   corpse.link = std::move(link_);
   killed_at.reset();
-  unsent_signal = SIGKILL;
   state_ = State::vacant;
   return corpse;
 }
