@@ -173,6 +173,8 @@ class Coordinator final : public Engine, public std::enable_shared_from_this<Coo
   static constexpr std::chrono::milliseconds kBelt{1000};
   /// Time for the finalizers of workers that leave.
   static constexpr std::chrono::milliseconds kFinalizerTime{30000};
+  /// The zygote has been asked for more than it has got round to: not for more before then.
+  static constexpr std::chrono::milliseconds kBusyZygote{1};
   template <class Body>
   void driving(const Body& body);
   void drive(Lock& lock, const Goal& goal);

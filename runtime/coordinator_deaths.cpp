@@ -17,8 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// The zygote has been told of more than it has got round to: not of more before then.
-constexpr milliseconds kBusyZygote{1};
 /// From SIGTERM to SIGKILL, for a worker whose task must not go on.
 constexpr milliseconds kGrace{1000};
 /// A worker's memory is looked at no more often than this.

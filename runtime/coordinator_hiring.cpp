@@ -27,8 +27,6 @@ constexpr milliseconds kSpareAge{20};
 /// The successor of a spare that was used is forked after this time, when the work that it took
 /// over has begun; or at the end of the next call.
 constexpr milliseconds kSpareDelay{2};
-/// The zygote has been asked for more workers than it has got round to: not for more before then.
-constexpr milliseconds kBusyZygote{1};
 /// Until the next attempt, where a spare was refused, died, or would take too much memory.
 constexpr milliseconds kSparePause{10000};
 
